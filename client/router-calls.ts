@@ -1,0 +1,136 @@
+import * as z from 'zod/mini';
+import type { Bytes } from '../shared/bytes.ts';
+import { ShoalError } from '../shared/errors.ts';
+import {
+  ENVELOPE_CONTENT_TYPE,
+  linkResponse,
+  type SealedTaskRequest,
+  TASK_TOKEN_HEADER,
+} from '../shared/protocol/sealed-task-api.ts';
+import { taskId } from '../shared/protocol/task-ids.ts';
+import { PROTOCOL_VERSION } from '../shared/protocol/version.ts';
+import type { Wrap } from '../shared/sealing/envelope.ts';
+import { key32, type Signed, signed } from '../shared/signing/signed-statement.ts';
+
+const wellKnown = z.object({
+  protocol: z.int(),
+  router_keys: z.array(z.object({ key: key32 })).check(z.minLength(1)),
+});
+
+const errorBody = z.object({ error: z.looseObject({ code: z.unknown(), message: z.unknown() }) });
+
+const CALL_DEADLINE_MS = 20_000;
+
+export interface TaskAccess {
+  readonly task: string;
+  readonly token: string;
+}
+
+/** The HTTP calls of a client that seals for itself. Throws {@link ShoalError}. */
+export class RouterCalls {
+  readonly #origin: string;
+  readonly #fetch: typeof fetch;
+
+  /** Throws `insecure_transport` for plain http:// to anything but this machine. */
+  constructor(baseUrl: string, fetcher: typeof fetch) {
+    const url = new URL(baseUrl);
+    const local = /^(?:localhost|127\.0\.0\.1|\[::1\]|.+\.localhost)$/.test(url.hostname);
+    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local)) {
+      throw new ShoalError('insecure_transport', `${url.origin} would carry keys and addresses readable.`);
+    }
+    this.#origin = url.origin;
+    this.#fetch = fetcher;
+  }
+
+  /** The keys that the router publishes. */
+  async routerKeys(): Promise<string[]> {
+    const response = await this.#call('GET', '/.well-known/shoal.json', null, {});
+    const parsed = wellKnown.safeParse(await response.json());
+    if (!parsed.success) throw new ShoalError('integrity_failed', 'This address is not a Shoal router.');
+    if (parsed.data.protocol !== PROTOCOL_VERSION) {
+      throw new ShoalError('version_unsupported', `The router speaks version ${parsed.data.protocol}.`);
+    }
+    return parsed.data.router_keys.map(({ key }) => key);
+  }
+
+  async openTask(request: SealedTaskRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    return this.#stream('/v1/tasks', JSON.stringify(request), {}, signal);
+  }
+
+  async reattach(access: TaskAccess, lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
+    const path = `/v1/tasks/${taskId(access.task)}/stream`;
+    return this.#stream(path, JSON.stringify({ lease, from }), { [TASK_TOKEN_HEADER]: access.token }, null);
+  }
+
+  async sendEnvelope(access: TaskAccess, envelope: Bytes): Promise<void> {
+    await this.#call('POST', `/v1/tasks/${taskId(access.task)}/envelope`, envelope, {
+      'content-type': ENVELOPE_CONTENT_TYPE,
+      [TASK_TOKEN_HEADER]: access.token,
+    });
+  }
+
+  async sendWrap(access: TaskAccess, wrap: Wrap): Promise<void> {
+    await this.#post(access, 'wraps', { wrap });
+  }
+
+  /** The tab's signed answer to an offer; null when it declined. */
+  async sendOffer(access: TaskAccess, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
+    const response = await this.#post(access, 'links', { lease, link, signal });
+    const parsed = linkResponse.safeParse(await response.json());
+    return parsed.success ? parsed.data.signal : null;
+  }
+
+  async askResend(access: TaskAccess, lease: Signed, from: number): Promise<void> {
+    await this.#post(access, 'resend', { lease, from });
+  }
+
+  async receipt(id: string): Promise<Signed> {
+    const response = await this.#call('GET', `/v1/receipts/${encodeURIComponent(id)}`, null, {});
+    const parsed = signed.safeParse(await response.json());
+    if (!parsed.success) throw new ShoalError('integrity_failed', 'The router sent something that is no receipt.');
+    return parsed.data;
+  }
+
+  #post(access: TaskAccess, what: string, body: object): Promise<Response> {
+    return this.#call('POST', `/v1/tasks/${taskId(access.task)}/${what}`, JSON.stringify(body), {
+      'content-type': 'application/json',
+      [TASK_TOKEN_HEADER]: access.token,
+    });
+  }
+
+  async #stream(
+    path: string,
+    body: string,
+    headers: Record<string, string>,
+    signal: AbortSignal | null,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const response = await this.#checked(path, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json', ...headers },
+      ...(signal !== null && { signal }),
+    });
+    if (response.body === null) throw new ShoalError('internal_error', 'The router sent no stream.');
+    return response.body;
+  }
+
+  #call(method: string, path: string, body: BodyInit | null, headers: Record<string, string>): Promise<Response> {
+    return this.#checked(path, { method, body, headers, signal: AbortSignal.timeout(CALL_DEADLINE_MS) });
+  }
+
+  async #checked(path: string, init: RequestInit): Promise<Response> {
+    let response: Response;
+    try {
+      response = await this.#fetch(new URL(path, this.#origin), init);
+    } catch (cause) {
+      if (init.signal?.aborted === true && init.signal.reason?.name !== 'TimeoutError') {
+        throw new ShoalError('cancelled', 'The request was stopped.', { cause });
+      }
+      throw new ShoalError('deadline_exceeded', `The router at ${this.#origin} could not be reached.`, { cause });
+    }
+    if (response.ok) return response;
+    const parsed = errorBody.safeParse(await response.json().catch(() => null));
+    if (parsed.success) throw ShoalError.fromWire(parsed.data.error);
+    throw new ShoalError('internal_error', `The router answered ${response.status}.`);
+  }
+}

@@ -1,0 +1,274 @@
+import { type Bytes, randomBytes, toBase64Url } from '../shared/bytes.ts';
+import { ShoalError } from '../shared/errors.ts';
+import { DirectLinks, NO_LINKS } from '../shared/peer/direct-links.ts';
+import { type PageLinkPort, pageLinkPort } from '../shared/peer/page-link-port.ts';
+import type { Sampling } from '../shared/protocol/lease.ts';
+import { decodePacket, encodePacket } from '../shared/protocol/packets.ts';
+import type { ChatMessage } from '../shared/protocol/sealed-body.ts';
+import { type HeldLease, SealedTask, type TaskPath, type TaskUpdate } from '../shared/sealed-task/sealed-task.ts';
+import { generateSigningKeys, type Signed, type Signer, signerOf } from '../shared/signing/signed-statement.ts';
+import { RouterCalls, type TaskAccess } from './router-calls.ts';
+
+export interface SealedClientOptions {
+  /** Address of the router: `https://…`, or `http://localhost:…`. */
+  readonly baseUrl: string;
+  /**
+   * The router's Ed25519 key, base64url. Without it the key that the router publishes is trusted at first use: safe against everyone but a
+   * router that lies from the start.
+   */
+  readonly routerKey?: string;
+  /** Open direct links to tabs that allow them. Both sides then see each other's network address. Default: no. */
+  readonly directLinks?: boolean;
+  /** STUN and TURN servers for direct links. Default: none. */
+  readonly iceServers?: readonly RTCIceServer[];
+  readonly fetch?: typeof fetch;
+}
+
+export interface Question {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly stop?: readonly string[];
+  readonly sampling?: Partial<Sampling>;
+  readonly level?: 'none' | 'cross';
+}
+
+/** Bytes of one answer by each way. */
+export interface AnswerTraffic {
+  readonly relayBytes: number;
+  /** As counted by `RTCPeerConnection.getStats` on the link, from the question on. */
+  readonly directBytes: number;
+}
+
+/** An answer on its way. */
+export interface SealedAnswer {
+  /** What happens, in order: text, the end, the commit, the check, the verdict. Throws {@link ShoalError}. One reader. */
+  updates(): AsyncGenerator<TaskUpdate, void, undefined>;
+  /** Opens the salted digests of the receipt to whoever has prompt and answer. */
+  readonly salt: string;
+  /** The way that the sealed prompt took; null before it was sent. */
+  readonly promptPath: TaskPath | null;
+  traffic(): Promise<AnswerTraffic>;
+  /** Stops the tab. */
+  stop(): Promise<void>;
+}
+
+/** A tab that does not confirm an envelope sent over a link gets it by relay too, after this time, ms. It runs it once. */
+const DIRECT_ACK_MS = 1_500;
+
+/** Asks questions whose prompt and answer only the tabs that work on them can read. */
+export class SealedClient {
+  readonly #calls: RouterCalls;
+  readonly #options: SealedClientOptions;
+  readonly #running = new Set<SealedTask>();
+  /** One random name for all questions of this client: they belong together. */
+  readonly #session = toBase64Url(randomBytes(16));
+  #identity: Promise<Signer> | null = null;
+  #routerKey: Promise<string> | null = null;
+  #links: DirectLinks | null = null;
+  #port: PageLinkPort | null = null;
+
+  constructor(options: SealedClientOptions) {
+    this.#options = options;
+    this.#calls = new RouterCalls(options.baseUrl, options.fetch ?? ((...call) => globalThis.fetch(...call)));
+  }
+
+  /** The router's key: the pinned one, or the first that it published. Throws `integrity_failed` when a pinned key is not among them. */
+  routerKey(): Promise<string> {
+    this.#routerKey ??= this.#calls.routerKeys().then((keys) => {
+      const key = this.#options.routerKey ?? keys[0];
+      if (key === undefined || !keys.includes(key)) {
+        throw new ShoalError('integrity_failed', 'The router does not have the key that was pinned.');
+      }
+      return key;
+    });
+    this.#routerKey.catch(() => {
+      this.#routerKey = null;
+    });
+    return this.#routerKey;
+  }
+
+  receipt(id: string): Promise<Signed> {
+    return this.#calls.receipt(id);
+  }
+
+  async ask(question: Question): Promise<SealedAnswer> {
+    const [routerKey, signer] = await Promise.all([this.routerKey(), this.#signer()]);
+    const links = this.#linksOf(signer);
+    const nonce = toBase64Url(randomBytes(16));
+    const sampling = question.sampling ?? {};
+    const abort = new AbortController();
+    const counter = new ByteCounter();
+    const opened = await this.#calls.openTask(
+      {
+        model: question.model,
+        sampling,
+        level: question.level ?? 'cross',
+        client: signer.publicKey,
+        nonce,
+        session: this.#session,
+        prefer: links.openPeers[0] ?? null,
+      },
+      abort.signal,
+    );
+    const answer = new AnswerOnItsWay(counter, () => this.#directBytes(), await this.#directBytes());
+    const task: SealedTask = new SealedTask(
+      counter.count(opened),
+      { messages: question.messages, stop: question.stop ?? [], sampling, private: true, signer, nonce, routerKey },
+      {
+        deliver: (envelope, held) => this.#deliver(links, envelope, held, task, answer),
+        handOn: (wrap, held) => this.#calls.sendWrap(accessOf(held), wrap),
+        reattach: async (held, from) => counter.count(await this.#calls.reattach(accessOf(held), held.statement, from)),
+      },
+    );
+    this.#running.add(task);
+    void task.finished.then(() => this.#running.delete(task));
+    return answer.of(task, () => {
+      const lease = task.held?.lease;
+      if (lease !== undefined) links.send(lease.tab, encodePacket('stop', lease.number, new Uint8Array(0)));
+      abort.abort();
+    });
+  }
+
+  /** Closes direct links. Running answers go on by relay. */
+  close(): void {
+    this.#links?.closeAll();
+  }
+
+  async #directBytes(): Promise<number> {
+    const traffic = await this.#port?.totalTraffic();
+    return traffic === undefined ? 0 : traffic.sentBytes + traffic.receivedBytes;
+  }
+
+  #signer(): Promise<Signer> {
+    this.#identity ??= generateSigningKeys().then(({ pair, publicKey }) => signerOf(pair.privateKey, publicKey));
+    return this.#identity;
+  }
+
+  #linksOf(signer: Signer): DirectLinks {
+    if (this.#links === null) {
+      const canLink = this.#options.directLinks === true && typeof RTCPeerConnection === 'function';
+      this.#port = canLink ? pageLinkPort(() => links, this.#options.iceServers ?? []) : null;
+      const links: DirectLinks = new DirectLinks(this.#port ?? NO_LINKS, {
+        signer,
+        onMessage: (peer, message) => this.#fromPeer(peer, message),
+        onChange: (peer, open) => {
+          if (!open) this.#linkLost(peer);
+        },
+      });
+      this.#links = links;
+    }
+    return this.#links;
+  }
+
+  /** Over the link when there is one, else by relay at once, while a link opens beside it for what comes after. */
+  async #deliver(
+    links: DirectLinks,
+    envelope: Bytes,
+    held: HeldLease,
+    task: SealedTask,
+    answer: AnswerOnItsWay,
+  ): Promise<void> {
+    const { lease } = held;
+    const byRelay = async () => {
+      answer.relaySent += envelope.byteLength;
+      await this.#calls.sendEnvelope(accessOf(held), envelope);
+    };
+    if (lease.role === 'check') return byRelay();
+    if (links.send(lease.tab, encodePacket('envelope', lease.number, envelope))) {
+      answer.promptPath = 'direct';
+      setTimeout(() => {
+        if (!task.accepted && this.#running.has(task)) void byRelay().catch(() => undefined);
+      }, DIRECT_ACK_MS);
+      return;
+    }
+    answer.promptPath = 'relay';
+    if (held.direct && this.#port !== null) {
+      void links.connect(lease.tab, (link, offer) => this.#calls.sendOffer(accessOf(held), held.statement, link, offer));
+    }
+    await byRelay();
+  }
+
+  #fromPeer(peer: string, message: Bytes): void {
+    try {
+      const packet = decodePacket(message);
+      if (packet.kind !== 'frame') return;
+      for (const task of this.#running) {
+        const lease = task.held?.lease;
+        if (lease?.tab === peer && lease.number === packet.number) task.receiveFrame(packet.payload.slice(), 'direct');
+      }
+    } catch {
+      this.#links?.close(peer); // It does not speak the protocol: go on by relay.
+    }
+  }
+
+  /** What the link swallowed is sent again by relay. */
+  #linkLost(peer: string): void {
+    for (const task of this.#running) {
+      const { held } = task;
+      if (held?.lease.tab !== peer || task.answered) continue;
+      void this.#calls.askResend(accessOf(held), held.statement, task.nextFrame).catch(() => undefined);
+    }
+  }
+}
+
+function accessOf(held: HeldLease): TaskAccess {
+  return { task: held.lease.task, token: held.token };
+}
+
+class AnswerOnItsWay implements SealedAnswer {
+  promptPath: TaskPath | null = null;
+  relaySent = 0;
+  readonly #counter: ByteCounter;
+  readonly #directBytes: () => Promise<number>;
+  readonly #directBefore: number;
+  #task: SealedTask | null = null;
+  #onStop: () => void = () => undefined;
+
+  constructor(counter: ByteCounter, directBytes: () => Promise<number>, directBefore: number) {
+    this.#counter = counter;
+    this.#directBytes = directBytes;
+    this.#directBefore = directBefore;
+  }
+
+  of(task: SealedTask, onStop: () => void): this {
+    this.#task = task;
+    this.#onStop = onStop;
+    return this;
+  }
+
+  get salt(): string {
+    return this.#task?.salt ?? '';
+  }
+
+  async *updates(): AsyncGenerator<TaskUpdate, void, undefined> {
+    if (this.#task !== null) yield* this.#task.updates();
+  }
+
+  async traffic(): Promise<AnswerTraffic> {
+    return {
+      relayBytes: this.relaySent + this.#counter.bytes,
+      directBytes: (await this.#directBytes()) - this.#directBefore,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#onStop();
+    await this.#task?.stop();
+  }
+}
+
+/** Counts the bytes of streams that pass through it. */
+class ByteCounter {
+  bytes = 0;
+
+  count(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+    return stream.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform: (chunk, controller) => {
+          this.bytes += chunk.byteLength;
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/** What the choice of a tab knows of it. */
+export interface Candidate {
+  readonly tab: string;
+  readonly class: string;
+  /** Leases that the tab works on now. */
+  readonly load: number;
+  /** Tokens per second, as last measured; null before the first answer. */
+  readonly decodeSpeed: number | null;
+}
+
+export interface Wanted {
+  readonly classes: readonly string[];
+  /** The tab that the client has a link to: taken when it is as free as any other. */
+  readonly prefer: string | null;
+  readonly exclude: readonly string[];
+}
+
+export type Choice =
+  | { readonly tab: string; readonly class: string }
+  | { readonly tab: null; readonly why: 'nobody_serves' | 'all_busy' };
+
+/** One engine runs one answer at a time: a second one would halve the speed of both (measured: `docs/measurements.md`). */
+export const MAX_LEASES_PER_TAB = 1;
+
+/** Speed assumed of a tab that has not answered yet, tokens per second: low, so that proven tabs go first. */
+const UNPROVEN_SPEED = 1;
+
+/** Which tab serves, or why none. `draw`, 0 … 1, breaks ties, so that equal tabs share the work. */
+export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw: number): Choice {
+  const serving = candidates.filter(
+    (candidate) => wanted.classes.includes(candidate.class) && !wanted.exclude.includes(candidate.tab),
+  );
+  if (serving.length === 0) return { tab: null, why: 'nobody_serves' };
+  const free = serving.filter((candidate) => candidate.load < MAX_LEASES_PER_TAB);
+  if (free.length === 0) return { tab: null, why: 'all_busy' };
+  const preferred = free.find((candidate) => candidate.tab === wanted.prefer);
+  if (preferred !== undefined) return chosen(preferred);
+  const fastest = Math.max(...free.map(speedOf));
+  // Tabs within a fifth of the fastest are equals: a finer order would send everything to one of them.
+  const equals = free.filter((candidate) => speedOf(candidate) >= 0.8 * fastest);
+  const drawn = equals[Math.min(equals.length - 1, Math.floor(draw * equals.length))];
+  return drawn === undefined ? { tab: null, why: 'all_busy' } : chosen(drawn);
+}
+
+function chosen({ tab, class: id }: Candidate): Choice {
+  return { tab, class: id };
+}
+
+function speedOf(candidate: Candidate): number {
+  return candidate.decodeSpeed ?? UNPROVEN_SPEED;
+}

@@ -1,0 +1,88 @@
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { ShoalError } from '../../shared/errors.ts';
+import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
+import { routerKeys } from '../keys/router-keys.ts';
+import { chatRoutes } from './chat-completions.ts';
+import type { AppEnv } from './context.ts';
+import { modelRoutes } from './models.ts';
+import { recordRoutes } from './records.ts';
+import { respondError } from './respond-error.ts';
+import { sealedTaskRoutes } from './sealed-tasks.ts';
+import { tabRoutes } from './tabs.ts';
+
+/** The HTTP surface. Order matters: identify, refuse insecure transport, open CORS, then the routes. */
+export function createApp(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+
+  app.use(async (c, next) => {
+    c.set('requestId', `req_${crypto.randomUUID()}`);
+    const { protocol, hostname } = new URL(c.req.url);
+    if (protocol === 'http:' && !isLocal(hostname)) {
+      throw new ShoalError('insecure_transport', 'Plain http:// is refused: prompts would cross the network readable.');
+    }
+    await next();
+    if (!c.res.headers.has('x-request-id') && c.res.status !== 101) c.header('x-request-id', c.get('requestId'));
+  });
+  app.use(
+    '/v1/*',
+    cors({
+      origin: '*', // Request headers are allowed as asked: SDKs send many of their own.
+      exposeHeaders: ['shoal-task', 'x-request-id', 'retry-after'],
+      maxAge: 86_400,
+    }),
+  );
+
+  app.get('/healthz', (c) => c.json({ status: 'ok', protocol: PROTOCOL_VERSION }));
+  app.get('/.well-known/shoal.json', async (c) => {
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    c.header('access-control-allow-origin', '*');
+    return c.json({
+      protocol: PROTOCOL_VERSION,
+      router_keys: [{ id: keys.signer.publicKey.slice(0, 8), algorithm: 'Ed25519', key: keys.signer.publicKey }],
+      socket: '/v1/tabs/socket',
+      pages: { join: '/join', chat: '/chat' },
+      routes: [...routeTable(app)].map(([path, methods]) => `${[...methods].join(', ')} ${path}`),
+    });
+  });
+
+  chatRoutes(app);
+  sealedTaskRoutes(app);
+  recordRoutes(app);
+  modelRoutes(app);
+  tabRoutes(app);
+
+  app.notFound((c) => {
+    const path = new URL(c.req.url).pathname;
+    const allowed = [...routeTable(app)].find(([pattern]) => matches(pattern, path))?.[1];
+    if (allowed === undefined) {
+      return respondError(new ShoalError('route_not_found', `There is nothing at ${path.slice(0, 200)}.`), c.get('requestId'));
+    }
+    const methods = [...allowed].join(', ');
+    const error = new ShoalError('method_not_allowed', `${path} takes ${methods}, not ${c.req.method}.`);
+    const response = respondError(error, c.get('requestId'));
+    response.headers.set('allow', methods);
+    return response;
+  });
+  app.onError((cause, c) => respondError(cause, c.get('requestId') ?? 'req_unknown'));
+  return app;
+}
+
+function isLocal(hostname: string): boolean {
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '127.0.0.1' || hostname === '[::1]';
+}
+
+function routeTable(app: Hono<AppEnv>): Map<string, Set<string>> {
+  const table = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method === 'ALL' || path.includes('*')) continue;
+    table.set(path, (table.get(path) ?? new Set()).add(method));
+  }
+  return table;
+}
+
+function matches(pattern: string, path: string): boolean {
+  const parts = pattern.split('/');
+  const given = path.split('/');
+  return parts.length === given.length && parts.every((part, i) => part.startsWith(':') || part === given[i]);
+}

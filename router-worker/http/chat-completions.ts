@@ -1,0 +1,57 @@
+import type { Hono } from 'hono';
+import { randomBytes, toBase64Url, toHex, sha256, utf8 } from '../../shared/bytes.ts';
+import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
+import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-api.ts';
+import { taskId } from '../../shared/protocol/task-ids.ts';
+import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
+import { newTaskTail, routerKeys, sessionNameOf, taskToken } from '../keys/router-keys.ts';
+import { completeSampling } from '../models/complete-sampling.ts';
+import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
+import { openPlainTask } from '../task/plain-task.ts';
+import { respondChat } from './chat-response.ts';
+import type { AppEnv } from './context.ts';
+import { readJson } from './read-body.ts';
+
+export function chatRoutes(app: Hono<AppEnv>): void {
+  app.post('/v1/chat/completions', async (c) => {
+    const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
+    const variants = findVariants(await servedCatalogue(c.env), request.model);
+    const { model } = variants[0];
+    const readablePromptBytes = promptBytes(request.messages);
+    refuseHopeless(model, readablePromptBytes);
+
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
+    const session = await sessionNameOf(keys, await conversationSeed(caller, request));
+    const task = await newTaskTail(keys, session);
+    const plain = await openPlainTask(c.env, keys, request, {
+      task,
+      network: new URL(c.req.url).origin,
+      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
+      level: request.level,
+      private: false,
+      sampling: completeSampling(model, request.sampling),
+      client: keys.signer.publicKey,
+      nonce: toBase64Url(randomBytes(16)),
+      prefer: null,
+      token: await taskToken(keys, task),
+      readablePromptBytes,
+    });
+    // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
+    c.executionCtx.waitUntil(plain.finished);
+    c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
+    c.header('shoal-task', taskId(task));
+    return respondChat(plain, request, { task, requestId: c.get('requestId') });
+  });
+}
+
+/**
+ * One conversation, one session, from its first turn on: the caller's key and everything up to the first message of the user. Hashed at once;
+ * the router's secret is mixed in where it becomes a name.
+ */
+async function conversationSeed(caller: string, request: ChatRequest): Promise<string> {
+  const firstTurn = request.messages.findIndex((message) => message.role === 'user');
+  const prefix = request.messages.slice(0, firstTurn + 1);
+  return toHex(await sha256(utf8(JSON.stringify(['plain', caller, request.model, prefix]))));
+}
+

@@ -1,0 +1,57 @@
+import type { Hono } from 'hono';
+import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
+import { poolStub } from '../pool/pool-address.ts';
+import type { AppEnv } from './context.ts';
+
+/** OpenAI's list of models; under `shoal` what this network adds: variants, classes, and how many tabs serve them now. */
+export function modelRoutes(app: Hono<AppEnv>): void {
+  app.get('/v1/models', async (c) => {
+    const served = await servedCatalogue(c.env);
+    const tabs = await tabsByClass(c.env);
+    const models = [...new Set(served.map(({ model }) => model))];
+    return c.json({ object: 'list', data: models.map((model) => describe(model, served, tabs)) });
+  });
+
+  app.get('/v1/models/:id', async (c) => {
+    const served = await servedCatalogue(c.env);
+    const [{ model }] = findVariants(served, c.req.param('id'));
+    return c.json(describe(model, served, await tabsByClass(c.env)));
+  });
+}
+
+type Tabs = ReadonlyMap<string, { readonly tabs: number; readonly free: number }>;
+
+async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
+  const census = await poolStub(env).census();
+  return new Map(census.map(({ class: id, tabs, free }) => [id, { tabs, free }]));
+}
+
+function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tabs) {
+  const variants = served
+    .filter((entry) => entry.model === model)
+    .map(({ variant, class: id }) => ({
+      id: variant.id,
+      class: id,
+      bytes: variant.weights.bytes,
+      sha256: variant.weights.sha256,
+      tabs: tabs.get(id)?.tabs ?? 0,
+      free_tabs: tabs.get(id)?.free ?? 0,
+    }));
+  return {
+    id: model.id,
+    object: 'model',
+    created: 0,
+    owned_by: 'shoal',
+    shoal: {
+      name: model.name,
+      description: model.description,
+      capabilities: model.capabilities,
+      context_tokens: model.contextTokens,
+      defaults: model.defaults,
+      licence: model.licence,
+      variants,
+      tabs: variants.reduce((total, variant) => total + variant.tabs, 0),
+    },
+  };
+}

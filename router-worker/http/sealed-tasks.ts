@@ -1,0 +1,103 @@
+import type { Hono } from 'hono';
+import type * as z from 'zod/mini';
+import { ShoalError } from '../../shared/errors.ts';
+import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import {
+  linkRequest,
+  resendRequest,
+  sealedTaskRequest,
+  STREAM_CONTENT_TYPE,
+  TASK_TOKEN_HEADER,
+  wrapRequest,
+} from '../../shared/protocol/sealed-task-api.ts';
+import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
+import { newTaskTail, routerKeys, sessionNameOf, sessionOfTask, taskToken } from '../keys/router-keys.ts';
+import { completeSampling } from '../models/complete-sampling.ts';
+import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
+import { poolStub } from '../pool/pool-address.ts';
+import { unwrap } from '../pool/session-calls.ts';
+import type { AppContext, AppEnv } from './context.ts';
+import { readBytes, readJson } from './read-body.ts';
+
+/** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
+export function sealedTaskRoutes(app: Hono<AppEnv>): void {
+  app.post('/v1/tasks', async (c) => {
+    const request = await parseBody(c, sealedTaskRequest);
+    const variants = findVariants(await servedCatalogue(c.env), request.model);
+    const { model } = variants[0];
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const session = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
+    const task = await newTaskTail(keys, session);
+    const asked = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
+    const stream = await poolStub(c.env).request({
+      task,
+      network: new URL(c.req.url).origin,
+      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
+      level: request.level,
+      private: true,
+      sampling: completeSampling(model, asked),
+      client: request.client,
+      nonce: request.nonce,
+      prefer: request.prefer,
+      token: await taskToken(keys, task),
+      readablePromptBytes: 0,
+    });
+    return new Response(stream, {
+      headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },
+    });
+  });
+
+  app.post('/v1/tasks/:id/envelope', async (c) => {
+    const task = await authorizedTask(c);
+    const envelope = await readBytes(c.req.raw, MAX_ENVELOPE_BYTES);
+    unwrap(await poolStub(c.env).deliver(task, envelope));
+    return c.body(null, 204);
+  });
+
+  app.post('/v1/tasks/:id/wraps', async (c) => {
+    const task = await authorizedTask(c);
+    const { wrap } = await parseBody(c, wrapRequest);
+    unwrap(await poolStub(c.env).handOn(task, wrap));
+    return c.body(null, 204);
+  });
+
+  app.post('/v1/tasks/:id/links', async (c) => {
+    const task = await authorizedTask(c);
+    const { lease, link, signal } = await parseBody(c, linkRequest);
+    return c.json({ signal: await poolStub(c.env).link(task, lease, link, signal) });
+  });
+
+  app.post('/v1/tasks/:id/resend', async (c) => {
+    const task = await authorizedTask(c);
+    const { lease, from } = await parseBody(c, resendRequest);
+    unwrap(await poolStub(c.env).resend(task, lease, from));
+    return c.body(null, 204);
+  });
+
+  app.post('/v1/tasks/:id/stream', async (c) => {
+    await authorizedTask(c);
+    const { lease, from } = await parseBody(c, resendRequest);
+    const stream = await poolStub(c.env).reattach(lease, from);
+    return new Response(stream, { headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store' } });
+  });
+}
+
+async function parseBody<T>(c: AppContext, schema: z.ZodMiniType<T>): Promise<T> {
+  const parsed = schema.safeParse(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const param = issue?.path.join('.') ?? '';
+  throw new ShoalError('invalid_value', `The field '${param}' is not of the agreed shape.`, { param });
+}
+
+/** The task that a call is for. Throws `task_not_found` or `task_token_invalid`. */
+async function authorizedTask(c: AppContext): Promise<TaskTail> {
+  const tail = tailOf(c.req.param('id') ?? '');
+  const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+  await sessionOfTask(keys, tail);
+  if (c.req.header(TASK_TOKEN_HEADER) !== (await taskToken(keys, tail))) {
+    throw new ShoalError('task_token_invalid', 'The token does not belong to this task.');
+  }
+  return tail;
+}

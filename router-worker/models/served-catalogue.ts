@@ -1,0 +1,61 @@
+import { ShoalError } from '../../shared/errors.ts';
+import {
+  CATALOGUE_PATH,
+  catalogue,
+  type ModelEntry,
+  type ServedVariant,
+  servedVariants,
+  variantsNamed,
+} from '../../shared/classes/catalogue.ts';
+import type { Env } from '../env.ts';
+
+/** Time after which the catalogue is read again, ms: a model added while the router runs shows up soon. */
+const KEPT_MS = 5_000;
+
+let cached: { readonly readAt: number; readonly variants: Promise<ServedVariant[]> } | null = null;
+
+/** Every variant that this router offers, whether or not a tab serves it at the moment. */
+export function servedCatalogue(env: Env): Promise<ServedVariant[]> {
+  const now = Date.now();
+  if (cached === null || now - cached.readAt > KEPT_MS) {
+    const variants = read(env);
+    cached = { readAt: now, variants };
+    variants.catch(() => {
+      cached = null;
+    });
+  }
+  return cached.variants;
+}
+
+async function read(env: Env): Promise<ServedVariant[]> {
+  const response = await env.ASSETS.fetch(`https://assets.local${CATALOGUE_PATH}`);
+  const parsed = response.ok ? catalogue.safeParse(await response.json()) : null;
+  if (parsed?.success !== true) {
+    throw new ShoalError('router_not_configured', 'The router has no catalogue of models: run npm run build.');
+  }
+  return servedVariants(parsed.data);
+}
+
+/** The variants behind a name. Throws `model_not_found`, naming the models that exist. */
+export function findVariants(variants: readonly ServedVariant[], name: string): [ServedVariant, ...ServedVariant[]] {
+  const [first, ...rest] = variantsNamed(variants, name);
+  if (first !== undefined) return [first, ...rest];
+  const known = [...new Set(variants.map(({ model }) => model.id))];
+  throw new ShoalError('model_not_found', `There is no model '${name}'. This router has: ${known.join(', ')}.`, {
+    param: 'model',
+  });
+}
+
+/**
+ * Refuses a prompt that cannot fit, before a tab is troubled: n bytes are at least n ÷ (longest token) tokens. Closer calls are made by the
+ * tab, which has the tokenizer. Throws `context_length_exceeded`.
+ */
+export function refuseHopeless(model: ModelEntry, bytes: number): void {
+  const leastTokens = Math.ceil(bytes / model.longestTokenBytes);
+  if (leastTokens < model.contextTokens) return;
+  throw new ShoalError(
+    'context_length_exceeded',
+    `This conversation has at least ${leastTokens} tokens; ${model.id} has a context of ${model.contextTokens}.`,
+    { param: 'messages' },
+  );
+}

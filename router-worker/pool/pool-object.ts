@@ -1,0 +1,175 @@
+import { DurableObject } from 'cloudflare:workers';
+import type { Bytes } from '../../shared/bytes.ts';
+import { ShoalError } from '../../shared/errors.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
+import type { Wrap } from '../../shared/sealing/envelope.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
+import type { Env } from '../env.ts';
+import { routerKeys } from '../keys/router-keys.ts';
+import type { Ended } from '../session/session.ts';
+import type { Reply } from '../session/session-object.ts';
+import { type LeaseWant, Pool } from './pool.ts';
+import { sessionCalls } from './session-calls.ts';
+import type { TabAttachment, TabSocket } from './tab.ts';
+import type { StreamSink, TaskStream } from './task-stream.ts';
+
+const TICK_MS = 1000;
+const NETWORK_HEADER = 'shoal-network-prefix';
+
+/** Doorman of {@link Pool}: hibernating sockets, byte streams, RPC, and a clock that runs only while there is work. */
+export class PoolObject extends DurableObject<Env> {
+  readonly #sockets = new WeakMap<WebSocket, TabSocket>();
+  #opened: Promise<Pool> | null = null;
+  #ticking: ReturnType<typeof setInterval> | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+  }
+
+  /** A tab's socket. The Worker has checked the request and adds the digest of its network prefix. */
+  override async fetch(request: Request): Promise<Response> {
+    const pool = await this.#pool();
+    const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
+    this.ctx.acceptWebSocket(server);
+    pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown');
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    const pool = this.#opened === null ? await this.#pool() : await this.#opened;
+    await pool.receive(this.#socketOf(socket), data);
+    this.#watch(pool);
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    const pool = await this.#pool();
+    pool.closed(this.#socketOf(socket), code);
+    this.#watch(pool);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.webSocketClose(socket, 1006);
+  }
+
+  /** The stream of a new task. */
+  async request(want: LeaseWant): Promise<ReadableStream<Uint8Array>> {
+    const pool = await this.#pool();
+    return this.#stream(pool, (sink) => pool.request(want, sink));
+  }
+
+  /** The stream of a running task, after the pool or the reader's connection to it was lost. */
+  async reattach(lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
+    const pool = await this.#pool();
+    return this.#stream(pool, (sink) => pool.reattach(lease, from, sink));
+  }
+
+  deliver(tail: TaskTail, envelope: Uint8Array<ArrayBuffer>): Promise<Reply<null>> {
+    return this.#reply((pool) => pool.deliver(tail, envelope));
+  }
+
+  handOn(tail: TaskTail, wrap: Wrap): Promise<Reply<null>> {
+    return this.#reply((pool) => pool.handOn(tail, wrap));
+  }
+
+  resend(tail: TaskTail, lease: Signed, from: number): Promise<Reply<null>> {
+    return this.#reply((pool) => pool.resend(tail, lease, from));
+  }
+
+  async link(tail: TaskTail, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
+    const pool = await this.#pool();
+    const answer = pool.link(tail, lease, link, signal);
+    this.#watch(pool);
+    return answer;
+  }
+
+  /** Tasks that a session ended by its own clock. */
+  async ended(tasks: readonly { readonly tail: TaskTail; readonly ended: Ended }[]): Promise<void> {
+    const pool = await this.#pool();
+    for (const { tail, ended } of tasks) pool.end(tail, ended);
+  }
+
+  async census(): Promise<{ readonly class: string; readonly tabs: number; readonly free: number }[]> {
+    return (await this.#pool()).census();
+  }
+
+  #pool(): Promise<Pool> {
+    this.#opened ??= this.#start().catch((cause) => {
+      this.#opened = null; // A missing secret can be set while the object lives.
+      throw cause;
+    });
+    return this.#opened;
+  }
+
+  async #start(): Promise<Pool> {
+    const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+    const pool = new Pool({
+      signer: keys.signer,
+      sessions: sessionCalls(this.env, keys),
+      now: () => Date.now(),
+      random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
+    for (const socket of this.ctx.getWebSockets()) {
+      const attachment = socket.deserializeAttachment() as TabAttachment | null;
+      if (attachment !== null) pool.restore(this.#socketOf(socket), attachment);
+    }
+    return pool;
+  }
+
+  #socketOf(socket: WebSocket): TabSocket {
+    let found = this.#sockets.get(socket);
+    if (found === undefined) {
+      found = {
+        send: (data) => socket.send(data),
+        close: (code, reason) => socket.close(code, reason),
+        remember: (attachment) => socket.serializeAttachment(attachment),
+      };
+      this.#sockets.set(socket, found);
+    }
+    return found;
+  }
+
+  /** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
+  async #stream(
+    pool: Pool,
+    open: (sink: StreamSink) => TaskStream | Promise<TaskStream>,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const { readable, writable } = new IdentityTransformStream();
+    const writer = writable.getWriter();
+    const stream = await open({
+      write: (bytes: Bytes) => writer.write(bytes),
+      close: () => void writer.close().catch(() => undefined),
+    });
+    writer.closed.catch(() => stream.gone());
+    this.#watch(pool);
+    return readable;
+  }
+
+  async #reply(act: (pool: Pool) => Promise<void>): Promise<Reply<null>> {
+    try {
+      const pool = await this.#pool();
+      await act(pool);
+      this.#watch(pool);
+      return { ok: true, value: null };
+    } catch (cause) {
+      const error = ShoalError.from(cause);
+      if (error.code === 'internal_error') console.error(JSON.stringify({ event: 'pool_failed', reason: String(cause) }));
+      return { ok: false, error: error.toWire() };
+    }
+  }
+
+  /** A timer keeps the object awake, so it runs only while there is something to watch. */
+  #watch(pool: Pool): void {
+    if (this.#ticking !== null || !pool.isBusy) return;
+    this.#ticking = setInterval(() => {
+      pool.tick();
+      if (pool.isBusy || this.#ticking === null) return;
+      clearInterval(this.#ticking);
+      this.#ticking = null;
+    }, TICK_MS);
+  }
+}
+
+export { NETWORK_HEADER };

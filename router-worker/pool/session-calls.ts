@@ -1,0 +1,51 @@
+import { ShoalError } from '../../shared/errors.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Env } from '../env.ts';
+import { type RouterKeys, sessionOfTask } from '../keys/router-keys.ts';
+import type { Reply, SessionObject } from '../session/session-object.ts';
+import type { SessionPort } from './pool.ts';
+
+const ATTEMPTS = 3;
+const RETRY_MS = 150;
+
+type SessionStub = DurableObjectStub<SessionObject>;
+
+/** Calls sessions over RPC: finds the object by the task's id, tries again when the object itself could not be reached. */
+export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
+  async function call<T>(tail: TaskTail, act: (session: SessionStub) => Promise<Reply<T>>): Promise<T> {
+    const name = await sessionOfTask(keys, tail);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return unwrap(await act(sessionStub(env, name)));
+      } catch (cause) {
+        // Every call is idempotent: the machine ignores an event that it has already seen.
+        if (cause instanceof ShoalError || attempt >= ATTEMPTS) throw cause;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
+      }
+    }
+  }
+
+  return {
+    open: async (terms) => {
+      await call(terms.task, (session) => session.open(terms));
+    },
+    committed: (tail, lease, commit, candidates) => call(tail, (session) => session.committed(lease, commit, candidates)),
+    checkLeased: (tail, lease, independence) => call(tail, (session) => session.checkLeased(lease, independence)),
+    handedOn: (tail) => call(tail, (session) => session.handedOn(tail)),
+    checkCommitted: (tail, lease, commit, handedOn) =>
+      call(tail, (session) => session.checkCommitted(lease, commit, handedOn)),
+    checkRevealed: (tail, lease, reveal) => call(tail, (session) => session.checkRevealed(lease, reveal)),
+    checkFailed: (tail, checker, reason) => call(tail, (session) => session.checkFailed(tail, checker, reason)),
+    failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
+  };
+}
+
+export function sessionStub(env: Env, name: string): SessionStub {
+  return env.SESSION.get(env.SESSION.idFromName(name));
+}
+
+/** The value of a reply, or its error thrown. */
+export function unwrap<T>(reply: Reply<T>): T {
+  if (reply.ok) return reply.value;
+  throw ShoalError.fromWire(reply.error);
+}

@@ -1,0 +1,75 @@
+import type { ReadyModel } from '../../shared/protocol/tab-socket.ts';
+import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
+
+/** A tab's socket as the pool sees it. */
+export interface TabSocket {
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code: number, reason: string): void;
+  /** Keeps what must survive hibernation, with the socket itself. */
+  remember(attachment: TabAttachment): void;
+}
+
+/** Stored with the hibernating socket (at most 16 KiB): fields may be added, never repurposed. */
+export type TabAttachment =
+  | { readonly state: 'greeting'; readonly nonce: string; readonly network: string }
+  | {
+      readonly state: 'ready';
+      readonly identity: string;
+      readonly network: string;
+      readonly standingKey: Signed;
+      readonly oneTimeKeys: readonly Signed[];
+      readonly models: readonly ReadyModel[];
+      readonly direct: boolean;
+    };
+
+export type ReadyAttachment = Extract<TabAttachment, { state: 'ready' }>;
+
+export interface Tab {
+  readonly identity: string;
+  /** Digest of the network prefix that the socket came from. */
+  network: string;
+  socket: TabSocket | null;
+  /** When the socket was lost; null while it is there. */
+  goneAt: number | null;
+  standingKey: Signed;
+  oneTimeKeys: Signed[];
+  models: readonly ReadyModel[];
+  direct: boolean;
+  /** Numbers of the leases that the tab works on. */
+  readonly leases: Set<number>;
+  /** Tabs that this one may open a link to: it hands subtasks on to them. */
+  readonly partners: Set<string>;
+}
+
+export function attachmentOf(tab: Tab): ReadyAttachment {
+  return {
+    state: 'ready',
+    identity: tab.identity,
+    network: tab.network,
+    standingKey: tab.standingKey,
+    oneTimeKeys: tab.oneTimeKeys,
+    models: tab.models,
+    direct: tab.direct,
+  };
+}
+
+export function tabFrom(attachment: ReadyAttachment, socket: TabSocket): Tab {
+  return {
+    identity: attachment.identity,
+    network: attachment.network,
+    socket,
+    goneAt: null,
+    standingKey: attachment.standingKey,
+    oneTimeKeys: [...attachment.oneTimeKeys],
+    models: attachment.models,
+    direct: attachment.direct,
+    leases: new Set(),
+    partners: new Set(),
+  };
+}
+
+/** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
+export function independenceOf(a: Tab, b: Tab): Independence {
+  return a.network === b.network ? 'key' : 'network';
+}

@@ -1,0 +1,131 @@
+import { DurableObject } from 'cloudflare:workers';
+import type { UncheckedReason } from '../../shared/checking/verdict.ts';
+import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
+import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
+import type { Env } from '../env.ts';
+import { routerKeys } from '../keys/router-keys.ts';
+import { poolStub } from '../pool/pool-address.ts';
+import type { CheckOutcome, TaskTerms } from '../task/task.ts';
+import { type Decision, Session, type TaskView } from './session.ts';
+import { SqlSessionStore } from './session-store.ts';
+
+/** An answer across an RPC hop: errors of the vocabulary travel as data, because thrown ones lose their class. */
+export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
+
+/** After a failed sweep, ms: long enough not to spin on a lasting fault. */
+const SWEEP_RETRY_MS = 30_000;
+
+function newStore(ctx: DurableObjectState): SqlSessionStore {
+  return new SqlSessionStore(ctx.storage.sql, RECEIPT_KEPT_MS);
+}
+
+/** Doorman of {@link Session}: storage, alarm, RPC. */
+export class SessionObject extends DurableObject<Env> {
+  #store: SqlSessionStore;
+  #session: Promise<Session> | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = newStore(ctx);
+  }
+
+  open(terms: TaskTerms): Promise<Reply<null>> {
+    return this.#reply(async (session) => {
+      session.open(terms);
+      return null;
+    });
+  }
+
+  committed(
+    lease: Signed,
+    commit: Signed,
+    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+  ): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.committed(lease, commit, candidates));
+  }
+
+  checkLeased(lease: Signed, independence: Independence): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkLeased(lease, independence));
+  }
+
+  handedOn(tail: TaskTail): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.handedOn(tail));
+  }
+
+  checkCommitted(lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkCommitted(lease, commit, handedOn));
+  }
+
+  checkRevealed(lease: Signed, reveal: Signed): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkRevealed(lease, reveal));
+  }
+
+  checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkFailed(tail, checker, reason));
+  }
+
+  failed(tail: TaskTail, code: ErrorCode): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.failed(tail, code));
+  }
+
+  view(tail: TaskTail): Promise<Reply<TaskView>> {
+    return this.#reply(async (session) => session.view(tail));
+  }
+
+  receipt(tail: TaskTail): Promise<Reply<Signed>> {
+    return this.#reply(async (session) => session.receipt(tail));
+  }
+
+  override async alarm(): Promise<void> {
+    try {
+      const session = await this.#open();
+      const ended = await session.sweep();
+      if (ended.length > 0) await poolStub(this.env).ended(ended);
+      if (this.#store.nextDueAt() === null) await this.#dissolve();
+      else await this.#arm();
+    } catch (cause) {
+      // An alarm that fails six times is gone for good: report, and arm it again ourselves.
+      console.error(JSON.stringify({ event: 'session_sweep_failed', reason: String(cause) }));
+      await this.ctx.storage.setAlarm(Date.now() + SWEEP_RETRY_MS);
+    }
+  }
+
+  /** Nothing is kept any more: give the storage back, and be ready to begin again. */
+  async #dissolve(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+    this.#store = newStore(this.ctx);
+    this.#session = null;
+  }
+
+  #open(): Promise<Session> {
+    this.#session ??= routerKeys(this.env.SHOAL_ROUTER_SECRET).then(
+      (keys) => new Session(this.#store, keys, () => Date.now()),
+    );
+    return this.#session;
+  }
+
+  async #reply<T>(act: (session: Session) => Promise<T>): Promise<Reply<T>> {
+    try {
+      const value = await act(await this.#open());
+      await this.#arm();
+      return { ok: true, value };
+    } catch (cause) {
+      const error = ShoalError.from(cause);
+      if (error.code === 'internal_error') {
+        console.error(JSON.stringify({ event: 'session_failed', reason: String(cause) }));
+      }
+      return { ok: false, error: error.toWire() };
+    }
+  }
+
+  /** One alarm for all deadlines: the earliest. */
+  async #arm(): Promise<void> {
+    const due = this.#store.nextDueAt();
+    if (due === null) return;
+    const armed = await this.ctx.storage.getAlarm();
+    if (armed === null || due < armed) await this.ctx.storage.setAlarm(due);
+  }
+}

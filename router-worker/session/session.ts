@@ -1,0 +1,277 @@
+import { ShoalError } from '../../shared/errors.ts';
+import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
+import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
+import type { Independence } from '../../shared/receipt/receipt.ts';
+import { answerCommit, checkCommit, checkReveal } from '../../shared/receipt/statements.ts';
+import { opens } from '../../shared/receipt/verify.ts';
+import { leaseDigest } from '../../shared/sealing/envelope.ts';
+import { openStatement, type Signed } from '../../shared/signing/signed-statement.ts';
+import type { Verdict, UncheckedReason } from '../../shared/checking/verdict.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
+import type { RouterKeys } from '../keys/router-keys.ts';
+import { buildReceipt } from '../task/build-receipt.ts';
+import {
+  type CheckOutcome,
+  type EndedTask,
+  openTask,
+  stepTask,
+  type Task,
+  type TaskEvent,
+  type TaskTerms,
+} from '../task/task.ts';
+import type { SessionStore } from './session-store.ts';
+
+/** What the pool is asked to do after an event: it holds the sockets and the client's stream. */
+export type Decision =
+  | { readonly do: 'nothing' }
+  /** Lease a check to this tab and ask the client to wrap the key for it. */
+  | { readonly do: 'draw'; readonly checker: string }
+  /** Let the first tab show its answer to the checker, and the checker reveal. */
+  | { readonly do: 'show'; readonly answerLease: Lease; readonly answerCommit: Signed; readonly evidenceKey: string }
+  | Ended;
+
+export interface Ended {
+  readonly do: 'end';
+  readonly verdict: Verdict;
+  readonly receipt: Signed;
+  readonly answerTab: string;
+  readonly checkers: readonly string[];
+}
+
+const NOTHING: Decision = { do: 'nothing' };
+
+/** One session's tasks, from their lease to their receipt. Knows neither sockets nor SQL nor the clock. */
+export class Session {
+  readonly #store: SessionStore;
+  readonly #keys: RouterKeys;
+  readonly #now: () => number;
+
+  constructor(store: SessionStore, keys: RouterKeys, now: () => number) {
+    this.#store = store;
+    this.#keys = keys;
+    this.#now = now;
+  }
+
+  open(terms: TaskTerms): void {
+    if (this.#store.load(terms.task) === null) this.#store.save(openTask(terms));
+  }
+
+  /** The answering tab's commit. `candidates` could check it, most independent first. */
+  async committed(
+    leaseStatement: Signed,
+    statement: Signed,
+    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+  ): Promise<Decision> {
+    const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
+    const commit = await openStatement('commit', answerCommit, statement, lease.tab);
+    if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
+      throw new ShoalError('integrity_failed', 'The commit does not belong to its lease.');
+    }
+    // Drawn from the commit, so that nobody knows the checker while the answer can still be changed.
+    const draw = await this.#keys.mac('draw', `${statement.signature}\n${lease.nonce}`);
+    return this.#apply(lease.task, {
+      type: 'committed',
+      at: this.#now(),
+      statement,
+      commit,
+      candidates,
+      draw: new DataView(draw.buffer).getUint32(0) / 2 ** 32,
+    });
+  }
+
+  async checkLeased(leaseStatement: Signed, independence: Independence): Promise<Decision> {
+    const { lease } = await this.#openLease(leaseStatement, 'check');
+    const check = { checker: lease.tab, independence, leaseStatement, lease };
+    return this.#apply(lease.task, { type: 'check_leased', at: this.#now(), check });
+  }
+
+  async handedOn(tail: TaskTail): Promise<Decision> {
+    return this.#apply(tail, { type: 'handed_on', at: this.#now() });
+  }
+
+  async checkCommitted(
+    leaseStatement: Signed,
+    statement: Signed,
+    handedOn: CheckOutcome['handedOn'],
+  ): Promise<Decision> {
+    const { lease, digest } = await this.#openLease(leaseStatement, 'check');
+    const commit = await openStatement('check-commit', checkCommit, statement, lease.tab);
+    if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
+      throw new ShoalError('integrity_failed', "The checker's commit does not belong to its lease.");
+    }
+    return this.#apply(lease.task, {
+      type: 'check_committed',
+      at: this.#now(),
+      checker: lease.tab,
+      statement,
+      commitment: commit.commitment,
+      evidenceKey: commit.evidenceKey,
+      handedOn,
+    });
+  }
+
+  async checkRevealed(leaseStatement: Signed, statement: Signed): Promise<Decision> {
+    const { lease, digest } = await this.#openLease(leaseStatement, 'check');
+    const reveal = await openStatement('check-reveal', checkReveal, statement, lease.tab);
+    if (reveal.task !== lease.task || reveal.lease !== digest) {
+      throw new ShoalError('integrity_failed', "The checker's opening does not belong to its lease.");
+    }
+    const task = this.#store.load(lease.task);
+    if (task?.phase !== 'revealing') return NOTHING;
+    const scope = { task: lease.task, lease: digest, checker: lease.tab };
+    return this.#apply(lease.task, {
+      type: 'check_revealed',
+      at: this.#now(),
+      checker: lease.tab,
+      statement,
+      reveal,
+      opens: await opens(task.commitment, reveal, scope),
+    });
+  }
+
+  async checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision> {
+    return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason });
+  }
+
+  async failed(tail: TaskTail, code: ErrorCode): Promise<Decision> {
+    return this.#apply(tail, { type: 'failed', at: this.#now(), code });
+  }
+
+  /** Ends what is past its deadline, signs receipts that a crash left out, forgets what is old. Returns what ended. */
+  async sweep(): Promise<{ readonly tail: TaskTail; readonly ended: Ended }[]> {
+    const at = this.#now();
+    const ended: { tail: TaskTail; ended: Ended }[] = [];
+    for (const task of this.#store.due(at)) {
+      const decision = task.phase === 'ended' ? await this.#end(task) : await this.#apply(task.task, { type: 'clock', at });
+      if (decision.do === 'end') ended.push({ tail: task.task, ended: decision });
+    }
+    this.#store.forget(at - RECEIPT_KEPT_MS);
+    return ended;
+  }
+
+  view(tail: TaskTail): TaskView {
+    const task = this.#store.load(tail);
+    if (task === null) throw new ShoalError('task_not_found', 'There is no task with this id.');
+    return viewOf(task, this.#store.receipt(tail) !== null);
+  }
+
+  receipt(tail: TaskTail): Signed {
+    const receipt = this.#store.receipt(tail);
+    if (receipt !== null) return receipt;
+    if (this.#store.load(tail) === null) throw new ShoalError('receipt_not_found', 'There is no receipt with this id.');
+    throw new ShoalError('receipt_pending', 'The task has not ended yet.', { retryAfterMs: 1000 });
+  }
+
+  async #openLease(statement: Signed, role: Lease['role']): Promise<{ lease: Lease; digest: string }> {
+    const lease = await openStatement('lease', leaseSchema, statement, this.#keys.signer.publicKey);
+    if (lease.role !== role) throw new ShoalError('integrity_failed', 'The lease is for another role.');
+    return { lease, digest: await leaseDigest(statement) };
+  }
+
+  /** Loads, steps and saves without yielding, so that two events cannot interleave; signs the receipt afterwards. */
+  async #apply(tail: TaskTail, event: TaskEvent): Promise<Decision> {
+    const before = this.#store.load(tail);
+    if (before === null) return NOTHING;
+    const after = stepTask(before, event);
+    if (after === before) return NOTHING;
+    this.#store.save(after);
+    switch (after.phase) {
+      case 'drawing':
+        return { do: 'draw', checker: after.drawn };
+      case 'revealing':
+        return {
+          do: 'show',
+          answerLease: after.lease,
+          answerCommit: after.committed.statement,
+          evidenceKey: after.evidenceKey,
+        };
+      case 'ended':
+        return this.#end(after);
+      default:
+        return NOTHING;
+    }
+  }
+
+  async #end(task: EndedTask): Promise<Ended> {
+    const receipt = await buildReceipt(task, this.#keys.signer);
+    this.#store.saveReceipt(task.task, receipt);
+    return {
+      do: 'end',
+      verdict: task.verdict,
+      receipt,
+      answerTab: task.lease.tab,
+      checkers: task.checks.map((check) => check.checker),
+    };
+  }
+}
+
+/** `GET /v1/tasks/:id`. */
+export interface TaskView {
+  readonly id: string;
+  readonly object: 'task';
+  readonly status: 'running' | 'checking' | 'ended';
+  readonly stage: string;
+  readonly outcome: string | null;
+  readonly model: string;
+  readonly variant: string;
+  readonly class: string;
+  readonly private: boolean;
+  readonly level: string;
+  readonly tab: string;
+  readonly checker: string | null;
+  readonly created_at: number;
+  readonly ended_at: number | null;
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number } | null;
+  /** How the answer's frames left the tab. */
+  readonly sent: { readonly relay_bytes: number; readonly direct_bytes: number } | null;
+  /** How the check's sealed subtask reached the checker. */
+  readonly handed_on: { readonly path: string; readonly bytes: number } | null;
+  /** Bytes of prompt and answer that passed the router in the clear. */
+  readonly router_read: { readonly prompt_bytes: number; readonly answer_bytes: number };
+  readonly verdict: Verdict | null;
+  readonly receipt: string | null;
+}
+
+function viewOf(task: Task, hasReceipt: boolean): TaskView {
+  const committed = task.phase === 'running' ? null : task.committed;
+  const commit = committed?.commit ?? null;
+  const ended = task.phase === 'ended';
+  const outcome = ended ? task.checks[0] : task.phase === 'revealing' ? task.check : undefined;
+  const checker = task.phase === 'checking' ? task.check.checker : (outcome?.checker ?? null);
+  return {
+    id: taskId(task.task),
+    object: 'task',
+    status: ended ? 'ended' : task.phase === 'running' ? 'running' : 'checking',
+    stage: task.phase === 'checking' ? task.stage : task.phase,
+    outcome: ended ? task.outcome.value : null,
+    model: task.model,
+    variant: task.variant,
+    class: task.lease.class,
+    private: task.private,
+    level: task.level,
+    tab: task.lease.tab,
+    checker,
+    created_at: task.openedAt,
+    ended_at: ended ? task.endedAt : null,
+    usage:
+      commit === null
+        ? null
+        : {
+            prompt_tokens: commit.tokens.prompt,
+            completion_tokens: commit.tokens.completion,
+            total_tokens: commit.tokens.prompt + commit.tokens.completion,
+          },
+    sent:
+      commit === null ? null : { relay_bytes: commit.sent.relay.bytes, direct_bytes: commit.sent.direct.bytes },
+    handed_on: outcome?.handedOn ?? null,
+    router_read: {
+      prompt_bytes: task.readablePromptBytes,
+      answer_bytes: task.private ? 0 : (commit?.chain.bytes ?? 0),
+    },
+    verdict: ended ? task.verdict : null,
+    receipt: hasReceipt ? receiptId(task.task) : null,
+  };
+}
+

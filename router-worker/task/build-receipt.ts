@@ -1,0 +1,40 @@
+import type { Receipt } from '../../shared/receipt/receipt.ts';
+import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { EndedTask } from './task.ts';
+
+/** The signed receipt of an ended task. The same task gives the same text, so signing again after a crash changes nothing. */
+export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
+  const checks = task.checks.map((check) => ({
+    checker: check.checker,
+    independence: check.independence,
+    method: 'exact-re-execution' as const,
+    lease: check.leaseStatement,
+    commit: check.commit,
+    reveal: check.reveal,
+    handedOn: check.handedOn,
+  }));
+  const receipt: Receipt = {
+    v: 1,
+    task: task.task,
+    network: task.network,
+    model: task.model,
+    variant: task.variant,
+    class: task.lease.class,
+    private: task.private,
+    level: task.level,
+    sampling: task.sampling,
+    openedAt: task.openedAt,
+    endedAt: task.endedAt,
+    outcome: task.outcome,
+    lease: task.leaseStatement,
+    commit: task.committed?.statement ?? null,
+    checks,
+    verdict: task.verdict,
+    readers: [
+      ...(task.private ? [] : [{ role: 'router' as const, key: router.publicKey }]),
+      { role: 'answer' as const, key: task.lease.tab },
+      ...task.checks.map((check) => ({ role: 'check' as const, key: check.checker })),
+    ],
+  };
+  return router.sign('receipt', JSON.stringify(receipt));
+}

@@ -1,0 +1,37 @@
+import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
+import { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
+import type { Env } from '../env.ts';
+import type { RouterKeys } from '../keys/router-keys.ts';
+import { poolStub } from '../pool/pool-address.ts';
+import type { LeaseWant } from '../pool/pool.ts';
+import { unwrap } from '../pool/session-calls.ts';
+
+/**
+ * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
+ * text live in this invocation only, and are gone with it.
+ */
+export async function openPlainTask(env: Env, keys: RouterKeys, request: ChatRequest, want: LeaseWant): Promise<SealedTask> {
+  const pool = poolStub(env);
+  const stream = await pool.request(want);
+  return new SealedTask(
+    stream,
+    {
+      messages: request.messages,
+      stop: request.stop,
+      sampling: want.sampling,
+      private: false,
+      signer: keys.signer,
+      nonce: want.nonce,
+      routerKey: keys.signer.publicKey,
+    },
+    {
+      async deliver(envelope) {
+        unwrap(await pool.deliver(want.task, envelope));
+      },
+      async handOn(wrap) {
+        unwrap(await pool.handOn(want.task, wrap));
+      },
+      reattach: ({ statement }, from) => poolStub(env).reattach(statement, from),
+    },
+  );
+}

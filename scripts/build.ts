@@ -1,0 +1,16 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'vite';
+import { assembleModels } from './models/catalogue-files.ts';
+import { DIST, ROOT } from './paths.ts';
+
+/** Pages and models as static files in `dist/`. Models are kept from one build to the next: they are named by their digest. */
+export async function buildAll(quiet: boolean): Promise<void> {
+  for (const name of await readdir(DIST).catch(() => [])) {
+    if (name !== 'models') await rm(join(DIST, name), { recursive: true, force: true });
+  }
+  await build({ configFile: join(ROOT, 'vite.config.ts'), logLevel: quiet ? 'error' : 'info' });
+  await assembleModels();
+}
+
+if (import.meta.filename === process.argv[1]) await buildAll(process.argv.includes('--quiet'));

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Catalogue, CATALOGUE_PATH, catalogue, type ModelEntry, piecePath, SENTENCE_EMBEDDING_PATH, type VariantEntry } from '../../shared/classes/catalogue.ts';
+import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
+import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
+
+/**
+ * Models on disk. Embedded ones are GGUF files of the repository; local ones were cut into pieces when they were added. Both become static files of
+ * the router: pieces of at most 16 MiB, named by the digest of the whole file, and one catalogue.
+ */
+
+const EMBEDDED_CATALOGUE = join(EMBEDDED_MODELS, 'catalogue.json');
+const LOCAL_CATALOGUE = join(LOCAL_MODELS, 'catalogue.json');
+const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-embed-64.bin');
+
+export async function readCatalogue(file: string): Promise<Catalogue> {
+  if (!existsSync(file)) return { v: 1, models: [] };
+  const parsed = catalogue.safeParse(JSON.parse(await readFile(file, 'utf8')));
+  if (!parsed.success) throw new Error(`${file} is damaged: ${parsed.error.issues[0]?.path.join('.')}`);
+  return parsed.data;
+}
+
+export const readEmbedded = () => readCatalogue(EMBEDDED_CATALOGUE);
+export const readLocal = () => readCatalogue(LOCAL_CATALOGUE);
+
+async function writeWhole(file: string, content: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  const partial = `${file}.${process.pid}.partial`;
+  await writeFile(partial, content);
+  await rename(partial, file);
+}
+
+export function writeCatalogue(which: 'embedded' | 'local', models: readonly ModelEntry[]): Promise<void> {
+  const sorted = [...models].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const file = which === 'embedded' ? EMBEDDED_CATALOGUE : LOCAL_CATALOGUE;
+  return writeWhole(file, `${JSON.stringify({ v: 1, models: sorted }, null, 2)}\n`);
+}
+
+/** Digests of a file and of its pieces; with `into`, the pieces are written there too. */
+export async function cutIntoPieces(file: string, into: string | null): Promise<VariantEntry['weights']> {
+  const whole = createHash('sha256');
+  const pieces: { sha256: string; bytes: number }[] = [];
+  const { size } = await stat(file);
+  const staging = into === null ? null : join(into, `partial-${process.pid}`);
+  if (staging !== null) await mkdir(staging, { recursive: true });
+  for (let at = 0; at < size; at += MODEL_PIECE_BYTES) {
+    const piece = createHash('sha256');
+    let bytes = 0;
+    const out = staging === null ? null : createWriteStream(join(staging, `${String(pieces.length).padStart(4, '0')}.bin`));
+    for await (const chunk of createReadStream(file, { start: at, end: at + MODEL_PIECE_BYTES - 1 })) {
+      whole.update(chunk);
+      piece.update(chunk);
+      bytes += chunk.length;
+      if (out !== null && !out.write(chunk)) await once(out, 'drain');
+    }
+    if (out !== null) {
+      out.end();
+      await once(out, 'finish');
+    }
+    pieces.push({ sha256: piece.digest('hex'), bytes });
+  }
+  const sha256 = whole.digest('hex');
+  if (staging !== null && into !== null) {
+    await rm(join(into, sha256), { recursive: true, force: true });
+    await rename(staging, join(into, sha256));
+  }
+  return { sha256, bytes: size, pieces };
+}
+
+export const LOCAL_WEIGHTS = join(LOCAL_MODELS, 'weights');
+
+/** Puts catalogue, pieces and sentence embedding below `dist/models`, where the router serves them. */
+export async function assembleModels(): Promise<Catalogue> {
+  const embedded = await readEmbedded();
+  const local = await readLocal();
+  const models = [...embedded.models, ...local.models];
+  // Embedded files are smaller than a piece: each is served as it lies in the repository, found by its digest.
+  const embeddedFiles = await filesByDigest(join(EMBEDDED_MODELS, 'chat'));
+  for (const { weights } of embedded.models.flatMap((model) => model.variants)) {
+    const file = embeddedFiles.get(weights.sha256);
+    if (file === undefined) throw new Error(`no embedded file has the digest ${weights.sha256}`);
+    await place(file, piecePath(weights.sha256, 0));
+  }
+  for (const variant of local.models.flatMap((model) => model.variants)) {
+    for (const index of variant.weights.pieces.keys()) {
+      const path = piecePath(variant.weights.sha256, index);
+      await place(join(LOCAL_WEIGHTS, variant.weights.sha256, path.slice(path.lastIndexOf('/') + 1)), path);
+    }
+  }
+  await place(SENTENCE_EMBEDDING, SENTENCE_EMBEDDING_PATH);
+  const merged: Catalogue = { v: 1, models };
+  await writeWhole(join(DIST, CATALOGUE_PATH), JSON.stringify(merged));
+  return merged;
+}
+
+async function filesByDigest(folder: string): Promise<Map<string, string>> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.gguf'));
+  const entries = await Promise.all(
+    names.map(async (name): Promise<[string, string]> => {
+      const content = await readFile(join(folder, name));
+      return [createHash('sha256').update(content).digest('hex'), join(folder, name)];
+    }),
+  );
+  return new Map(entries);
+}
+
+/** A hard link where the file system allows it: the pieces of a large model are not stored twice. */
+async function place(source: string, path: string): Promise<void> {
+  const target = join(DIST, path);
+  if (existsSync(target)) return;
+  await mkdir(dirname(target), { recursive: true });
+  await link(source, target).catch(() => copyFile(source, target));
+}

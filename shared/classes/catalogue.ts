@@ -1,0 +1,91 @@
+import * as z from 'zod/mini';
+import { sha256, toHex, utf8 } from '../bytes.ts';
+import { modelName, shownText } from '../protocol/fields.ts';
+import { type ClassTraits, classIdOf } from './class-id.ts';
+import { WLLAMA_BUILD } from './wllama-build.ts';
+
+/** The catalogue: public model names, their variants, and all that a tab needs to fetch, check and run one. */
+
+const sha256Hex = z.string().check(z.regex(/^[0-9a-f]{64}$/));
+const bytes = z.int().check(z.minimum(1));
+
+export const modelPiece = z.object({ sha256: sha256Hex, bytes });
+
+export const variantEntry = z.object({
+  /** Quantization as the file says, lower case: `q8_0`, `q4_0`, `f16`. */
+  id: modelName,
+  /** The whole file, and its pieces in order; a piece is fetched, checked and kept by itself. */
+  weights: z.object({ sha256: sha256Hex, bytes, pieces: z.array(modelPiece).check(z.minLength(1), z.maxLength(4096)) }),
+});
+export type VariantEntry = z.infer<typeof variantEntry>;
+
+export const modelEntry = z.object({
+  id: modelName,
+  name: shownText(200),
+  description: shownText(2000),
+  capabilities: z.array(z.enum(['chat'])),
+  licence: z.object({ id: shownText(100), notice: shownText(2000) }),
+  parameters: z.nullable(z.int()),
+  /** Tokens that a conversation may have on this network, prompt and answer together. */
+  contextTokens: z.int().check(z.minimum(64), z.maximum(1_000_000)),
+  /** Longest token of the vocabulary, UTF-8 bytes: a prompt of n bytes has at least n ÷ this many tokens. */
+  longestTokenBytes: z.int().check(z.minimum(1)),
+  chat: z.object({
+    /** Jinja chat template from the file. */
+    template: z.string().check(z.minLength(1), z.maxLength(65_536)),
+    bosToken: z.string(),
+    eosToken: z.string(),
+    /** Whether the engine puts the first token before every prompt by itself. */
+    addBos: z.boolean(),
+    /** Control tokens as text. They are broken up where a message contains them, so that no text can pose as a turn. */
+    controlTokens: z.array(z.string()).check(z.maxLength(4096)),
+  }),
+  /** Used where a request leaves the value out. */
+  defaults: z.object({ temperature: z.number(), topP: z.number(), maxTokens: z.int() }),
+  variants: z.array(variantEntry).check(z.minLength(1)),
+});
+export type ModelEntry = z.infer<typeof modelEntry>;
+
+export const catalogue = z.object({ v: z.literal(1), models: z.array(modelEntry) });
+export type Catalogue = z.infer<typeof catalogue>;
+
+/** Where a piece of a weights file lies below the router's address. */
+export function piecePath(weightsSha256: string, index: number): string {
+  return `/models/weights/${weightsSha256}/${String(index).padStart(4, '0')}.bin`;
+}
+
+export const CATALOGUE_PATH = '/models/catalogue.json';
+export const SENTENCE_EMBEDDING_PATH = '/models/shoal-embed-64.bin';
+
+export async function traitsOf(model: ModelEntry, variant: VariantEntry): Promise<ClassTraits> {
+  return {
+    weights: variant.weights.sha256,
+    ...WLLAMA_BUILD,
+    backend: 'cpu',
+    flashAttention: false,
+    kvType: 'f16',
+    contextTokens: model.contextTokens,
+    template: toHex(await sha256(utf8(model.chat.template))),
+    renderer: 1,
+    samplers: 1,
+  };
+}
+
+/** A model and one of its variants, with the class that tabs running it on the CPU form. */
+export interface ServedVariant {
+  readonly model: ModelEntry;
+  readonly variant: VariantEntry;
+  readonly class: string;
+}
+
+export async function servedVariants(models: Catalogue): Promise<ServedVariant[]> {
+  const pairs = models.models.flatMap((model) => model.variants.map((variant) => ({ model, variant })));
+  return Promise.all(
+    pairs.map(async (pair) => ({ ...pair, class: await classIdOf(await traitsOf(pair.model, pair.variant)) })),
+  );
+}
+
+/** `shoal-pup-3m` means any variant, `shoal-pup-3m:q8_0` this one. Empty when the name is unknown. */
+export function variantsNamed(variants: readonly ServedVariant[], name: string): ServedVariant[] {
+  return variants.filter(({ model, variant }) => model.id === name || `${model.id}:${variant.id}` === name);
+}

@@ -1,0 +1,132 @@
+/**
+ * The closed vocabulary of errors. Each code carries its policy: the HTTP status, OpenAI's error type, whether the same
+ * request may succeed later, and what the person can do next. Codes survive every hop: tab, router, client.
+ */
+interface ErrorPolicy {
+  readonly status: number;
+  readonly type: 'invalid_request_error' | 'server_error' | 'not_found_error';
+  readonly retryable: boolean;
+  readonly next: string;
+}
+
+export const ERROR_POLICIES = {
+  invalid_json: bad('Send one JSON object with content-type application/json.'),
+  missing_field: bad('Add the named field. The README shows a complete request.'),
+  invalid_type: bad('Correct the type of the named field.'),
+  invalid_value: bad('Correct the value of the named field.'),
+  unknown_field: bad('Remove the named field, or check its spelling.'),
+  unsupported_field: bad('Remove the named field: this network does not honour it yet, and never ignores one in silence.'),
+  empty_messages: bad('Send at least one message, the last one with some text.'),
+  context_length_exceeded: bad('Shorten the conversation, or choose a model with a longer context from GET /v1/models.'),
+  insecure_transport: { ...bad('Use https:// and wss://. Plain http:// works on localhost only.'), status: 403 },
+  body_too_large: { ...bad('Send less in one request: 1 MiB is the limit.'), status: 413 },
+  unsupported_media_type: { ...bad('Send content-type application/json.'), status: 415 },
+  model_not_found: missing('Choose one of the models that the message names, or GET /v1/models.'),
+  task_not_found: missing('Check the id. Tasks are kept for 30 days.'),
+  receipt_not_found: missing('Check the id. Receipts are kept for 30 days.'),
+  receipt_pending: { ...missing('The check is still running: ask again in a moment.'), retryable: true },
+  route_not_found: missing('See the list of routes at /.well-known/shoal.json.'),
+  method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
+  task_token_invalid: { ...bad('Send the token of the lease record in the header shoal-task-token.'), status: 403 },
+  sealed_body_invalid: bad('Seal the body again for the lease that the router gave, with the published client.'),
+  no_tab: busy('Open /join in Chrome, Edge or Firefox and lend a tab, or try again in a moment.'),
+  overloaded: busy('All tabs are busy and the queue is full: try again after the time in Retry-After.'),
+  router_not_configured: busy('The operator must set SHOAL_ROUTER_SECRET (npm start does it in development).'),
+  tab_lost: failed(502, 'The tab that answered went away: send the request again.'),
+  engine_failed: failed(502, 'The tab could not run the model: send the request again.'),
+  integrity_failed: failed(502, 'What arrived was not what the tab signed: discard it and send the request again.'),
+  deadline_exceeded: failed(504, 'The tab was too slow: send the request again, or ask for fewer tokens.'),
+  cancelled: { status: 499, type: 'invalid_request_error', retryable: false, next: 'Nothing: it was stopped as asked.' },
+  version_unsupported: bad('Reload the page: it speaks an older version of the protocol than the router.'),
+  internal_error: failed(500, 'Send the request again; if it persists, report it with the request id.'),
+} as const satisfies Record<string, ErrorPolicy>;
+
+function bad(next: string) {
+  return { status: 400, type: 'invalid_request_error', retryable: false, next } as const;
+}
+function missing(next: string) {
+  return { status: 404, type: 'not_found_error', retryable: false, next } as const;
+}
+function busy(next: string) {
+  return { status: 503, type: 'server_error', retryable: true, next } as const;
+}
+function failed(status: number, next: string) {
+  return { status, type: 'server_error', retryable: true, next } as const;
+}
+
+export type ErrorCode = keyof typeof ERROR_POLICIES;
+
+export const ERROR_CODES = Object.keys(ERROR_POLICIES) as [ErrorCode, ...ErrorCode[]];
+
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === 'string' && Object.hasOwn(ERROR_POLICIES, text);
+}
+
+/** What crosses a hop: OpenAI's error object plus the next step. */
+export interface WireError {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: ErrorCode;
+  readonly next_step: string;
+}
+
+export interface ShoalErrorOptions {
+  /** Path of the field that is at fault, as in `messages[0].content`. */
+  readonly param?: string | null;
+  /** When the same request may succeed, ms from now. */
+  readonly retryAfterMs?: number | null;
+  readonly cause?: unknown;
+}
+
+export class ShoalError extends Error {
+  override readonly name = 'ShoalError';
+  readonly code: ErrorCode;
+  readonly param: string | null;
+  readonly retryAfterMs: number | null;
+
+  constructor(code: ErrorCode, message: string, options: ShoalErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.param = options.param ?? null;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+  }
+
+  get status(): number {
+    return ERROR_POLICIES[this.code].status;
+  }
+  get retryable(): boolean {
+    return ERROR_POLICIES[this.code].retryable;
+  }
+  get nextStep(): string {
+    return ERROR_POLICIES[this.code].next;
+  }
+
+  toWire(): WireError {
+    return {
+      message: this.message,
+      type: ERROR_POLICIES[this.code].type,
+      param: this.param,
+      code: this.code,
+      next_step: this.nextStep,
+    };
+  }
+
+  /** Reads what another party sent. An unknown code becomes `internal_error`: its text is kept, its policy is not ours. */
+  static fromWire(wire: { readonly code?: unknown; readonly message?: unknown; readonly param?: unknown }): ShoalError {
+    const message = typeof wire.message === 'string' ? wire.message.slice(0, 2000) : 'no message';
+    const param = typeof wire.param === 'string' ? wire.param.slice(0, 200) : null;
+    return new ShoalError(isErrorCode(wire.code) ? wire.code : 'internal_error', message, { param });
+  }
+
+  /** The error itself when it is one of ours, else `internal_error`. The cause is kept for the log and never sent. */
+  static from(cause: unknown): ShoalError {
+    if (cause instanceof ShoalError) return cause;
+    return new ShoalError('internal_error', 'Something went wrong on our side.', { cause });
+  }
+}
+
+/** Asserts what only a programming fault can break. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`invariant broken: ${message}`);
+}

@@ -1,0 +1,88 @@
+/** Every number that two parties must agree on, with its unit and its reason. */
+
+/** Largest body of a POST, bytes. A long-context prompt is a few hundred kilobytes; more is a mistake or an attack. */
+export const MAX_REQUEST_BODY_BYTES = 1024 * 1024;
+
+/** Largest sealed envelope, bytes: a full request body, its JSON escapes, and the wrapping. */
+export const MAX_ENVELOPE_BYTES = 2 * MAX_REQUEST_BODY_BYTES;
+
+/** Largest JSON message on a tab's socket, bytes. The longest honest one is a commit: 32 bytes for each 64 of answer. */
+export const MAX_CONTROL_MESSAGE_BYTES = 256 * 1024;
+
+/** Largest sealed frame, bytes. Tabs cut longer text into several frames. */
+export const MAX_FRAME_BYTES = 16 * 1024;
+
+/** Most tokens that one request may ask for. */
+export const MAX_OUTPUT_TOKENS = 32_768;
+
+/** Most messages in one conversation. */
+export const MAX_MESSAGES = 1024;
+
+/** Most stop strings (OpenAI's limit) and their length, characters. */
+export const MAX_STOP_STRINGS = 4;
+export const MAX_STOP_LENGTH = 128;
+
+/** Bytes of answer that one link of the digest chain covers. About 16 tokens: a false block is a short passage. */
+export const CHAIN_BLOCK_BYTES = 64;
+
+/** One-time keys that a tab posts at once, and the stock at which the router asks for more. */
+export const ONE_TIME_KEY_BATCH = 16;
+export const ONE_TIME_KEY_LOW_WATER = 6;
+
+/** How long a lease may wait for its envelope and the tab's ack, ms. */
+export const ACK_DEADLINE_MS = 15_000;
+
+/** Longest prefill, ms: the time from ack to the first frame. A slow phone reads 2,000 tokens in about a minute. */
+export const FIRST_FRAME_DEADLINE_MS = 180_000;
+
+/** Longest silence between two frames of a running answer, ms. The slowest useful tab writes a token a second. */
+export const FRAME_GAP_DEADLINE_MS = 30_000;
+
+/** Longest life of one subtask, ms. */
+export const SUBTASK_DEADLINE_MS = 600_000;
+
+/** How long the router waits for a tab that dropped its socket to come back with the same identity, ms. */
+export const RECONNECT_GRACE_MS = 5_000;
+
+/** Requests that may wait for a free tab, and for how long, ms. Beyond: 503 with Retry-After. */
+export const MAX_WAITING_REQUESTS = 64;
+export const MAX_WAIT_MS = 30_000;
+
+/** How long a tab keeps the frames of an answer for a client that lost its connection, ms. */
+export const ANSWER_KEPT_MS = 120_000;
+
+/** Check round: time to be given the body key, to run again, to be shown the answer and reveal, ms. */
+export const WRAP_DEADLINE_MS = 15_000;
+export const CHECK_DEADLINE_MS = 300_000;
+export const REVEAL_DEADLINE_MS = 15_000;
+
+/** How long a tab tries a direct link to another tab before it hands a subtask on by relay, ms. */
+export const LINK_DEADLINE_MS = 3_000;
+
+/** How long the router waits for a tab to hand a subtask on before it asks the client to do it, ms. */
+export const HAND_ON_DEADLINE_MS = 6_000;
+
+/** How long a checker waits to be shown the first answer before it reveals without, ms. */
+export const SHOWN_DEADLINE_MS = 6_000;
+
+/** Longest wait for ICE candidates before the one offer or answer is sent, ms. */
+export const ICE_GATHER_MS = 300;
+
+/** Direct links that a tab keeps open at once. */
+export const MAX_LINKS = 8;
+
+/** Message size on a data channel, bytes: the largest that every browser takes whole. */
+export const LINK_CHUNK_BYTES = 16 * 1024;
+
+/** Send-buffer marks of a data channel, bytes: stop above the high one, go on below the low one. */
+export const LINK_BUFFER_HIGH_BYTES = 1024 * 1024;
+export const LINK_BUFFER_LOW_BYTES = 256 * 1024;
+
+/** How long a session keeps a receipt, ms: 30 days. */
+export const RECEIPT_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** Private answers are padded to steps of this many bytes, because sizes of single tokens leak words. */
+export const PAD_STEP_BYTES = 64;
+
+/** Largest piece of a model file, bytes: a static asset on Workers may have 25 MiB. */
+export const MODEL_PIECE_BYTES = 16 * 1024 * 1024;

@@ -1,0 +1,111 @@
+import * as z from 'zod/mini';
+import { type Bytes, concatBytes, EMPTY, fromUtf8, utf8 } from '../bytes.ts';
+import { verdict } from '../checking/verdict.ts';
+import { ShoalError } from '../errors.ts';
+import { MAX_CONTROL_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../limits.ts';
+import { signed } from '../signing/signed-statement.ts';
+import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
+
+/**
+ * The stream of one task, from the pool to whoever sealed it: the Worker for plain HTTP clients, the page for private ones. The Worker hands
+ * a private stream on untouched.
+ *
+ *   u8 type (1 event, 2 frame) ‖ u32 length ‖ payload
+ */
+export const streamEvent = z.discriminatedUnion('t', [
+  /** No tab is free; so many requests are before this one. */
+  z.object({ t: z.literal('waiting'), ahead: count }),
+  /** Seal to this key and send the envelope. */
+  z.object({ t: z.literal('leased'), lease: signed, tabKey: signed, token: base64Url(64), direct: z.boolean() }),
+  z.object({ t: z.literal('accepted'), promptTokens: count }),
+  z.object({
+    t: z.literal('failed'),
+    error: z.object({ code: shownText(64), message: shownText(2000), retryAfterMs: z.nullable(count) }),
+  }),
+  /** The answering tab's signed commit. */
+  z.object({ t: z.literal('committed'), commit: signed }),
+  /**
+   * A checker was drawn: wrap the body key for it. `tab`: send the wrap, the answering tab hands the sealed body on. `client`: that tab
+   * is gone or did not do it; send the whole envelope.
+   */
+  z.object({ t: z.literal('drawn'), lease: signed, tabKey: signed, handOnBy: z.enum(['tab', 'client']) }),
+  /** From the checker to the client of a private task, sealed: its similarity figures. */
+  z.object({ t: z.literal('evidence'), number: leaseNumber, checker: key32, frame: base64Url(MAX_FRAME_BYTES * 2) }),
+  /** The end: a verdict and the receipt. */
+  z.object({ t: z.literal('ended'), verdict, receipt: z.nullable(signed) }),
+]);
+export type StreamEvent = z.infer<typeof streamEvent>;
+
+export type StreamRecord = { readonly event: StreamEvent } | { readonly frame: Bytes };
+
+const TYPE_EVENT = 1;
+const TYPE_FRAME = 2;
+const HEADER_BYTES = 5;
+const MAX_RECORD_BYTES = 16 * MAX_CONTROL_MESSAGE_BYTES;
+
+function record(type: number, payload: Uint8Array): Bytes {
+  const header = new Uint8Array(HEADER_BYTES);
+  header[0] = type;
+  new DataView(header.buffer).setUint32(1, payload.byteLength);
+  return concatBytes(header, payload);
+}
+
+export function encodeEvent(event: StreamEvent): Bytes {
+  return record(TYPE_EVENT, utf8(JSON.stringify(event)));
+}
+
+export function encodeFrameRecord(frame: Uint8Array): Bytes {
+  return record(TYPE_FRAME, frame);
+}
+
+function malformed(): ShoalError {
+  return new ShoalError('integrity_failed', 'The stream of the task is not of the agreed shape.');
+}
+
+/** Cuts a byte stream into records, whatever the borders of its chunks. */
+export class RecordReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #pending: Bytes = EMPTY;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader();
+  }
+
+  /** The next record, or `null` at a clean end. Throws `integrity_failed` on malformed bytes, and what the stream throws. */
+  async next(): Promise<StreamRecord | null> {
+    if (!(await this.#fill(HEADER_BYTES))) return null;
+    const length = new DataView(this.#pending.buffer, this.#pending.byteOffset).getUint32(1);
+    if (length > MAX_RECORD_BYTES) throw malformed();
+    if (!(await this.#fill(HEADER_BYTES + length))) throw malformed();
+    const type = this.#pending[0];
+    const payload = this.#pending.slice(HEADER_BYTES, HEADER_BYTES + length);
+    this.#pending = this.#pending.subarray(HEADER_BYTES + length);
+    if (type === TYPE_FRAME) return { frame: payload };
+    if (type !== TYPE_EVENT) throw malformed();
+    let value: unknown;
+    try {
+      value = JSON.parse(fromUtf8(payload));
+    } catch {
+      throw malformed();
+    }
+    const parsed = streamEvent.safeParse(value);
+    if (!parsed.success) throw malformed();
+    return { event: parsed.data };
+  }
+
+  async cancel(reason?: unknown): Promise<void> {
+    await this.#reader.cancel(reason).catch(() => undefined);
+  }
+
+  async #fill(length: number): Promise<boolean> {
+    while (this.#pending.byteLength < length) {
+      const { done, value } = await this.#reader.read();
+      if (done) {
+        if (this.#pending.byteLength > 0) throw malformed();
+        return false;
+      }
+      this.#pending = this.#pending.byteLength === 0 ? concatBytes(value) : concatBytes(this.#pending, value);
+    }
+    return true;
+  }
+}

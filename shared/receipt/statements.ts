@@ -1,0 +1,113 @@
+import * as z from 'zod/mini';
+import { type Bytes, EMPTY, fromBase64Url, sha256, toBase64Url, utf8 } from '../bytes.ts';
+import { type AnswerChain, answerChain, finishReason } from '../checking/digest-chain.ts';
+import { base64Url, bytes16, classId, count, key32, taskTail } from '../protocol/fields.ts';
+
+/** What the tabs sign of an answer and its check. Persisted inside receipts: fields may be added, never repurposed. */
+
+const traffic = z.object({ frames: count, bytes: count });
+
+/** The answering tab: this is what I wrote, before anyone is drawn to check it. */
+export const answerCommit = z.object({
+  v: z.literal(1),
+  task: taskTail,
+  /** SHA-256 of the lease's payload. */
+  lease: key32,
+  class: classId,
+  /** Salted digest of the prompt. */
+  prompt: key32,
+  chain: answerChain,
+  finish: finishReason,
+  tokens: z.object({ prompt: count, completion: count }),
+  /** Sentence embedding of the answer, float32 little endian; null for private answers. */
+  embedding: z.nullable(base64Url(8192)),
+  /** How the frames left the tab. */
+  sent: z.object({ relay: traffic, direct: traffic }),
+});
+export type AnswerCommit = z.infer<typeof answerCommit>;
+
+/** The checking tab, before it is shown the first answer. */
+export const checkCommit = z.object({
+  v: z.literal(1),
+  task: taskTail,
+  lease: key32,
+  class: classId,
+  /** SHA-256 over the two leaves of {@link checkReveal}. */
+  commitment: key32,
+  /** X25519 key for the first answer, used once. */
+  evidenceKey: key32,
+});
+export type CheckCommit = z.infer<typeof checkCommit>;
+
+/** The checking tab, after it was shown the first answer: the opening of its commitment. */
+export const checkReveal = z.object({
+  v: z.literal(1),
+  task: taskTail,
+  lease: key32,
+  chain: answerChain,
+  chainNonce: bytes16,
+  tokens: z.object({ prompt: count, completion: count }),
+  /** Digest that hides the embedding of the checker's own answer; opened below except for private answers. */
+  embeddingLeaf: key32,
+  embedding: z.nullable(z.object({ vector: base64Url(8192), nonce: bytes16 })),
+  /** What the checker saw of the first answer; null when it was not shown in time. */
+  shown: z.nullable(
+    z.object({
+      /** Whether the text that it was shown has the chain that the first tab committed to. */
+      authentic: z.boolean(),
+      /** Sentence embedding of that text; null for private answers. */
+      vector: z.nullable(base64Url(8192)),
+    }),
+  ),
+});
+export type CheckReveal = z.infer<typeof checkReveal>;
+
+/** Who commits, and to what: without the checker's key in it, a commitment could be copied and later opened by a copier. */
+export interface CommitmentScope {
+  readonly task: string;
+  readonly lease: string;
+  readonly checker: string;
+}
+
+function scopeText(scope: CommitmentScope): string {
+  return `${scope.task}\n${scope.lease}\n${scope.checker}\n`;
+}
+
+export async function chainLeaf(scope: CommitmentScope, nonce: string, chain: AnswerChain): Promise<string> {
+  const text = JSON.stringify([chain.blocks, chain.head, chain.bytes]);
+  return toBase64Url(
+    await sha256(utf8(`shoal/chain-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), utf8(text)),
+  );
+}
+
+export async function embeddingLeaf(scope: CommitmentScope, nonce: string, vector: Bytes): Promise<string> {
+  return toBase64Url(
+    await sha256(utf8(`shoal/embedding-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), vector),
+  );
+}
+
+export async function commitmentOf(chain: string, embedding: string): Promise<string> {
+  return toBase64Url(
+    await sha256(utf8('shoal/commitment/v1\n'), fromBase64Url(chain), fromBase64Url(embedding)),
+  );
+}
+
+export function vectorToText(vector: Float32Array): string {
+  const bytes = new Uint8Array(vector.length * 4);
+  const view = new DataView(bytes.buffer);
+  vector.forEach((x, i) => view.setFloat32(i * 4, x, true));
+  return toBase64Url(bytes);
+}
+
+/** The empty vector when the text is not a list of float32. */
+export function vectorFromText(text: string): Float32Array {
+  let bytes: Bytes = EMPTY;
+  try {
+    bytes = fromBase64Url(text);
+  } catch {
+    return new Float32Array(0);
+  }
+  if (bytes.byteLength % 4 !== 0) return new Float32Array(0);
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: bytes.byteLength / 4 }, (_, i) => view.getFloat32(i * 4, true));
+}

@@ -1,0 +1,75 @@
+import type { Sampling } from '../../shared/protocol/lease.ts';
+
+/** The engine port: what a tab needs of whatever runs a model. Every implementation sits the exam of `engine-exam.ts`. */
+
+export interface LoadOptions {
+  readonly contextTokens: number;
+  /** Threads for the CPU; 1 is right unless the machine is idle. */
+  readonly threads: number;
+  /** Tokens of prompt that are read between two looks at the abort signal. */
+  readonly batchTokens: number;
+  /** Whether {@link Engine.embed} will be asked for. */
+  readonly embeddings: boolean;
+}
+
+export interface LoadedModel {
+  readonly contextTokens: number;
+  readonly vocabularySize: number;
+  readonly threads: number;
+}
+
+export interface GenerateRequest {
+  /** Rendered prompt, control tokens included; without the first token where the engine adds that itself. */
+  readonly prompt: string;
+  readonly sampling: Sampling;
+  readonly stop: readonly string[];
+}
+
+export type GenerateEvent =
+  /** The prompt's length, before it is read. */
+  | { readonly type: 'prompt'; readonly tokens: number }
+  /** Whole characters; `tokens` is how many tokens they took. */
+  | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
+  | {
+      readonly type: 'end';
+      readonly finish: 'stop' | 'length';
+      readonly promptTokens: number;
+      /** Tokens written, the one that ends the answer included. */
+      readonly completionTokens: number;
+      readonly prefillMs: number;
+      readonly decodeMs: number;
+    };
+
+export interface Engine {
+  /** Throws {@link EngineError}. After a failure the engine may be loaded again. */
+  load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel>;
+  /**
+   * One answer at a time; a second call waits for the first. Throws `AbortError` when the signal aborts, {@link EngineError} otherwise. Leaving
+   * the loop early stops the engine.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined>;
+  /** Unit vector. Throws `unsupported` when the model was loaded without embeddings. */
+  embed(text: string, signal: AbortSignal): Promise<Float32Array>;
+  /** Gives the memory back. The engine may be loaded again. */
+  dispose(): Promise<void>;
+}
+
+export type EngineFailure = 'load_failed' | 'not_loaded' | 'context_exceeded' | 'unsupported' | 'crashed';
+
+export class EngineError extends Error {
+  override readonly name = 'EngineError';
+  readonly reason: EngineFailure;
+
+  constructor(reason: EngineFailure, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+export function abortError(): DOMException {
+  return new DOMException('The work was stopped.', 'AbortError');
+}
+
+export function isAbort(cause: unknown): boolean {
+  return cause instanceof Error && cause.name === 'AbortError';
+}

@@ -1,0 +1,404 @@
+import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
+import { SealedClient, type SealedAnswer } from '../../client/sealed-client.ts';
+import type { Verdict } from '../../shared/checking/verdict.ts';
+import { ShoalError } from '../../shared/errors.ts';
+import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
+import { taskId } from '../../shared/protocol/task-ids.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
+import type { TaskPath } from '../../shared/sealed-task/sealed-task.ts';
+import { controls } from './controls.ts';
+import { megabytes, speed } from './format.ts';
+import { fetchModels, type ListedModel } from './model-list.ts';
+
+/** One question and all that is known of its answer. Read by the demo and the page tests too. */
+export interface Exchange {
+  readonly question: string;
+  readonly answer: string;
+  readonly state: 'waiting' | 'writing' | 'checking' | 'done' | 'stopped' | 'failed';
+  readonly note: string;
+  readonly task: string | null;
+  readonly tab: string | null;
+  readonly promptPath: TaskPath | null;
+  readonly framesByRelay: number;
+  readonly framesDirect: number;
+  readonly firstTokenMs: number | null;
+  readonly tokens: number;
+  readonly tokensPerSecond: number | null;
+  readonly relayBytes: number;
+  readonly directBytes: number;
+  readonly verdict: Verdict | null;
+  readonly cosine: number | null;
+  readonly receipt: Signed | null;
+  readonly receiptHolds: boolean | null;
+}
+
+const EMPTY: Omit<Exchange, 'question'> = {
+  answer: '',
+  state: 'waiting',
+  note: 'Looking for a tab',
+  task: null,
+  tab: null,
+  promptPath: null,
+  framesByRelay: 0,
+  framesDirect: 0,
+  firstTokenMs: null,
+  tokens: 0,
+  tokensPerSecond: null,
+  relayBytes: 0,
+  directBytes: 0,
+  verdict: null,
+  cosine: null,
+  receipt: null,
+  receiptHolds: null,
+};
+
+/** The one stateful element of `/chat`: seals prompts in this page and shows the way, the check and the receipt of every answer. */
+export class ChatPage extends LitElement {
+  static override properties = {
+    exchanges: { state: true },
+    models: { state: true },
+    model: { state: true },
+    direct: { state: true },
+    trouble: { state: true },
+    running: { state: true },
+  };
+  declare exchanges: readonly Exchange[];
+  declare models: readonly ListedModel[];
+  declare model: string;
+  declare direct: boolean;
+  declare trouble: string | null;
+  declare running: SealedAnswer | 'opening' | null;
+
+  #client: SealedClient | null = null;
+
+  static override styles = [
+    controls,
+    css`
+      .row {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 12px;
+        align-items: center;
+      }
+      ol {
+        list-style: none;
+        margin: 0;
+        padding: 0;
+      }
+      .question {
+        margin: 0 0 8px auto;
+        width: fit-content;
+        max-width: 85%;
+        padding: 10px 14px;
+        border-radius: 14px 14px 2px 14px;
+        background: var(--accent-soft);
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .answer {
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+        min-height: 1.5em;
+      }
+      .facts {
+        font-size: 0.9rem;
+        color: var(--soft);
+        margin: 8px 0 0;
+      }
+      .valid { color: var(--good); font-weight: 600; }
+      .invalid, .bad { color: var(--bad); font-weight: 600; }
+      .unchecked { color: var(--warn); font-weight: 600; }
+      details { margin-top: 6px; font-size: 0.9rem; }
+      summary { cursor: pointer; min-height: 28px; }
+      textarea { resize: vertical; min-height: 88px; }
+      .grow { flex: 1 1 220px; }
+      code { font-family: var(--mono); font-size: 0.85rem; overflow-wrap: anywhere; }
+    `,
+  ];
+
+  constructor() {
+    super();
+    this.exchanges = [];
+    this.models = [];
+    this.model = '';
+    this.direct = false;
+    this.trouble = null;
+    this.running = null;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      this.models = await fetchModels();
+      const served = this.models.find((model) => model.shoal.tabs > 0) ?? this.models[0];
+      this.model ||= served?.id ?? '';
+      this.trouble = null;
+    } catch (cause) {
+      this.trouble = cause instanceof Error ? cause.message : String(cause);
+    }
+  }
+
+  override render(): TemplateResult {
+    return html`
+      <h1>Ask the shoal</h1>
+      <p class="soft">
+        Your prompt is sealed in this page for the tab that answers, and for the one that checks it. The router passes it on and cannot
+        read it.
+      </p>
+      <ol aria-label="Conversation">
+        ${this.exchanges.map((exchange) => this.#exchange(exchange))}
+      </ol>
+      ${this.#composer()}
+    `;
+  }
+
+  #exchange(exchange: Exchange): TemplateResult {
+    return html`<li>
+      <p class="question">${exchange.question}</p>
+      <div class="card">
+        <div class="answer" aria-busy=${exchange.state === 'writing'}>${exchange.answer}</div>
+        <p class="facts" role="status">${this.#status(exchange)}</p>
+        ${exchange.task === null ? nothing : this.#details(exchange)}
+      </div>
+    </li>`;
+  }
+
+  #status(exchange: Exchange): TemplateResult {
+    if (exchange.state === 'failed') return html`<span class="bad">${exchange.note}</span>`;
+    const rate = exchange.tokensPerSecond === null ? '' : `${speed(exchange.tokensPerSecond)} tokens/s · `;
+    const way = exchange.promptPath === null ? '' : exchange.promptPath === 'direct' ? 'direct link · ' : 'by relay · ';
+    return html`${rate}${way}${exchange.verdict === null ? exchange.note : verdictText(exchange)}`;
+  }
+
+  #details(exchange: Exchange): TemplateResult {
+    return html`<details>
+      <summary>Path and receipt</summary>
+      <dl>
+        <div><dt>First token</dt><dd>${exchange.firstTokenMs === null ? '–' : `${Math.round(exchange.firstTokenMs)} ms`}</dd></div>
+        <div><dt>By relay</dt><dd>${megabytes(exchange.relayBytes)}</dd></div>
+        <div><dt>By WebRTC</dt><dd>${megabytes(exchange.directBytes)}</dd></div>
+        <div><dt>Router could read</dt><dd>0 KB</dd></div>
+      </dl>
+      <p class="facts">Answered by <code>${exchange.tab}</code></p>
+      ${
+        exchange.receiptHolds === null
+          ? nothing
+          : html`<p class="facts">
+              ${
+                exchange.receiptHolds
+                  ? html`<span class="valid">The receipt’s signatures hold</span>, verified in this page.`
+                  : html`<span class="bad">The receipt does not hold.</span>`
+              }
+              <a href=${`/v1/receipts/${exchange.task}`} target="_blank" rel="noopener">Open the receipt</a>
+            </p>`
+      }
+    </details>`;
+  }
+
+  #composer(): TemplateResult {
+    const busy = this.running !== null;
+    return html`<form class="card" @submit=${this.#submit}>
+      ${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
+      <label for="prompt">Your prompt</label>
+      <textarea id="prompt" required maxlength="100000" @keydown=${this.#key} placeholder="How do I make a cup of tea?"></textarea>
+      <p></p>
+      <div class="row">
+        <div class="grow">
+          <label for="model">Model</label>
+          <select id="model" ?disabled=${busy} @change=${this.#choose}>
+            ${this.models.map(
+              (model) =>
+                html`<option value=${model.id} ?selected=${model.id === this.model}>
+                  ${model.id} (${model.shoal.tabs} ${model.shoal.tabs === 1 ? 'tab' : 'tabs'})
+                </option>`,
+            )}
+          </select>
+        </div>
+        ${
+          busy
+            ? html`<button id="stop" type="button" class="quiet" @click=${this.#stop}>Stop</button>`
+            : html`<button id="send" ?disabled=${this.model === ''}>Send</button>`
+        }
+      </div>
+      <p></p>
+      <label class="check">
+        <input id="direct" type="checkbox" .checked=${this.direct} @change=${this.#setDirect} />
+        <span>Use direct links where the tab allows them. That tab can then see this device’s network address, and you see its.</span>
+      </label>
+      ${this.#modelNote()}
+    </form>`;
+  }
+
+  #modelNote(): TemplateResult | typeof nothing {
+    const model = this.models.find(({ id }) => id === this.model);
+    return model === undefined ? nothing : html`<p class="soft">${model.shoal.name}: ${model.shoal.description}</p>`;
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (this.running === null) (event.target as HTMLTextAreaElement).form?.requestSubmit();
+  }
+
+  #choose(event: Event): void {
+    this.model = (event.target as HTMLSelectElement).value;
+  }
+
+  #setDirect(event: Event): void {
+    this.direct = (event.target as HTMLInputElement).checked;
+    this.#client?.close();
+    this.#client = null; // Links belong to a client: the next question opens its own.
+  }
+
+  async #submit(event: Event): Promise<void> {
+    event.preventDefault();
+    const field = this.renderRoot.querySelector('textarea');
+    const question = field?.value.trim() ?? '';
+    if (field === null || question === '' || this.running !== null) return;
+    field.value = '';
+    await this.ask(question);
+    field.focus();
+  }
+
+  async #stop(): Promise<void> {
+    if (this.running !== null && this.running !== 'opening') await this.running.stop();
+  }
+
+  /** Asks, and follows the answer to its verdict. Never throws: what goes wrong is shown beside the question. */
+  async ask(question: string): Promise<Exchange> {
+    const index = this.exchanges.length;
+    const messages = this.#conversation(question);
+    this.exchanges = [...this.exchanges, { question, ...EMPTY }];
+    const change = (part: Partial<Exchange>) => {
+      this.exchanges = this.exchanges.map((exchange, i) => (i === index ? { ...exchange, ...part } : exchange));
+    };
+    this.running = 'opening';
+    try {
+      this.#client ??= new SealedClient({ baseUrl: location.origin, directLinks: this.direct });
+      await this.#follow(this.#client, messages, change);
+    } catch (cause) {
+      const error = ShoalError.from(cause);
+      if (error.code === 'cancelled') change({ state: 'stopped', note: 'Stopped' });
+      else change({ state: 'failed', note: `${error.message} ${error.nextStep}` });
+    } finally {
+      this.running = null;
+    }
+    const exchange = this.exchanges[index];
+    return exchange ?? { question, ...EMPTY };
+  }
+
+  /** The turns so far, without those that failed. */
+  #conversation(question: string): ChatMessage[] {
+    const turns = this.exchanges
+      .filter((exchange) => exchange.state === 'done')
+      .flatMap((exchange): ChatMessage[] => [
+        { role: 'user', content: exchange.question },
+        { role: 'assistant', content: exchange.answer },
+      ]);
+    return [...turns, { role: 'user', content: question }];
+  }
+
+  async #follow(client: SealedClient, messages: ChatMessage[], change: (part: Partial<Exchange>) => void): Promise<void> {
+    const askedAt = performance.now();
+    let firstAt = 0;
+    let answer = '';
+    let tokens = 0;
+    const frames = { relay: 0, direct: 0 };
+    const running = await client.ask({ model: this.model, messages });
+    this.running = running;
+    for await (const update of running.updates()) {
+      switch (update.type) {
+        case 'waiting':
+          change({ note: update.ahead === 0 ? 'Waiting for a free tab' : `Waiting: ${update.ahead} before you` });
+          break;
+        case 'leased':
+          change({ note: 'Sealed and sent', task: taskId(update.lease.task), tab: update.lease.tab });
+          break;
+        case 'accepted':
+          change({ note: `The tab reads ${update.promptTokens} tokens`, promptPath: running.promptPath });
+          break;
+        case 'text': {
+          const now = performance.now();
+          if (firstAt === 0) firstAt = now;
+          answer += update.text;
+          tokens += update.tokens;
+          frames[update.path]++;
+          change({
+            state: 'writing',
+            note: 'Writing',
+            answer,
+            tokens,
+            promptPath: running.promptPath,
+            firstTokenMs: firstAt - askedAt,
+            tokensPerSecond: now - firstAt > 50 ? ((tokens - 1) * 1000) / (now - firstAt) : null,
+            framesByRelay: frames.relay,
+            framesDirect: frames.direct,
+          });
+          break;
+        }
+        case 'answered': {
+          const seconds = (performance.now() - firstAt) / 1000;
+          change({
+            state: 'checking',
+            note: 'Written; waiting for the check',
+            tokens: update.completionTokens,
+            tokensPerSecond: seconds > 0 ? update.completionTokens / seconds : null,
+          });
+          break;
+        }
+        case 'checking':
+          change({ note: 'Another tab writes it again to check it' });
+          break;
+        case 'similarity':
+          change({ cosine: update.cosine });
+          break;
+        case 'ended': {
+          const { relayBytes, directBytes } = await running.traffic();
+          change({ state: 'done', verdict: update.verdict, receipt: update.receipt, relayBytes, directBytes });
+          if (update.receipt !== null) {
+            const { valid } = await verifyReceipt(update.receipt, { routerKey: await client.routerKey() });
+            change({ receiptHolds: valid });
+          }
+          break;
+        }
+      }
+    }
+  }
+}
+
+function verdictText(exchange: Exchange): TemplateResult {
+  const { verdict, cosine } = exchange;
+  if (verdict === null) return html``;
+  switch (verdict.value) {
+    case 'valid':
+      return html`<span class="valid">Checked: another tab wrote the same ${verdict.blocks} blocks</span>${
+        cosine === null ? nothing : html`, cosine ${cosine.toFixed(2)}`
+      }`;
+    case 'invalid':
+      return html`<span class="invalid">Wrong: block ${verdict.falseBlock} is not what the model writes</span>`;
+    case 'unchecked':
+      return html`<span class="unchecked">Not checked: ${UNCHECKED[verdict.reason]}</span>`;
+  }
+}
+
+const UNCHECKED: Record<Extract<Verdict, { value: 'unchecked' }>['reason'], string> = {
+  not_asked: 'no check was asked for',
+  nobody_fit: 'no other tab of the same kind was there',
+  client_gone: 'this page was away when the check was drawn',
+  checker_lost: 'the checking tab went away',
+  checker_refused: 'the check itself did not hold',
+  no_answer: 'there was no whole answer',
+};
+
+customElements.define('chat-page', ChatPage);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'chat-page': ChatPage;
+  }
+}

@@ -1,0 +1,119 @@
+import { css } from 'lit';
+
+/** Styles of the controls that every page element uses. */
+export const controls = css`
+  :host {
+    display: block;
+  }
+  * {
+    box-sizing: border-box;
+  }
+  h1 {
+    font-size: 1.75rem;
+    line-height: 1.2;
+    margin: 0 0 8px;
+  }
+  h2 {
+    font-size: 1.05rem;
+    margin: 0 0 8px;
+  }
+  p {
+    margin: 0 0 12px;
+  }
+  .soft {
+    color: var(--soft);
+  }
+  .card {
+    padding: 18px;
+    margin: 0 0 var(--gap);
+    border: 1px solid var(--line);
+    border-radius: var(--radius);
+    background: var(--surface);
+  }
+  button {
+    font: inherit;
+    font-weight: 600;
+    padding: 10px 18px;
+    min-height: 44px;
+    border: 1px solid var(--accent);
+    border-radius: 10px;
+    background: var(--accent);
+    color: var(--accent-text);
+    cursor: pointer;
+  }
+  button.quiet {
+    background: transparent;
+    color: var(--accent);
+  }
+  button:disabled {
+    opacity: 0.55;
+    cursor: not-allowed;
+  }
+  select,
+  textarea {
+    font: inherit;
+    width: 100%;
+    padding: 10px 12px;
+    min-height: 44px;
+    border: 1px solid var(--line);
+    border-radius: 10px;
+    background: var(--surface);
+    color: var(--text);
+  }
+  label {
+    display: block;
+    font-weight: 600;
+    margin: 0 0 4px;
+  }
+  label.check {
+    display: flex;
+    align-items: flex-start;
+    gap: 10px;
+    font-weight: 400;
+    margin: 0 0 12px;
+  }
+  label.check input {
+    width: 20px;
+    height: 20px;
+    margin: 2px 0 0;
+    flex: none;
+    accent-color: var(--accent);
+  }
+  progress {
+    width: 100%;
+    height: 12px;
+    accent-color: var(--accent);
+  }
+  dl {
+    display: grid;
+    grid-template-columns: repeat(auto-fit, minmax(130px, 1fr));
+    gap: 12px;
+    margin: 0;
+  }
+  dl > div {
+    padding: 10px 12px;
+    border-radius: 10px;
+    background: var(--sunken);
+  }
+  dt {
+    font-size: 0.85rem;
+    color: var(--soft);
+  }
+  dd {
+    margin: 0;
+    font-size: 1.25rem;
+    font-weight: 650;
+    font-variant-numeric: tabular-nums;
+    overflow-wrap: anywhere;
+  }
+  :focus-visible {
+    outline: 3px solid var(--focus);
+    outline-offset: 2px;
+  }
+  @media (prefers-reduced-motion: reduce) {
+    * {
+      animation: none !important;
+      transition: none !important;
+    }
+  }
+`;

@@ -1,0 +1,18 @@
+/** Figures as a person reads them. */
+
+export function megabytes(bytes: number): string {
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(0)} KB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+export function secondsLeft(bytesLeft: number, bytesPerSecond: number): string {
+  if (bytesPerSecond <= 0) return 'estimating the time left';
+  const seconds = bytesLeft / bytesPerSecond;
+  if (seconds < 1) return 'almost there';
+  return seconds < 90 ? `about ${Math.ceil(seconds)} s left` : `about ${Math.ceil(seconds / 60)} min left`;
+}
+
+export function speed(tokensPerSecond: number | null): string {
+  if (tokensPerSecond === null) return '–';
+  return tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : String(Math.round(tokensPerSecond));
+}

@@ -1,0 +1,195 @@
+import { type Bytes, fromBase64Url, fromUtf8, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
+import { type AnswerChain, chainOf, type FinishReason } from '../../shared/checking/digest-chain.ts';
+import { SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
+import {
+  answerCommit,
+  type CheckCommit,
+  type CheckReveal,
+  chainLeaf,
+  commitmentOf,
+  embeddingLeaf,
+  vectorToText,
+} from '../../shared/receipt/statements.ts';
+import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.ts';
+import { FrameSealer } from '../../shared/sealing/frames.ts';
+import { generateSealingKeys, hpkeOpen, hpkeSeal } from '../../shared/sealing/hpke.ts';
+import { parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
+import type { WorkModel } from './work-model.ts';
+
+export interface CheckPorts {
+  readonly signer: Signer;
+  accepted(promptTokens: number): void;
+  wrote(tokens: number): void;
+  committed(commit: Signed): void;
+}
+
+export interface Revealed {
+  readonly reveal: Signed;
+  /** For the client of a private task: one sealed frame. */
+  readonly evidence: string | null;
+}
+
+/** Binds a shown answer to its check. */
+function shownInfo(task: string, checkNumber: number): Bytes {
+  return utf8(`shoal/shown/v1\n${task}\n${checkNumber}`);
+}
+
+/** The first answer, sealed to the key that the checker made for it: enc (32 bytes) ‖ ciphertext. */
+export async function sealShown(evidenceKey: string, task: string, checkNumber: number, text: string): Promise<Bytes> {
+  const { enc, ciphertext } = await hpkeSeal(
+    fromBase64Url(evidenceKey),
+    shownInfo(task, checkNumber),
+    new Uint8Array(0),
+    utf8(text),
+  );
+  const packet = new Uint8Array(enc.byteLength + ciphertext.byteLength);
+  packet.set(enc);
+  packet.set(ciphertext, enc.byteLength);
+  return packet;
+}
+
+/**
+ * Writes the answer again, commits to it before seeing the first one, is shown that, and opens the commitment. What the first tab wrote cannot
+ * reach what this one commits to.
+ */
+export class CheckJob {
+  readonly #opened: OpenedEnvelope;
+  readonly #work: WorkModel;
+  readonly #ports: CheckPorts;
+  readonly #commitOfFirst = Promise.withResolvers<{ readonly commit: Signed; readonly willBeShown: boolean }>();
+  readonly #shown = Promise.withResolvers<Bytes>();
+
+  constructor(opened: OpenedEnvelope, work: WorkModel, ports: CheckPorts) {
+    this.#opened = opened;
+    this.#work = work;
+    this.#ports = ports;
+  }
+
+  /** The router asks to reveal, and says what the first tab committed to. */
+  askedToReveal(commit: Signed, willBeShown: boolean): void {
+    this.#commitOfFirst.resolve({ commit, willBeShown });
+  }
+
+  /** The first answer, still sealed. */
+  receivedAnswer(sealed: Bytes): void {
+    this.#shown.resolve(sealed);
+  }
+
+  /** Throws `EngineError`, or `AbortError` when stopped. */
+  async run(signal: AbortSignal): Promise<Revealed> {
+    const { lease, statement, body } = this.#opened;
+    const salt = fromBase64Url(body.salt);
+    const own = await this.#writeAgain(signal);
+    const chain = await chainOf(salt, own.text, own.finish);
+    const vector = this.#work.sentence.embed(own.text);
+    const digest = await leaseDigest(statement);
+    const scope = { task: lease.task, lease: digest, checker: lease.tab };
+    const chainNonce = toBase64Url(randomBytes(16));
+    const embeddingNonce = toBase64Url(randomBytes(16));
+    const vectorText = vectorToText(vector);
+    const leaf = await embeddingLeaf(scope, embeddingNonce, fromBase64Url(vectorText));
+    const evidenceKeys = await generateSealingKeys();
+    const commit: CheckCommit = {
+      v: 1,
+      task: lease.task,
+      lease: digest,
+      class: lease.class,
+      commitment: await commitmentOf(await chainLeaf(scope, chainNonce, chain), leaf),
+      evidenceKey: evidenceKeys.publicKey,
+    };
+    this.#ports.committed(await this.#ports.signer.sign('check-commit', JSON.stringify(commit)));
+
+    const first = await this.#firstAnswer(evidenceKeys.pair, salt, signal);
+    const shownVector = first === null ? null : vectorToText(this.#work.sentence.embed(first.text));
+    const reveal: CheckReveal = {
+      v: 1,
+      task: lease.task,
+      lease: digest,
+      chain,
+      chainNonce,
+      tokens: own.tokens,
+      embeddingLeaf: leaf,
+      embedding: lease.private ? null : { vector: vectorText, nonce: embeddingNonce },
+      shown: first === null ? null : { authentic: first.authentic, vector: lease.private ? null : shownVector },
+    };
+    return {
+      reveal: await this.#ports.signer.sign('check-reveal', JSON.stringify(reveal)),
+      evidence: lease.private
+        ? await this.#sealEvidence(vectorText, first?.authentic === true ? shownVector : null)
+        : null,
+    };
+  }
+
+  async #writeAgain(signal: AbortSignal) {
+    const { lease, body } = this.#opened;
+    const prompt = this.#work.renderer.render(body.messages);
+    let text = '';
+    let finish: FinishReason = 'stop';
+    let tokens = { prompt: 0, completion: 0 };
+    const request = { prompt, sampling: lease.sampling, stop: body.stop };
+    for await (const event of this.#work.engine.generate(request, signal)) {
+      if (event.type === 'prompt') this.#ports.accepted(event.tokens);
+      else if (event.type === 'delta') {
+        text += event.text;
+        this.#ports.wrote(event.tokens);
+      } else {
+        finish = event.finish;
+        tokens = { prompt: event.promptTokens, completion: event.completionTokens };
+      }
+    }
+    return { text, finish, tokens };
+  }
+
+  /** The first answer, once it is shown; null when it is not, in time. */
+  async #firstAnswer(
+    keys: CryptoKeyPair,
+    salt: Bytes,
+    signal: AbortSignal,
+  ): Promise<{ readonly text: string; readonly authentic: boolean } | null> {
+    const { lease } = this.#opened;
+    const asked = await within(REVEAL_ASKED_MS, this.#commitOfFirst.promise, signal);
+    if (asked === null || !asked.willBeShown) return null;
+    const sealed = await within(SHOWN_DEADLINE_MS, this.#shown.promise, signal);
+    if (sealed === null) return null;
+    try {
+      const { plaintext } = await hpkeOpen(
+        keys,
+        sealed.slice(0, 32),
+        shownInfo(lease.task, lease.number),
+        new Uint8Array(0),
+        sealed.slice(32),
+      );
+      const text = fromUtf8(plaintext);
+      const claimed = parsePayload('commit', answerCommit, asked.commit);
+      const chain: AnswerChain = await chainOf(salt, text, claimed.finish);
+      return { text, authentic: chain.head === claimed.chain.head };
+    } catch {
+      return { text: '', authentic: false };
+    }
+  }
+
+  async #sealEvidence(own: string, shown: string | null): Promise<string> {
+    const sealer = new FrameSealer(this.#opened.exporter, 'evidence', { pad: true });
+    const payload = utf8(JSON.stringify({ own, shown }));
+    const frame = await sealer.seal({ kind: 'end', tokens: 0, blocks: 0, chain: new Uint8Array(16), payload }, true);
+    return toBase64Url(frame);
+  }
+}
+
+/** Longest wait for the router's word after the commit, ms. */
+const REVEAL_ASKED_MS = 15_000;
+
+/** The value, or null when it takes longer. Throws when the signal aborts. */
+async function within<T>(ms: number, value: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  signal.throwIfAborted();
+  const end = Promise.withResolvers<null>();
+  const timer = setTimeout(() => end.resolve(null), ms);
+  const onAbort = () => end.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([value, end.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}

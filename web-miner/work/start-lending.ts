@@ -1,0 +1,211 @@
+import { toBytes } from '../../shared/bytes.ts';
+import { readSentenceEmbedding, type SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
+import {
+  CATALOGUE_PATH,
+  catalogue,
+  SENTENCE_EMBEDDING_PATH,
+  type ServedVariant,
+  servedVariants,
+  variantsNamed,
+} from '../../shared/classes/catalogue.ts';
+import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
+import { type Engine, EngineError, isAbort } from '../engine/engine.ts';
+import { promptRenderer } from '../engine/render-prompt.ts';
+import type { TabIdentity } from '../identity/tab-identity.ts';
+import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
+import { LendingTab, type TabSnapshot } from './lending-tab.ts';
+
+/** Where a lending tab is on its way from the click to serving. */
+export type LendingPhase =
+  | { readonly phase: 'preparing' }
+  | { readonly phase: 'downloading'; readonly model: string; readonly progress: DownloadProgress; readonly bytesPerSecond: number }
+  | { readonly phase: 'loading'; readonly model: string }
+  | { readonly phase: 'testing'; readonly model: string }
+  | { readonly phase: 'serving'; readonly model: string; readonly threads: number; readonly tab: TabSnapshot }
+  | { readonly phase: 'failed'; readonly reason: string; readonly next: string }
+  | { readonly phase: 'stopped' };
+
+export interface LendingOptions {
+  /** `https://…` of the router. */
+  readonly origin: string;
+  /** As in `GET /v1/models`, with or without the variant. */
+  readonly model: string;
+  readonly direct: boolean;
+  readonly identity: TabIdentity;
+  readonly engine: Engine;
+  readonly links: (events: () => DirectLinks) => LinkPort;
+  readonly onPhase: (phase: LendingPhase) => void;
+}
+
+const FETCH_DEADLINE_MS = 20_000;
+/** Greedy tokens written before the tab joins: proves that the engine runs, and how fast. */
+const WARM_UP_TOKENS = 12;
+
+/** From nothing to serving. Ends in `failed` or `stopped`, never by throwing. */
+export class Lending {
+  readonly #options: LendingOptions;
+  readonly #abort = new AbortController();
+  #tab: LendingTab | null = null;
+  #direct: boolean;
+
+  constructor(options: LendingOptions) {
+    this.#options = options;
+    this.#direct = options.direct;
+  }
+
+  async run(): Promise<void> {
+    const { onPhase, engine } = this.#options;
+    try {
+      await this.#start();
+    } catch (cause) {
+      await engine.dispose();
+      if (this.#abort.signal.aborted || isAbort(cause)) onPhase({ phase: 'stopped' });
+      else onPhase({ phase: 'failed', ...explain(cause) });
+    }
+  }
+
+  setDirect(direct: boolean): void {
+    this.#direct = direct;
+    this.#tab?.setDirect(direct);
+  }
+
+  /** Ends running answers, leaves the network, gives the engine's memory back. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#tab?.close();
+    this.#tab = null;
+    await this.#options.engine.dispose();
+    this.#options.onPhase({ phase: 'stopped' });
+  }
+
+  retryNow(): void {
+    this.#tab?.retryNow();
+  }
+
+  async #start(): Promise<void> {
+    const { origin, onPhase, engine, identity, links } = this.#options;
+    const { signal } = this.#abort;
+    onPhase({ phase: 'preparing' });
+    const [served, sentence] = await Promise.all([this.#choose(), this.#fetchSentences()]);
+    const name = `${served.model.id}:${served.variant.id}`;
+
+    const meter = new RateMeter();
+    const weights = await fetchWeights(
+      origin,
+      served.variant,
+      (progress) => onPhase({ phase: 'downloading', model: name, progress, bytesPerSecond: meter.rate(progress.loadedBytes) }),
+      signal,
+    );
+    onPhase({ phase: 'loading', model: name });
+    const loaded = await engine.load(
+      weights,
+      {
+        contextTokens: served.model.contextTokens,
+        threads: 1,
+        batchTokens: batchTokensFor(served.variant.weights.bytes),
+        embeddings: false,
+      },
+      signal,
+    );
+    onPhase({ phase: 'testing', model: name });
+    const renderer = promptRenderer(served.model.chat);
+    const decodeSpeed = await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]));
+    signal.throwIfAborted();
+    this.#tab = new LendingTab({
+      socketUrl: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
+      identity,
+      work: { model: served.model.id, variant: served.variant.id, class: served.class, engine, renderer, sentence },
+      links,
+      decodeSpeed,
+      direct: this.#direct,
+      onChange: (tab) => {
+        if (signal.aborted) return;
+        if (tab.connection.state === 'closed') {
+          onPhase({ phase: 'failed', ...explainClosed(tab.connection.code, tab.connection.reason) });
+        } else onPhase({ phase: 'serving', model: name, threads: loaded.threads, tab });
+      },
+    });
+  }
+
+  async #choose(): Promise<ServedVariant> {
+    const response = await this.#fetch(CATALOGUE_PATH);
+    const parsed = catalogue.safeParse(await response.json());
+    if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
+    const [first] = variantsNamed(await servedVariants(parsed.data), this.#options.model);
+    if (first === undefined) throw new ModelDownloadError(`The router has no model '${this.#options.model}'.`);
+    return first;
+  }
+
+  async #fetchSentences(): Promise<SentenceEmbedding> {
+    const response = await this.#fetch(SENTENCE_EMBEDDING_PATH);
+    return readSentenceEmbedding(toBytes(await response.arrayBuffer()));
+  }
+
+  async #fetch(path: string): Promise<Response> {
+    const deadline = AbortSignal.timeout(FETCH_DEADLINE_MS);
+    const response = await fetch(new URL(path, this.#options.origin), {
+      signal: AbortSignal.any([this.#abort.signal, deadline]),
+    });
+    if (!response.ok) throw new ModelDownloadError(`The router answered ${response.status} for ${path}.`);
+    return response;
+  }
+
+  async #warmUp(prompt: string): Promise<number | null> {
+    const sampling = {
+      temperature: 0,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+      seed: 0,
+      maxTokens: WARM_UP_TOKENS,
+    };
+    for await (const event of this.#options.engine.generate({ prompt, sampling, stop: [] }, this.#abort.signal)) {
+      if (event.type === 'end' && event.completionTokens > 1 && event.decodeMs > 0) {
+        return (event.completionTokens * 1000) / event.decodeMs;
+      }
+    }
+    return null;
+  }
+}
+
+/**
+ * Tokens of prompt between two looks at the abort signal: about a quarter of a second's worth. A CPU reads a gigabyte of weights a second, within a
+ * factor of two on everything measured (docs/measurements.md); the engine's speed is then tokens/s ≈ 10⁹ ÷ bytes.
+ */
+export function batchTokensFor(weightBytes: number): number {
+  const perSecond = 1e9 / weightBytes;
+  return Math.max(4, Math.min(64, 2 ** Math.round(Math.log2(perSecond / 4))));
+}
+
+/** Bytes per second over the last few seconds. */
+class RateMeter {
+  readonly #marks: { readonly at: number; readonly bytes: number }[] = [];
+
+  rate(bytes: number, now = performance.now()): number {
+    this.#marks.push({ at: now, bytes });
+    while ((this.#marks[0]?.at ?? now) < now - 5_000) this.#marks.shift();
+    const first = this.#marks[0];
+    return first === undefined || now <= first.at ? 0 : ((bytes - first.bytes) * 1000) / (now - first.at);
+  }
+}
+
+function explain(cause: unknown): { readonly reason: string; readonly next: string } {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof ModelDownloadError) {
+    return { reason, next: 'Check the connection and start again: what was fetched is kept.' };
+  }
+  if (cause instanceof EngineError) {
+    return { reason, next: 'Close other tabs to free memory and start again, or choose a smaller model.' };
+  }
+  return { reason, next: 'Reload the page and start again.' };
+}
+
+function explainClosed(code: number, reason: string): { readonly reason: string; readonly next: string } {
+  if (code === 4409) {
+    return { reason: 'Another tab of this browser took over.', next: 'Nothing to do: one tab a browser is right. Start here to take it back.' };
+  }
+  if (code === 4426) return { reason: 'This page is older than the router.', next: 'Reload the page.' };
+  return { reason: `The router closed the connection: ${reason}.`, next: 'Reload the page and start again.' };
+}

@@ -1,0 +1,47 @@
+/// <reference lib="webworker" />
+import { WllamaEngine } from '../engine/wllama-engine.ts';
+import { loadIdentity } from '../identity/identity-store.ts';
+import { Lending } from './start-lending.ts';
+import { WorkerLinkPort } from './worker-link-port.ts';
+import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
+
+/** Entry of the worker: socket, keys, sealing and engine live here, off the page's main thread and its throttled timers. */
+
+const post = (message: WorkerToPage) => self.postMessage(message);
+const links = new WorkerLinkPort(post);
+let lending: Lending | null = null;
+
+self.onmessage = (event: MessageEvent<PageToWorker>) => {
+  const message = event.data;
+  if (links.receive(message)) return;
+  switch (message.t) {
+    case 'start':
+      void start(message);
+      return;
+    case 'stop':
+      void lending?.stop();
+      lending = null;
+      return;
+    case 'direct':
+      lending?.setDirect(message.direct);
+      return;
+    case 'online':
+      lending?.retryNow();
+      return;
+  }
+};
+
+async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<void> {
+  const { identity, kept } = await loadIdentity();
+  await lending?.stop();
+  lending = new Lending({
+    origin: message.origin,
+    model: message.model,
+    direct: message.direct,
+    identity,
+    engine: new WllamaEngine(message.wasmUrl),
+    links: (events) => links.bind(events),
+    onPhase: (phase) => post({ t: 'phase', phase, identityKept: kept }),
+  });
+  await lending.run();
+}

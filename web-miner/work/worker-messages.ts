@@ -1,0 +1,20 @@
+import type { Bytes } from '../../shared/bytes.ts';
+import type { LendingPhase } from './start-lending.ts';
+
+/** Between a page and the worker that does all of a tab's work. Session descriptions and sealed bytes cross; prompts and answers never do. */
+
+export type PageToWorker =
+  | { readonly t: 'start'; readonly origin: string; readonly model: string; readonly direct: boolean; readonly wasmUrl: string }
+  | { readonly t: 'stop' }
+  | { readonly t: 'direct'; readonly direct: boolean }
+  | { readonly t: 'online' }
+  | { readonly t: 'linkDescribed'; readonly id: string; readonly sdp: string | null }
+  | { readonly t: 'linkOpened' | 'linkClosed'; readonly id: string }
+  | { readonly t: 'linkReceived'; readonly id: string; readonly message: Bytes };
+
+export type WorkerToPage =
+  | { readonly t: 'phase'; readonly phase: LendingPhase; readonly identityKept: boolean }
+  | { readonly t: 'linkCreate'; readonly id: string; readonly initiator: boolean }
+  | { readonly t: 'linkDescribe' | 'linkClose'; readonly id: string }
+  | { readonly t: 'linkAccept'; readonly id: string; readonly type: 'offer' | 'answer'; readonly sdp: string }
+  | { readonly t: 'linkSend'; readonly id: string; readonly message: Bytes };
