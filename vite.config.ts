@@ -1,9 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
 
-const page = (name: string) => fileURLToPath(new URL(`./web-miner/pages/${name}.html`, import.meta.url));
+const root = fileURLToPath(new URL('.', import.meta.url));
+const page = (name: string) => `${root}web-miner/pages/${name}.html`;
 
-/** The pages that the router serves as static files. */
+/** The pages that the router serves as static files, and the three kinds of tests. */
 export default defineConfig({
   root: 'web-miner/pages',
   publicDir: '../public',
@@ -13,8 +15,44 @@ export default defineConfig({
     emptyOutDir: false, // `scripts/build.ts` empties it, but keeps the models.
     target: 'es2022',
     modulePreload: { polyfill: false },
-    // The HPKE package asks for Node's crypto only where there is no WebCrypto, which is no browser.
-    rollupOptions: { external: ['crypto'], input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404') } },
+    rollupOptions: {
+      // The HPKE package asks for Node's crypto only where there is no WebCrypto, which is no browser.
+      external: ['crypto'],
+      input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404') },
+    },
   },
   worker: { format: 'es', rollupOptions: { external: ['crypto'] } },
+  test: {
+    projects: [
+      {
+        root,
+        test: {
+          name: 'node',
+          include: ['**/*.test.ts'],
+          exclude: ['**/*.{workerd,e2e,gpu}.test.ts', '**/node_modules/**'],
+        },
+      },
+      {
+        root,
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { cf: false, bindings: { SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh' } },
+          }),
+        ],
+        test: { name: 'workerd', include: ['router-worker/**/*.workerd.test.ts'] },
+      },
+      {
+        root,
+        test: {
+          name: 'e2e',
+          include: ['**/*.e2e.test.ts'],
+          exclude: ['**/node_modules/**'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false, // Two cores: one browser at a time.
+        },
+      },
+    ],
+  },
 });

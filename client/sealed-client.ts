@@ -183,7 +183,9 @@ export class SealedClient {
     }
     answer.promptPath = 'relay';
     if (held.direct && this.#port !== null) {
-      void links.connect(lease.tab, (link, offer) => this.#calls.sendOffer(accessOf(held), held.statement, link, offer));
+      void links.connect(lease.tab, (link, offer) =>
+        this.#calls.sendOffer(accessOf(held), held.statement, link, offer),
+      );
     }
     await byRelay();
   }

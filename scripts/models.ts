@@ -61,11 +61,16 @@ async function add(source: string): Promise<void> {
 }
 
 async function list(): Promise<void> {
-  for (const [where, { models }] of [['embedded', await readEmbedded()], ['local', await readLocal()]] as const) {
+  for (const [where, { models }] of [
+    ['embedded', await readEmbedded()],
+    ['local', await readLocal()],
+  ] as const) {
     for (const model of models) {
       for (const variant of model.variants) {
         const megabytes = (variant.weights.bytes / 1e6).toFixed(1);
-        console.log(`${model.id}:${variant.id}  ${megabytes} MB  context ${model.contextTokens}  ${model.licence.id}  ${where}`);
+        console.log(
+          `${model.id}:${variant.id}  ${megabytes} MB  context ${model.contextTokens}  ${model.licence.id}  ${where}`,
+        );
       }
     }
   }
@@ -75,7 +80,10 @@ async function remove(id: string): Promise<void> {
   const { models } = await readLocal();
   const model = models.find((candidate) => candidate.id === id);
   if (model === undefined) throw new GgufError(`There is no local model ${id}. See: npm run models -- list`);
-  await writeCatalogue('local', models.filter((candidate) => candidate !== model));
+  await writeCatalogue(
+    'local',
+    models.filter((candidate) => candidate !== model),
+  );
   for (const variant of model.variants) {
     await rm(join(LOCAL_WEIGHTS, variant.weights.sha256), { recursive: true, force: true });
     await rm(join(DIST, 'models', 'weights', variant.weights.sha256), { recursive: true, force: true });

@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** Places in the repository that scripts share. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));

@@ -15,9 +15,13 @@ export const ERROR_POLICIES = {
   invalid_type: bad('Correct the type of the named field.'),
   invalid_value: bad('Correct the value of the named field.'),
   unknown_field: bad('Remove the named field, or check its spelling.'),
-  unsupported_field: bad('Remove the named field: this network does not honour it yet, and never ignores one in silence.'),
+  unsupported_field: bad(
+    'Remove the named field: this network does not honour it yet, and never ignores one in silence.',
+  ),
   empty_messages: bad('Send at least one message, the last one with some text.'),
-  context_length_exceeded: bad('Shorten the conversation, or choose a model with a longer context from GET /v1/models.'),
+  context_length_exceeded: bad(
+    'Shorten the conversation, or choose a model with a longer context from GET /v1/models.',
+  ),
   insecure_transport: { ...bad('Use https:// and wss://. Plain http:// works on localhost only.'), status: 403 },
   body_too_large: { ...bad('Send less in one request: 1 MiB is the limit.'), status: 413 },
   unsupported_media_type: { ...bad('Send content-type application/json.'), status: 415 },
@@ -36,7 +40,12 @@ export const ERROR_POLICIES = {
   engine_failed: failed(502, 'The tab could not run the model: send the request again.'),
   integrity_failed: failed(502, 'What arrived was not what the tab signed: discard it and send the request again.'),
   deadline_exceeded: failed(504, 'The tab was too slow: send the request again, or ask for fewer tokens.'),
-  cancelled: { status: 499, type: 'invalid_request_error', retryable: false, next: 'Nothing: it was stopped as asked.' },
+  cancelled: {
+    status: 499,
+    type: 'invalid_request_error',
+    retryable: false,
+    next: 'Nothing: it was stopped as asked.',
+  },
   version_unsupported: bad('Reload the page: it speaks an older version of the protocol than the router.'),
   internal_error: failed(500, 'Send the request again; if it persists, report it with the request id.'),
 } as const satisfies Record<string, ErrorPolicy>;
@@ -69,6 +78,8 @@ export interface WireError {
   readonly param: string | null;
   readonly code: ErrorCode;
   readonly next_step: string;
+  /** When the same request may succeed, ms from now; null when nobody knows. */
+  readonly retry_after_ms: number | null;
 }
 
 export interface ShoalErrorOptions {
@@ -109,14 +120,17 @@ export class ShoalError extends Error {
       param: this.param,
       code: this.code,
       next_step: this.nextStep,
+      retry_after_ms: this.retryAfterMs,
     };
   }
 
   /** Reads what another party sent. An unknown code becomes `internal_error`: its text is kept, its policy is not ours. */
-  static fromWire(wire: { readonly code?: unknown; readonly message?: unknown; readonly param?: unknown }): ShoalError {
+  static fromWire(wire: { readonly [Field in keyof WireError]?: unknown }): ShoalError {
     const message = typeof wire.message === 'string' ? wire.message.slice(0, 2000) : 'no message';
-    const param = typeof wire.param === 'string' ? wire.param.slice(0, 200) : null;
-    return new ShoalError(isErrorCode(wire.code) ? wire.code : 'internal_error', message, { param });
+    return new ShoalError(isErrorCode(wire.code) ? wire.code : 'internal_error', message, {
+      param: typeof wire.param === 'string' ? wire.param.slice(0, 200) : null,
+      retryAfterMs: typeof wire.retry_after_ms === 'number' ? wire.retry_after_ms : null,
+    });
   }
 
   /** The error itself when it is one of ours, else `internal_error`. The cause is kept for the log and never sent. */

@@ -56,7 +56,10 @@ export function createApp(): Hono<AppEnv> {
     const path = new URL(c.req.url).pathname;
     const allowed = [...routeTable(app)].find(([pattern]) => matches(pattern, path))?.[1];
     if (allowed === undefined) {
-      return respondError(new ShoalError('route_not_found', `There is nothing at ${path.slice(0, 200)}.`), c.get('requestId'));
+      return respondError(
+        new ShoalError('route_not_found', `There is nothing at ${path.slice(0, 200)}.`),
+        c.get('requestId'),
+      );
     }
     const methods = [...allowed].join(', ');
     const error = new ShoalError('method_not_allowed', `${path} takes ${methods}, not ${c.req.method}.`);
@@ -69,7 +72,9 @@ export function createApp(): Hono<AppEnv> {
 }
 
 function isLocal(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '127.0.0.1' || hostname === '[::1]';
+  return (
+    hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '127.0.0.1' || hostname === '[::1]'
+  );
 }
 
 function routeTable(app: Hono<AppEnv>): Map<string, Set<string>> {

@@ -1,5 +1,5 @@
 import type { Hono } from 'hono';
-import { randomBytes, toBase64Url, toHex, sha256, utf8 } from '../../shared/bytes.ts';
+import { randomBytes, sha256, toBase64Url, toHex, utf8 } from '../../shared/bytes.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
@@ -54,4 +54,3 @@ async function conversationSeed(caller: string, request: ChatRequest): Promise<s
   const prefix = request.messages.slice(0, firstTurn + 1);
   return toHex(await sha256(utf8(JSON.stringify(['plain', caller, request.model, prefix]))));
 }
-

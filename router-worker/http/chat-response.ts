@@ -1,5 +1,6 @@
 import { utf8 } from '../../shared/bytes.ts';
 import type { Verdict } from '../../shared/checking/verdict.ts';
+import { withDeadline } from '../../shared/deadline.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -42,14 +43,8 @@ export async function respondChat(task: SealedTask, request: ChatRequest, names:
 /** The first event, so that a task refused before it began is answered with its status; a comment after {@link HEADERS_AFTER_MS}. */
 async function firstEvent(events: AsyncGenerator<string, void, undefined>): Promise<Pending> {
   const next = events.next();
-  const waited = Symbol('waited');
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const patience = new Promise<typeof waited>((resolve) => {
-    timer = setTimeout(() => resolve(waited), HEADERS_AFTER_MS);
-  });
-  const winner = await Promise.race([next, patience]);
-  clearTimeout(timer);
-  return winner === waited ? { text: ': waiting for a tab\n\n', next } : { text: winner.value ?? '', next: null };
+  const winner = await withDeadline(next, HEADERS_AFTER_MS, 'waited' as const);
+  return winner === 'waited' ? { text: ': waiting for a tab\n\n', next } : { text: winner.value ?? '', next: null };
 }
 
 interface Pending {
@@ -70,9 +65,8 @@ function streamOf(
     },
     async pull(controller) {
       pending ??= events.next();
-      const comment = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), COMMENT_EVERY_MS));
       try {
-        const winner = await Promise.race([pending, comment]);
+        const winner = await withDeadline(pending, COMMENT_EVERY_MS, 'late' as const);
         if (winner === 'late') return controller.enqueue(utf8(': still working\n\n'));
         pending = null;
         if (winner.done) controller.close();
@@ -148,7 +142,10 @@ async function* chatEvents(
       case 'text': {
         const delta = begun ? { content: update.text } : { role: 'assistant', content: update.text };
         begun = true;
-        yield chunk(head, `"choices":[{"index":0,"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":null}]`);
+        yield chunk(
+          head,
+          `"choices":[{"index":0,"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":null}]`,
+        );
         break;
       }
       case 'answered':

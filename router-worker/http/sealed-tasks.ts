@@ -6,8 +6,8 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import {
   linkRequest,
   resendRequest,
-  sealedTaskRequest,
   STREAM_CONTENT_TYPE,
+  sealedTaskRequest,
   TASK_TOKEN_HEADER,
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';

@@ -1,4 +1,12 @@
-import { type Bytes, concatBytes, equalBytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
+import {
+  type Bytes,
+  concatBytes,
+  equalBytes,
+  fromBase64Url,
+  randomBytes,
+  toBase64Url,
+  utf8,
+} from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Signer, signerOf } from '../../shared/signing/signed-statement.ts';

@@ -1,4 +1,3 @@
-import { ShoalError } from '../../shared/errors.ts';
 import {
   CATALOGUE_PATH,
   catalogue,
@@ -7,6 +6,7 @@ import {
   servedVariants,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import type { Env } from '../env.ts';
 
 /** Time after which the catalogue is read again, ms: a model added while the router runs shows up soon. */

@@ -9,7 +9,8 @@ import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import type { Ended } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
-import { type LeaseWant, Pool } from './pool.ts';
+import { Pool } from './pool.ts';
+import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls } from './session-calls.ts';
 import type { TabAttachment, TabSocket } from './tab.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -108,7 +109,7 @@ export class PoolObject extends DurableObject<Env> {
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
-      random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
+      random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
     });
     for (const socket of this.ctx.getWebSockets()) {
@@ -155,7 +156,8 @@ export class PoolObject extends DurableObject<Env> {
       return { ok: true, value: null };
     } catch (cause) {
       const error = ShoalError.from(cause);
-      if (error.code === 'internal_error') console.error(JSON.stringify({ event: 'pool_failed', reason: String(cause) }));
+      if (error.code === 'internal_error')
+        console.error(JSON.stringify({ event: 'pool_failed', reason: String(cause) }));
       return { ok: false, error: error.toWire() };
     }
   }

@@ -3,7 +3,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Env } from '../env.ts';
 import { type RouterKeys, sessionOfTask } from '../keys/router-keys.ts';
 import type { Reply, SessionObject } from '../session/session-object.ts';
-import type { SessionPort } from './pool.ts';
+import type { SessionPort } from './pool-ports.ts';
 
 const ATTEMPTS = 3;
 const RETRY_MS = 150;
@@ -29,7 +29,8 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     open: async (terms) => {
       await call(terms.task, (session) => session.open(terms));
     },
-    committed: (tail, lease, commit, candidates) => call(tail, (session) => session.committed(lease, commit, candidates)),
+    committed: (tail, lease, commit, candidates) =>
+      call(tail, (session) => session.committed(lease, commit, candidates)),
     checkLeased: (tail, lease, independence) => call(tail, (session) => session.checkLeased(lease, independence)),
     handedOn: (tail) => call(tail, (session) => session.handedOn(tail)),
     checkCommitted: (tail, lease, commit, handedOn) =>

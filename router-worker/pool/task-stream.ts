@@ -1,6 +1,6 @@
 import type { Bytes } from '../../shared/bytes.ts';
-import { encodeEvent, encodeFrameRecord, type StreamEvent } from '../../shared/protocol/stream-records.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
+import { encodeEvent, encodeFrameRecord, type StreamEvent } from '../../shared/protocol/stream-records.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /** Where the bytes of a task's stream go. */

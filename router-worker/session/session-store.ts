@@ -54,7 +54,9 @@ export class SqlSessionStore implements SessionStore {
   }
 
   receipt(tail: TaskTail): Signed | null {
-    const row = this.#sql.exec<{ receipt: string | null }>('SELECT receipt FROM task WHERE tail = ?', tail).toArray()[0];
+    const row = this.#sql
+      .exec<{ receipt: string | null }>('SELECT receipt FROM task WHERE tail = ?', tail)
+      .toArray()[0];
     return row?.receipt == null ? null : (JSON.parse(row.receipt) as Signed);
   }
 

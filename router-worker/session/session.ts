@@ -1,3 +1,5 @@
+import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -8,8 +10,6 @@ import { answerCommit, checkCommit, checkReveal } from '../../shared/receipt/sta
 import { opens } from '../../shared/receipt/verify.ts';
 import { leaseDigest } from '../../shared/sealing/envelope.ts';
 import { openStatement, type Signed } from '../../shared/signing/signed-statement.ts';
-import type { Verdict, UncheckedReason } from '../../shared/checking/verdict.ts';
-import type { ErrorCode } from '../../shared/errors.ts';
 import type { RouterKeys } from '../keys/router-keys.ts';
 import { buildReceipt } from '../task/build-receipt.ts';
 import {
@@ -144,7 +144,8 @@ export class Session {
     const at = this.#now();
     const ended: { tail: TaskTail; ended: Ended }[] = [];
     for (const task of this.#store.due(at)) {
-      const decision = task.phase === 'ended' ? await this.#end(task) : await this.#apply(task.task, { type: 'clock', at });
+      const decision =
+        task.phase === 'ended' ? await this.#end(task) : await this.#apply(task.task, { type: 'clock', at });
       if (decision.do === 'end') ended.push({ tail: task.task, ended: decision });
     }
     this.#store.forget(at - RECEIPT_KEPT_MS);
@@ -223,7 +224,11 @@ export interface TaskView {
   readonly checker: string | null;
   readonly created_at: number;
   readonly ended_at: number | null;
-  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number } | null;
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly total_tokens: number;
+  } | null;
   /** How the answer's frames left the tab. */
   readonly sent: { readonly relay_bytes: number; readonly direct_bytes: number } | null;
   /** How the check's sealed subtask reached the checker. */
@@ -263,8 +268,7 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
             completion_tokens: commit.tokens.completion,
             total_tokens: commit.tokens.prompt + commit.tokens.completion,
           },
-    sent:
-      commit === null ? null : { relay_bytes: commit.sent.relay.bytes, direct_bytes: commit.sent.direct.bytes },
+    sent: commit === null ? null : { relay_bytes: commit.sent.relay.bytes, direct_bytes: commit.sent.direct.bytes },
     handed_on: outcome?.handedOn ?? null,
     router_read: {
       prompt_bytes: task.readablePromptBytes,
@@ -274,4 +278,3 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     receipt: hasReceipt ? receiptId(task.task) : null,
   };
 }
-

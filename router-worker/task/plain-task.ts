@@ -3,14 +3,19 @@ import { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
 import type { Env } from '../env.ts';
 import type { RouterKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
-import type { LeaseWant } from '../pool/pool.ts';
+import type { LeaseWant } from '../pool/pool-ports.ts';
 import { unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
  * text live in this invocation only, and are gone with it.
  */
-export async function openPlainTask(env: Env, keys: RouterKeys, request: ChatRequest, want: LeaseWant): Promise<SealedTask> {
+export async function openPlainTask(
+  env: Env,
+  keys: RouterKeys,
+  request: ChatRequest,
+  want: LeaseWant,
+): Promise<SealedTask> {
   const pool = poolStub(env);
   const stream = await pool.request(want);
   return new SealedTask(

@@ -1,4 +1,4 @@
-import type { Verdict, UncheckedReason } from '../../shared/checking/verdict.ts';
+import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { CHECK_DEADLINE_MS, REVEAL_DEADLINE_MS, SUBTASK_DEADLINE_MS, WRAP_DEADLINE_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -106,7 +106,13 @@ export type TaskEvent = { readonly at: number } & (
       readonly evidenceKey: string;
       readonly handedOn: CheckOutcome['handedOn'];
     }
-  | { readonly type: 'check_revealed'; readonly checker: string; readonly statement: Signed; readonly reveal: CheckReveal; readonly opens: boolean }
+  | {
+      readonly type: 'check_revealed';
+      readonly checker: string;
+      readonly statement: Signed;
+      readonly reveal: CheckReveal;
+      readonly opens: boolean;
+    }
   | { readonly type: 'check_failed'; readonly checker: string; readonly reason: UncheckedReason }
   | { readonly type: 'failed'; readonly code: ErrorCode }
   | { readonly type: 'clock' }

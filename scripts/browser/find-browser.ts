@@ -13,7 +13,14 @@ export class BrowserMissing extends Error {
   override readonly name = 'BrowserMissing';
 }
 
-const NAMES = ['google-chrome', 'google-chrome-stable', 'chromium', 'chromium-browser', 'microsoft-edge', 'microsoft-edge-stable'];
+const NAMES = [
+  'google-chrome',
+  'google-chrome-stable',
+  'chromium',
+  'chromium-browser',
+  'microsoft-edge',
+  'microsoft-edge-stable',
+];
 
 const MAC = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
@@ -34,7 +41,8 @@ const WINDOWS = [
 export async function findBrowser(say: (line: string) => void): Promise<FoundBrowser> {
   const wanted = process.env.SHOAL_BROWSER;
   if (wanted !== undefined && wanted !== '') {
-    if (!isExecutable(wanted)) throw new BrowserMissing(`SHOAL_BROWSER names ${wanted}, which is no program that can be run.`);
+    if (!isExecutable(wanted))
+      throw new BrowserMissing(`SHOAL_BROWSER names ${wanted}, which is no program that can be run.`);
     return { executable: wanted, origin: 'environment', env: {} };
   }
   const installed = candidates().find(isExecutable);

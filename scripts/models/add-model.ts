@@ -27,7 +27,9 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
   const found = await stat(source).catch(() => null);
   if (found === null || !found.isFile()) throw new GgufError(`There is no file ${source}.`);
   const facts = await readGguf(source);
-  say(`${facts.name}: ${facts.architecture}, ${facts.quantization}, ${(facts.parameters / 1e6).toFixed(1)} M parameters, licence ${facts.licence.id}`);
+  say(
+    `${facts.name}: ${facts.architecture}, ${facts.quantization}, ${(facts.parameters / 1e6).toFixed(1)} M parameters, licence ${facts.licence.id}`,
+  );
   const weights = await cutIntoPieces(source, options.embedded ? null : LOCAL_WEIGHTS);
   const contextTokens = Math.min(facts.contextTokens, options.contextTokens ?? DEFAULT_CONTEXT_TOKENS);
   const id = options.name ?? facts.defaultId;
@@ -67,7 +69,10 @@ async function fromUrl(url: string, options: AddOptions, say: (line: string) => 
       throw new GgufError(`${url} could not be reached: ${cause instanceof Error ? cause.message : cause}`);
     });
     if (!response.ok || response.body === null) throw new GgufError(`${url} answered ${response.status}.`);
-    await pipeline(Readable.fromWeb(response.body as import('node:stream/web').ReadableStream), createWriteStream(file));
+    await pipeline(
+      Readable.fromWeb(response.body as import('node:stream/web').ReadableStream),
+      createWriteStream(file),
+    );
     return await addModel(file, options, say);
   } finally {
     await rm(folder, { recursive: true, force: true });

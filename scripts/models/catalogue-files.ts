@@ -3,7 +3,15 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Catalogue, CATALOGUE_PATH, catalogue, type ModelEntry, piecePath, SENTENCE_EMBEDDING_PATH, type VariantEntry } from '../../shared/classes/catalogue.ts';
+import {
+  CATALOGUE_PATH,
+  type Catalogue,
+  catalogue,
+  type ModelEntry,
+  piecePath,
+  SENTENCE_EMBEDDING_PATH,
+  type VariantEntry,
+} from '../../shared/classes/catalogue.ts';
 import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
 import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
 
@@ -49,7 +57,8 @@ export async function cutIntoPieces(file: string, into: string | null): Promise<
   for (let at = 0; at < size; at += MODEL_PIECE_BYTES) {
     const piece = createHash('sha256');
     let bytes = 0;
-    const out = staging === null ? null : createWriteStream(join(staging, `${String(pieces.length).padStart(4, '0')}.bin`));
+    const out =
+      staging === null ? null : createWriteStream(join(staging, `${String(pieces.length).padStart(4, '0')}.bin`));
     for await (const chunk of createReadStream(file, { start: at, end: at + MODEL_PIECE_BYTES - 1 })) {
       whole.update(chunk);
       piece.update(chunk);

@@ -30,7 +30,9 @@ export async function readGguf(file: string): Promise<GgufFacts> {
   const architecture = text(meta['general.architecture']) ?? 'unknown';
   const template = text(meta['tokenizer.chat_template']);
   if (template === null) {
-    throw new GgufError(`${basename(file)} has no chat template: it is not a chat model. Use an "Instruct" or "Chat" file.`);
+    throw new GgufError(
+      `${basename(file)} has no chat template: it is not a chat model. Use an "Instruct" or "Chat" file.`,
+    );
   }
   const tokens = list(meta['tokenizer.ggml.tokens']).map(String);
   const types = list(meta['tokenizer.ggml.token_type']).map(Number);
@@ -39,7 +41,9 @@ export async function readGguf(file: string): Promise<GgufFacts> {
   const tokenAt = (key: string) => tokens[Number(meta[key] ?? -1)] ?? '';
   const quantization = GGMLFileQuantizationType[Number(meta['general.file_type'])]?.toLowerCase() ?? 'unknown';
   const licence = text(meta['general.license']) ?? 'unknown';
-  const notice = [text(meta['general.license.name']), text(meta['general.license.link'])].filter((part) => part !== null);
+  const notice = [text(meta['general.license.name']), text(meta['general.license.link'])].filter(
+    (part) => part !== null,
+  );
   return {
     defaultId: idFrom(basename(file), quantization),
     name: text(meta['general.name']) ?? basename(file),
@@ -49,7 +53,10 @@ export async function readGguf(file: string): Promise<GgufFacts> {
     parameters: Number(tensorInfos.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1n), 0n)),
     contextTokens: Number(meta[`${architecture}.context_length`] ?? 2048),
     longestTokenBytes: longestToken(tokens, types, kind),
-    licence: { id: licence, notice: notice.length > 0 ? notice.join(' ') : `Licence as stated in the file: ${licence}.` },
+    licence: {
+      id: licence,
+      notice: notice.length > 0 ? notice.join(' ') : `Licence as stated in the file: ${licence}.`,
+    },
     chat: {
       template,
       bosToken: tokenAt('tokenizer.ggml.bos_token_id'),

@@ -13,7 +13,9 @@ export async function freePort(from: number): Promise<number> {
 function isFree(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (cause: NodeJS.ErrnoException) => resolve(cause.code === 'EADDRNOTAVAIL' || cause.code === 'EAFNOSUPPORT'));
+    server.once('error', (cause: NodeJS.ErrnoException) =>
+      resolve(cause.code === 'EADDRNOTAVAIL' || cause.code === 'EAFNOSUPPORT'),
+    );
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
 }

@@ -64,7 +64,9 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     await untilReady(url, child);
   } catch (cause) {
     await stopProcess(child, ended);
-    throw new Error(`The router did not start: ${cause instanceof Error ? cause.message : cause}\n${lines.slice(-15).join('\n')}`);
+    throw new Error(
+      `The router did not start: ${cause instanceof Error ? cause.message : cause}\n${lines.slice(-15).join('\n')}`,
+    );
   }
   return { url, ended, stop: () => stopProcess(child, ended) };
 }

@@ -61,9 +61,7 @@ function readTable(file: Bytes) {
   if (data_offset + rows * dims > file.byteLength || scale_offset + rows * 2 > file.byteLength) throw malformed();
   const words = fromUtf8(file.subarray(vocab_offset, vocab_offset + vocab_bytes)).split('\n');
   if (words.length !== rows) throw malformed();
-  const scales = Float32Array.from({ length: rows }, (_, row) =>
-    float16(view.getUint16(scale_offset + row * 2, true)),
-  );
+  const scales = Float32Array.from({ length: rows }, (_, row) => float16(view.getUint16(scale_offset + row * 2, true)));
   const data = new Int8Array(file.buffer, file.byteOffset + data_offset, rows * dims);
   return { dims, rowOf: new Map(words.map((word, row) => [word, row])), scales, data };
 }

@@ -1,4 +1,5 @@
 import { type Bytes, randomBytes, toBase64Url } from '../bytes.ts';
+import { withDeadline } from '../deadline.ts';
 import { LINK_DEADLINE_MS, MAX_LINKS } from '../limits.ts';
 import { signalClaim } from '../protocol/tab-socket.ts';
 import { openStatement, type Signed, type Signer } from '../signing/signed-statement.ts';
@@ -97,7 +98,8 @@ export class DirectLinks implements LinkEvents {
   async answer(peer: string, id: string, offer: Signed): Promise<Signed | null> {
     if (this.#links.has(id)) return null;
     const claim = await openStatement('signal', signalClaim, offer, peer).catch(() => null);
-    if (claim === null || claim.link !== id || claim.type !== 'offer' || claim.to !== this.#options.signer.publicKey) return null;
+    if (claim === null || claim.link !== id || claim.type !== 'offer' || claim.to !== this.#options.signer.publicKey)
+      return null;
     const before = this.#linkTo(peer);
     if (before !== null) this.#drop(before); // The other side lost it, or both offered at once: the newer one counts.
     const link = this.#create(peer, id, false);
@@ -167,12 +169,7 @@ export class DirectLinks implements LinkEvents {
   }
 
   async #untilOpen(link: Link): Promise<boolean> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), LINK_DEADLINE_MS);
-    });
-    const open = await Promise.race([link.opened.promise, late]);
-    clearTimeout(timer);
+    const open = await withDeadline(link.opened.promise, LINK_DEADLINE_MS, false);
     if (!open) this.#drop(link);
     return open;
   }

@@ -9,7 +9,8 @@ export function chunksOf(message: Uint8Array): Bytes[] {
   new DataView(length.buffer).setUint32(0, message.byteLength);
   const whole = concatBytes(length, message);
   const chunks: Bytes[] = [];
-  for (let at = 0; at < whole.byteLength; at += LINK_CHUNK_BYTES) chunks.push(whole.subarray(at, at + LINK_CHUNK_BYTES));
+  for (let at = 0; at < whole.byteLength; at += LINK_CHUNK_BYTES)
+    chunks.push(whole.subarray(at, at + LINK_CHUNK_BYTES));
   return chunks;
 }
 
@@ -22,7 +23,8 @@ export class MessageAssembler {
     const messages: Bytes[] = [];
     while (this.#pending.byteLength >= 4) {
       const length = new DataView(this.#pending.buffer, this.#pending.byteOffset).getUint32(0);
-      if (length > MAX_PACKET_BYTES) throw new ShoalError('integrity_failed', 'A message on a direct link is too long.');
+      if (length > MAX_PACKET_BYTES)
+        throw new ShoalError('integrity_failed', 'A message on a direct link is too long.');
       if (this.#pending.byteLength < 4 + length) break;
       messages.push(this.#pending.slice(4, 4 + length));
       this.#pending = this.#pending.slice(4 + length);

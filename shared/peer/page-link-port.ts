@@ -25,7 +25,11 @@ export function pageLinkPort(events: () => LinkEvents, iceServers: readonly RTCI
     });
   }
 
-  const trafficOf = async (id: string) => (await links.get(id)?.then((link) => link.traffic()).catch(() => NONE)) ?? NONE;
+  const trafficOf = async (id: string) =>
+    (await links
+      .get(id)
+      ?.then((link) => link.traffic())
+      .catch(() => NONE)) ?? NONE;
 
   return {
     create(id, initiator) {

@@ -48,7 +48,9 @@ export class PeerLink {
       peer.on('signal', (data) => {
         if (data.sdp !== undefined) resolve(data.sdp);
       });
-      peer.on('close', () => reject(new ShoalError('deadline_exceeded', 'The direct link closed before it was described.')));
+      peer.on('close', () =>
+        reject(new ShoalError('deadline_exceeded', 'The direct link closed before it was described.')),
+      );
     });
     this.#description.catch(() => undefined);
     peer.on('connect', () => {

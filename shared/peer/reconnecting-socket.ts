@@ -1,17 +1,9 @@
 import { PING, PONG } from '../protocol/tab-socket.ts';
 import { backoffDelayMs, SOCKET_BACKOFF } from './backoff.ts';
+import type { Connection, ConnectionEvents } from './connection.ts';
 
-export type SocketState =
-  | { readonly state: 'connecting'; readonly attempt: number }
-  | { readonly state: 'open' }
-  | { readonly state: 'waiting'; readonly attempt: number; readonly retryAtMs: number }
-  /** For good: closed by us, or with a code that says not to come back. */
-  | { readonly state: 'closed'; readonly code: number; readonly reason: string };
-
-export interface ReconnectingSocketOptions {
+export interface ReconnectingSocketOptions extends ConnectionEvents {
   readonly url: string;
-  readonly onMessage: (data: string | ArrayBuffer) => void;
-  readonly onState: (state: SocketState) => void;
   /** Close codes after which the socket stays closed. */
   readonly finalCodes: readonly number[];
   readonly beatMs?: number;
@@ -25,7 +17,7 @@ const BEAT_MS = 20_000;
 const STEADY_MS = 10_000;
 
 /** A WebSocket that comes back by itself, with jitter, until closed. A beat finds connections that died without a word. */
-export class ReconnectingSocket {
+export class ReconnectingSocket implements Connection {
   readonly #options: ReconnectingSocketOptions;
   #socket: WebSocket | null = null;
   #attempt = 0;
@@ -44,12 +36,6 @@ export class ReconnectingSocket {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Bytes that wait in the socket's own buffer. */
-  get bufferedBytes(): number {
-    return this.#socket?.bufferedAmount ?? 0;
-  }
-
-  /** `false` when not connected: nothing was sent, and nothing is kept. */
   send(data: string | Uint8Array<ArrayBuffer>): boolean {
     if (!this.isOpen) return false;
     this.#socket?.send(data);

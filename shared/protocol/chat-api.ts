@@ -67,7 +67,14 @@ const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 /** Standard fields that are refused at every value but null. */
-const UNSUPPORTED = new Set(['audio', 'prediction', 'verbosity', 'web_search_options', 'prompt_cache_key', 'safety_identifier']);
+const UNSUPPORTED = new Set([
+  'audio',
+  'prediction',
+  'verbosity',
+  'web_search_options',
+  'prompt_cache_key',
+  'safety_identifier',
+]);
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -148,12 +155,16 @@ function withoutNeutralFields(body: Record<string, unknown>): Record<string, unk
 }
 
 function unsupported(field: string): ShoalError {
-  return new ShoalError('unsupported_field', `The field '${field}' is not supported with this value.`, { param: field });
+  return new ShoalError('unsupported_field', `The field '${field}' is not supported with this value.`, {
+    param: field,
+  });
 }
 
 function fieldError(issue: z.core.$ZodIssue | undefined, body: Record<string, unknown>): ShoalError {
   if (issue === undefined) return new ShoalError('invalid_value', 'The request is not of the expected shape.');
-  const path = issue.path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`));
+  const path = issue.path.map((step, i) =>
+    typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`,
+  );
   const param = path.join('');
   if (issue.code === 'unrecognized_keys') {
     const field = `${param === '' ? '' : `${param}.`}${issue.keys[0]}`;
@@ -166,7 +177,9 @@ function fieldError(issue: z.core.$ZodIssue | undefined, body: Record<string, un
     return new ShoalError('invalid_type', `The field '${param}' must be of type ${issue.expected}.`, { param });
   }
   if (issue.code === 'invalid_union') {
-    return new ShoalError('invalid_type', `The field '${param}' is of a type or shape that is not supported.`, { param });
+    return new ShoalError('invalid_type', `The field '${param}' is of a type or shape that is not supported.`, {
+      param,
+    });
   }
   return new ShoalError('invalid_value', `The field '${param}' is out of range: ${describe(issue)}.`, { param });
 }
@@ -186,6 +199,7 @@ function describe(issue: z.core.$ZodIssue): string {
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   let at: unknown = value;
-  for (const step of path) at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined;
+  for (const step of path)
+    at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined;
   return at;
 }

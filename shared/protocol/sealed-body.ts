@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { utf8, sha256, type Bytes } from '../bytes.ts';
+import { type Bytes, sha256, utf8 } from '../bytes.ts';
 import { MAX_MESSAGES, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
 import { bytes16 } from './fields.ts';
 import { sampling } from './lease.ts';

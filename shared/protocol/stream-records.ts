@@ -20,7 +20,12 @@ export const streamEvent = z.discriminatedUnion('t', [
   z.object({ t: z.literal('accepted'), promptTokens: count }),
   z.object({
     t: z.literal('failed'),
-    error: z.object({ code: shownText(64), message: shownText(2000), retryAfterMs: z.nullable(count) }),
+    error: z.object({
+      code: shownText(64),
+      message: z.string().check(z.maxLength(2000)),
+      param: z.nullable(z.string().check(z.maxLength(200))),
+      retry_after_ms: z.nullable(count),
+    }),
   }),
   /** The answering tab's signed commit. */
   z.object({ t: z.literal('committed'), commit: signed }),

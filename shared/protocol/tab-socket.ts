@@ -3,11 +3,26 @@ import { ShoalError } from '../errors.ts';
 import { MAX_CONTROL_MESSAGE_BYTES, ONE_TIME_KEY_BATCH } from '../limits.ts';
 import { wrap } from '../sealing/envelope.ts';
 import { signed } from '../signing/signed-statement.ts';
-import { base64Url, bytes16, classId, count, instant, key32, leaseNumber, modelName, shownText, taskTail } from './fields.ts';
+import {
+  base64Url,
+  bytes16,
+  classId,
+  count,
+  instant,
+  key32,
+  leaseNumber,
+  modelName,
+  shownText,
+  taskTail,
+} from './fields.ts';
 
 /** Control messages between a tab and the router: JSON text on the tab's socket. Binary packets are in `packets.ts`. */
 
-const wireError = z.object({ code: shownText(64), message: shownText(2000) });
+const wireError = z.object({
+  code: shownText(64),
+  message: z.string().check(z.maxLength(2000)),
+  param: z.nullable(z.string().check(z.maxLength(200))),
+});
 
 /** A variant that a tab has loaded, and how fast it was seen to be. */
 export const readyModel = z.object({

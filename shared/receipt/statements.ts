@@ -75,27 +75,21 @@ function scopeText(scope: CommitmentScope): string {
 
 export async function chainLeaf(scope: CommitmentScope, nonce: string, chain: AnswerChain): Promise<string> {
   const text = JSON.stringify([chain.blocks, chain.head, chain.bytes]);
-  return toBase64Url(
-    await sha256(utf8(`shoal/chain-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), utf8(text)),
-  );
+  return toBase64Url(await sha256(utf8(`shoal/chain-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), utf8(text)));
 }
 
 export async function embeddingLeaf(scope: CommitmentScope, nonce: string, vector: Bytes): Promise<string> {
-  return toBase64Url(
-    await sha256(utf8(`shoal/embedding-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), vector),
-  );
+  return toBase64Url(await sha256(utf8(`shoal/embedding-leaf/v1\n${scopeText(scope)}`), fromBase64Url(nonce), vector));
 }
 
 export async function commitmentOf(chain: string, embedding: string): Promise<string> {
-  return toBase64Url(
-    await sha256(utf8('shoal/commitment/v1\n'), fromBase64Url(chain), fromBase64Url(embedding)),
-  );
+  return toBase64Url(await sha256(utf8('shoal/commitment/v1\n'), fromBase64Url(chain), fromBase64Url(embedding)));
 }
 
 export function vectorToText(vector: Float32Array): string {
   const bytes = new Uint8Array(vector.length * 4);
   const view = new DataView(bytes.buffer);
-  vector.forEach((x, i) => view.setFloat32(i * 4, x, true));
+  for (const [i, x] of vector.entries()) view.setFloat32(i * 4, x, true);
   return toBase64Url(bytes);
 }
 

@@ -1,3 +1,4 @@
+import { fromBase64Url } from '../bytes.ts';
 import { cosine } from '../checking/similarity.ts';
 import { exactVerdict, type Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
@@ -16,7 +17,6 @@ import {
   embeddingLeaf,
   vectorFromText,
 } from './statements.ts';
-import { fromBase64Url } from '../bytes.ts';
 
 export interface ReceiptVerification {
   /** Every signature holds, every commitment opens, and the verdict follows from what the tabs signed. */

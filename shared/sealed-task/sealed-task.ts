@@ -4,6 +4,7 @@ import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../by
 import { DigestChain, type FinishReason, finishReason } from '../checking/digest-chain.ts';
 import { cosine } from '../checking/similarity.ts';
 import type { Verdict } from '../checking/verdict.ts';
+import { withDeadline } from '../deadline.ts';
 import { ShoalError } from '../errors.ts';
 import { count, key32, type TaskTail } from '../protocol/fields.ts';
 import { type Lease, lease as leaseSchema, type Sampling, tabKey } from '../protocol/lease.ts';
@@ -215,7 +216,9 @@ export class SealedTask {
         // The next attempt, or the original error.
       }
     }
-    throw cause instanceof ShoalError ? cause : new ShoalError('tab_lost', 'The connection to the router broke.', { cause });
+    throw cause instanceof ShoalError
+      ? cause
+      : new ShoalError('tab_lost', 'The connection to the router broke.', { cause });
   }
 
   /** True when the stream has nothing more to say. */
@@ -279,7 +282,11 @@ export class SealedTask {
   async #openLease(statement: Signed, keyStatement: Signed): Promise<Lease> {
     const lease = await openStatement('lease', leaseSchema, statement, this.#input.routerKey);
     const { client, nonce } = lease;
-    if (client !== this.#input.signer.publicKey || nonce !== this.#input.nonce || lease.private !== this.#input.private) {
+    if (
+      client !== this.#input.signer.publicKey ||
+      nonce !== this.#input.nonce ||
+      lease.private !== this.#input.private
+    ) {
       throw new ShoalError('integrity_failed', 'The lease is for another client.');
     }
     const key = await openStatement('tab-key', tabKey, keyStatement, lease.tab);
@@ -337,8 +344,7 @@ export class SealedTask {
   async #untilWhole(): Promise<void> {
     await this.#frames;
     while (this.#head === null && this.#committedHead !== null && !this.#settled) {
-      const late = new Promise((resolve) => setTimeout(resolve, LAST_FRAME_MS));
-      await Promise.race([this.#whole.promise, late]);
+      await withDeadline(this.#whole.promise, LAST_FRAME_MS, null);
       if (this.#head !== null || this.#settled) return;
       await this.#fetchMissing();
     }

@@ -1,14 +1,5 @@
 import * as z from 'zod/mini';
-import {
-  type Bytes,
-  concatBytes,
-  fromBase64Url,
-  fromUtf8,
-  randomBytes,
-  sha256,
-  toBase64Url,
-  utf8,
-} from '../bytes.ts';
+import { type Bytes, concatBytes, fromBase64Url, fromUtf8, randomBytes, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 import { MAX_ENVELOPE_BYTES } from '../limits.ts';
 import { base64Url, key32 } from '../protocol/fields.ts';

@@ -63,7 +63,9 @@ const GLOBALS = {
 };
 
 function controlPattern(tokens: readonly string[]): RegExp | null {
-  const escaped = tokens.filter((token) => token.length > 1).map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const escaped = tokens
+    .filter((token) => token.length > 1)
+    .map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'g');
 }
 

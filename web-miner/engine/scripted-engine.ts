@@ -18,7 +18,21 @@ export interface ScriptedPace {
   readonly decodeMsPerToken: number;
 }
 
-const WORDS = ['tab', 'shoal', 'seals', 'answers', 'and', 'checks', 'the', 'small', 'fish', 'write', 'wörter', '🐟', '水'];
+const WORDS = [
+  'tab',
+  'shoal',
+  'seals',
+  'answers',
+  'and',
+  'checks',
+  'the',
+  'small',
+  'fish',
+  'write',
+  'wörter',
+  '🐟',
+  '水',
+];
 const DIMENSIONS = 16;
 
 export class ScriptedEngine implements Engine {

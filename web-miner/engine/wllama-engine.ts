@@ -1,5 +1,6 @@
 import { type RawCompletionChunk, Wllama } from '@wllama/wllama/esm/index.js';
 import { AsyncQueue } from '../../shared/async-queue.ts';
+import { withDeadline } from '../../shared/deadline.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import {
   abortError,
@@ -54,7 +55,8 @@ export class WllamaEngine implements Engine {
     this.#wllama = wllama;
     const stop = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => stop.reject(new EngineError('load_failed', `The engine did not start within ${LOAD_DEADLINE_MS / 1000} s.`)),
+      () =>
+        stop.reject(new EngineError('load_failed', `The engine did not start within ${LOAD_DEADLINE_MS / 1000} s.`)),
       LOAD_DEADLINE_MS,
     );
     const onAbort = () => stop.reject(abortError());
@@ -206,12 +208,7 @@ export class WllamaEngine implements Engine {
   /** Waits until the engine has stopped; a deaf one is replaced by a fresh one with the same model. */
   async #settled(running: Promise<void>): Promise<void> {
     const deaf = Symbol('deaf');
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<typeof deaf>((resolve) => {
-      timer = setTimeout(() => resolve(deaf), ABORT_DEADLINE_MS);
-    });
-    const winner = await Promise.race([running, patience]);
-    clearTimeout(timer);
+    const winner = await withDeadline(running, ABORT_DEADLINE_MS, deaf);
     if (winner !== deaf || this.#loaded === null) return;
     const { weights, options } = this.#loaded;
     await this.load(weights, options, new AbortController().signal).catch(() => undefined);

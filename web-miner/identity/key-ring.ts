@@ -1,4 +1,4 @@
-import { type SealingKeys, generateSealingKeys } from '../../shared/sealing/hpke.ts';
+import { generateSealingKeys, type SealingKeys } from '../../shared/sealing/hpke.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { TabIdentity } from './tab-identity.ts';
 

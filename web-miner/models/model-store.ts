@@ -101,14 +101,21 @@ async function download(
       onBytes(0);
       if (attempt >= ATTEMPTS) {
         const reason = cause instanceof Error ? cause.message : String(cause);
-        throw cause instanceof ModelDownloadError ? cause : new ModelDownloadError(`The model could not be fetched: ${reason}`);
+        throw cause instanceof ModelDownloadError
+          ? cause
+          : new ModelDownloadError(`The model could not be fetched: ${reason}`);
       }
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
     }
   }
 }
 
-async function readAll(url: string, size: number, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<Bytes> {
+async function readAll(
+  url: string,
+  size: number,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<Bytes> {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(new Error('the connection went silent')), SILENCE_MS);
   try {

@@ -18,15 +18,21 @@ export async function preflight(): Promise<Preflight> {
   let blocker: string | null = null;
 
   if (typeof WebAssembly !== 'object' || !WebAssembly.validate(SIMD_PROBE)) {
-    blocker = 'This browser lacks WebAssembly with SIMD, which the engine needs. Any Chrome, Edge or Firefox of the last years, or Safari 16.4 and later, has it.';
+    blocker =
+      'This browser lacks WebAssembly with SIMD, which the engine needs. Any Chrome, Edge or Firefox of the last years, or Safari 16.4 and later, has it.';
     find('Engine', 'missing', 'WebAssembly with SIMD is not there.');
   } else find('Engine', 'good', 'WebAssembly with SIMD: answers are written on the processor.');
 
   const keys = await hasKeys();
   if (!keys) {
-    blocker ??= 'This browser lacks Ed25519 or X25519 keys. Chrome 137, Firefox 130 or Safari 17 and later have them; the page must be opened by https:// or on localhost.';
+    blocker ??=
+      'This browser lacks Ed25519 or X25519 keys. Chrome 137, Firefox 130 or Safari 17 and later have them; the page must be opened by https:// or on localhost.';
   }
-  find('Sealing', keys ? 'good' : 'missing', keys ? 'Keys are made and kept in this browser.' : 'Modern keys are not there.');
+  find(
+    'Sealing',
+    keys ? 'good' : 'missing',
+    keys ? 'Keys are made and kept in this browser.' : 'Modern keys are not there.',
+  );
 
   const cores = navigator.hardwareConcurrency ?? 1;
   find('Processor', cores >= 2 ? 'good' : 'limited', `${cores} ${cores === 1 ? 'core' : 'cores'}; one is used.`);
@@ -35,7 +41,11 @@ export async function preflight(): Promise<Preflight> {
   if (memory !== undefined) find('Memory', memory >= 4 ? 'good' : 'limited', `at least ${memory} GB.`);
 
   const links = typeof RTCPeerConnection === 'function';
-  find('Direct links', links ? 'good' : 'limited', links ? 'possible, if you allow them.' : 'not possible here: everything goes by relay.');
+  find(
+    'Direct links',
+    links ? 'good' : 'limited',
+    links ? 'possible, if you allow them.' : 'not possible here: everything goes by relay.',
+  );
   return { findings, blocker };
 }
 

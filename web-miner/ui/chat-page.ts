@@ -1,12 +1,12 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
-import { SealedClient, type SealedAnswer } from '../../client/sealed-client.ts';
+import { type Question, type SealedAnswer, SealedClient } from '../../client/sealed-client.ts';
 import type { Verdict } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
-import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
-import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { TaskPath } from '../../shared/sealed-task/sealed-task.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { controls } from './controls.ts';
 import { megabytes, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
@@ -270,7 +270,7 @@ export class ChatPage extends LitElement {
   }
 
   /** Asks, and follows the answer to its verdict. Never throws: what goes wrong is shown beside the question. */
-  async ask(question: string): Promise<Exchange> {
+  async ask(question: string, limits: { readonly maxTokens?: number } = {}): Promise<Exchange> {
     const index = this.exchanges.length;
     const messages = this.#conversation(question);
     this.exchanges = [...this.exchanges, { question, ...EMPTY }];
@@ -280,7 +280,7 @@ export class ChatPage extends LitElement {
     this.running = 'opening';
     try {
       this.#client ??= new SealedClient({ baseUrl: location.origin, directLinks: this.direct });
-      await this.#follow(this.#client, messages, change);
+      await this.#follow(this.#client, { model: this.model, messages, sampling: limits }, change);
     } catch (cause) {
       const error = ShoalError.from(cause);
       if (error.code === 'cancelled') change({ state: 'stopped', note: 'Stopped' });
@@ -303,13 +303,13 @@ export class ChatPage extends LitElement {
     return [...turns, { role: 'user', content: question }];
   }
 
-  async #follow(client: SealedClient, messages: ChatMessage[], change: (part: Partial<Exchange>) => void): Promise<void> {
+  async #follow(client: SealedClient, question: Question, change: (part: Partial<Exchange>) => void): Promise<void> {
     const askedAt = performance.now();
     let firstAt = 0;
     let answer = '';
     let tokens = 0;
     const frames = { relay: 0, direct: 0 };
-    const running = await client.ask({ model: this.model, messages });
+    const running = await client.ask(question);
     this.running = running;
     for await (const update of running.updates()) {
       switch (update.type) {

@@ -110,10 +110,4 @@ export const controls = css`
     outline: 3px solid var(--focus);
     outline-offset: 2px;
   }
-  @media (prefers-reduced-motion: reduce) {
-    * {
-      animation: none !important;
-      transition: none !important;
-    }
-  }
 `;

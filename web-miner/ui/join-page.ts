@@ -240,7 +240,8 @@ export class JoinPage extends LitElement {
       <label for="model">Model</label>
       <select id="model" ?disabled=${!idle} @change=${this.#choose}>
         ${this.#names().map(
-          (name) => html`<option value=${name} ?selected=${name === this.chosen}>${name} (${megabytes(this.#bytesOf(name))})</option>`,
+          (name) =>
+            html`<option value=${name} ?selected=${name === this.chosen}>${name} (${megabytes(this.#bytesOf(name))})</option>`,
         )}
       </select>
       ${this.#licence()}
@@ -268,7 +269,8 @@ export class JoinPage extends LitElement {
           ? html`<p class="soft">Looking…</p>`
           : html`<ul class="findings">
               ${this.device.findings.map(
-                ({ name, verdict, text }) => html`<li><strong class=${verdict}>${name}</strong><span>${text}</span></li>`,
+                ({ name, verdict, text }) =>
+                  html`<li><strong class=${verdict}>${name}</strong><span>${text}</span></li>`,
               )}
             </ul>`
       }

@@ -1,5 +1,6 @@
 import { type Bytes, fromBase64Url, fromUtf8, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import { type AnswerChain, chainOf, type FinishReason } from '../../shared/checking/digest-chain.ts';
+import { withDeadline } from '../../shared/deadline.ts';
 import { SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
 import {
   answerCommit,
@@ -182,14 +183,12 @@ const REVEAL_ASKED_MS = 15_000;
 /** The value, or null when it takes longer. Throws when the signal aborts. */
 async function within<T>(ms: number, value: Promise<T>, signal: AbortSignal): Promise<T | null> {
   signal.throwIfAborted();
-  const end = Promise.withResolvers<null>();
-  const timer = setTimeout(() => end.resolve(null), ms);
-  const onAbort = () => end.reject(signal.reason);
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await Promise.race([value, end.promise]);
+    return await withDeadline(Promise.race([value, aborted.promise]), ms, null);
   } finally {
-    clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
 }

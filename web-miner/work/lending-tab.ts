@@ -1,18 +1,24 @@
 import type { Bytes } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { ANSWER_KEPT_MS, ONE_TIME_KEY_BATCH, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
+import type { Connection, ConnectionEvents, SocketState } from '../../shared/peer/connection.ts';
 import { DirectLinks, type LinkPort } from '../../shared/peer/direct-links.ts';
-import { ReconnectingSocket, type SocketState } from '../../shared/peer/reconnecting-socket.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { decodePacket, encodePacket, type Packet } from '../../shared/protocol/packets.ts';
-import { CLOSE, decodeRouterToTab, encodeMessage, type RouterToTab, type TabToRouter } from '../../shared/protocol/tab-socket.ts';
+import {
+  CLOSE,
+  decodeRouterToTab,
+  encodeMessage,
+  type RouterToTab,
+  type TabToRouter,
+} from '../../shared/protocol/tab-socket.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { encodeEnvelope, type OpenedEnvelope, openEnvelope } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { EngineError, isAbort } from '../engine/engine.ts';
 import { KeyRing } from '../identity/key-ring.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
-import { AnswerJob, type Answered, type SentPath } from './answer-job.ts';
+import { type Answered, AnswerJob, type SentPath } from './answer-job.ts';
 import { CheckJob, sealShown } from './check-job.ts';
 import { SpeedMeter } from './speed-meter.ts';
 import type { WorkModel } from './work-model.ts';
@@ -41,8 +47,7 @@ export interface TabSnapshot {
 }
 
 export interface TabPorts {
-  /** `wss://…/v1/tabs/socket`. */
-  readonly socketUrl: string;
+  readonly connect: (events: ConnectionEvents) => Connection;
   readonly identity: TabIdentity;
   readonly work: WorkModel;
   readonly links: (events: () => DirectLinks) => LinkPort;
@@ -73,7 +78,7 @@ export class LendingTab {
   readonly #ports: TabPorts;
   readonly #keys: KeyRing;
   readonly #links: DirectLinks;
-  readonly #socket: ReconnectingSocket;
+  readonly #socket: Connection;
   readonly #running = new Map<number, Running>();
   readonly #kept = new Map<number, Kept>();
   /** Numbers of leases that were taken once: an envelope that comes again is not run again. */
@@ -101,9 +106,7 @@ export class LendingTab {
         onChange: () => this.#changed(),
       },
     );
-    this.#socket = new ReconnectingSocket({
-      url: ports.socketUrl,
-      finalCodes: Object.values(CLOSE),
+    this.#socket = ports.connect({
       onMessage: (data) => this.#fromRouter(data),
       onState: (state) => {
         this.#connection = state;
@@ -294,7 +297,11 @@ export class LendingTab {
       const length = new DataView(envelope.buffer, envelope.byteOffset).getUint32(0);
       const header = JSON.parse(new TextDecoder().decode(envelope.subarray(4, 4 + length))) as { lease: Signed };
       if (parsePayload('lease', leaseSchema, header.lease).tab !== this.#ports.identity.signer.publicKey) return;
-      this.#say({ t: 'failed', lease: header.lease, error: { code: error.code, message: error.message } });
+      this.#say({
+        t: 'failed',
+        lease: header.lease,
+        error: { code: error.code, message: error.message, param: error.param },
+      });
     } catch {
       // Nothing in it names a lease: there is nobody to tell.
     }
@@ -357,7 +364,11 @@ export class LendingTab {
     if (isAbort(cause)) return this.#count({ stopped: 1 });
     this.#count({ failed: 1 });
     const error = asShoalError(cause);
-    this.#say({ t: 'failed', lease: opened.statement, error: { code: error.code, message: error.message } });
+    this.#say({
+      t: 'failed',
+      lease: opened.statement,
+      error: { code: error.code, message: error.message, param: error.param },
+    });
   }
 
   #sendFrame(client: string, number: number, frame: Bytes): SentPath {
@@ -375,7 +386,8 @@ export class LendingTab {
       this.#socket.send(encodePacket('frame', number, frame));
     }
     // A socket that dropped may have swallowed the commit too; the session ignores a second one.
-    if (kept?.answered != null) this.#say({ t: 'committed', lease: kept.opened.statement, commit: kept.answered.commit });
+    if (kept?.answered != null)
+      this.#say({ t: 'committed', lease: kept.opened.statement, commit: kept.answered.commit });
   }
 
   #keep(number: number, kept: Kept): void {
@@ -407,7 +419,8 @@ export class LendingTab {
 
   /** Over a direct link where both sides allow it and one opens in time, else by relay. */
   async #toTab(peer: string, packet: Bytes, direct: boolean): Promise<SentPath> {
-    const open = direct && this.#direct && (await this.#links.connect(peer, (link, offer) => this.#exchange(link, peer, offer)));
+    const open =
+      direct && this.#direct && (await this.#links.connect(peer, (link, offer) => this.#exchange(link, peer, offer)));
     if (open && this.#links.send(peer, packet)) return 'direct';
     this.#socket.send(packet);
     return 'relay';
@@ -450,7 +463,9 @@ const SIGNAL_DEADLINE_MS = 5_000;
 
 function asShoalError(cause: unknown): ShoalError {
   if (cause instanceof EngineError) {
-    if (cause.reason === 'context_exceeded') return new ShoalError('context_length_exceeded', cause.message);
+    if (cause.reason === 'context_exceeded') {
+      return new ShoalError('context_length_exceeded', cause.message, { param: 'messages' });
+    }
     if (cause.reason === 'unsupported') return new ShoalError('invalid_value', cause.message, { param: 'messages' });
     return new ShoalError('engine_failed', 'The engine of the tab failed.', { cause });
   }

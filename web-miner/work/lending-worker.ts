@@ -21,7 +21,10 @@ export class LendingWorker implements LinkEvents {
     this.#worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker.onmessage = (event: MessageEvent<WorkerToPage>) => this.#receive(event.data);
     this.#worker.onerror = () => {
-      this.#onPhase({ phase: 'failed', reason: 'The worker of this tab could not run.', next: 'Reload the page and start again.' }, false);
+      this.#onPhase(
+        { phase: 'failed', reason: 'The worker of this tab could not run.', next: 'Reload the page and start again.' },
+        false,
+      );
     };
     this.#post({ t: 'start', origin: location.origin, model, direct, wasmUrl: new URL(wasmUrl, location.href).href });
   }

@@ -28,7 +28,8 @@ export class SpeedMeter {
 
   /** Counts tokens; true when the page should show the new figure, a few times a second at most. */
   wrote(tokens: number, now = performance.now()): boolean {
-    if (this.#beganAt === 0) this.#beganAt = now; // The clock starts with the first token: reading the prompt is not writing.
+    if (this.#beganAt === 0)
+      this.#beganAt = now; // The clock starts with the first token: reading the prompt is not writing.
     else this.#written += tokens;
     if (now - this.#shownAt < SHOW_EVERY_MS || now === this.#beganAt) return false;
     this.#shownAt = now;

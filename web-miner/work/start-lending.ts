@@ -9,6 +9,8 @@ import {
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
+import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
+import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { type Engine, EngineError, isAbort } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
@@ -18,7 +20,12 @@ import { LendingTab, type TabSnapshot } from './lending-tab.ts';
 /** Where a lending tab is on its way from the click to serving. */
 export type LendingPhase =
   | { readonly phase: 'preparing' }
-  | { readonly phase: 'downloading'; readonly model: string; readonly progress: DownloadProgress; readonly bytesPerSecond: number }
+  | {
+      readonly phase: 'downloading';
+      readonly model: string;
+      readonly progress: DownloadProgress;
+      readonly bytesPerSecond: number;
+    }
   | { readonly phase: 'loading'; readonly model: string }
   | { readonly phase: 'testing'; readonly model: string }
   | { readonly phase: 'serving'; readonly model: string; readonly threads: number; readonly tab: TabSnapshot }
@@ -93,7 +100,8 @@ export class Lending {
     const weights = await fetchWeights(
       origin,
       served.variant,
-      (progress) => onPhase({ phase: 'downloading', model: name, progress, bytesPerSecond: meter.rate(progress.loadedBytes) }),
+      (progress) =>
+        onPhase({ phase: 'downloading', model: name, progress, bytesPerSecond: meter.rate(progress.loadedBytes) }),
       signal,
     );
     onPhase({ phase: 'loading', model: name });
@@ -112,7 +120,12 @@ export class Lending {
     const decodeSpeed = await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]));
     signal.throwIfAborted();
     this.#tab = new LendingTab({
-      socketUrl: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
+      connect: (events) =>
+        new ReconnectingSocket({
+          ...events,
+          url: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
+          finalCodes: Object.values(CLOSE),
+        }),
       identity,
       work: { model: served.model.id, variant: served.variant.id, class: served.class, engine, renderer, sentence },
       links,
@@ -203,9 +216,12 @@ function explain(cause: unknown): { readonly reason: string; readonly next: stri
 }
 
 function explainClosed(code: number, reason: string): { readonly reason: string; readonly next: string } {
-  if (code === 4409) {
-    return { reason: 'Another tab of this browser took over.', next: 'Nothing to do: one tab a browser is right. Start here to take it back.' };
+  if (code === CLOSE.replaced) {
+    return {
+      reason: 'Another tab of this browser took over.',
+      next: 'Nothing to do: one tab a browser is right. Start here to take it back.',
+    };
   }
-  if (code === 4426) return { reason: 'This page is older than the router.', next: 'Reload the page.' };
+  if (code === CLOSE.version) return { reason: 'This page is older than the router.', next: 'Reload the page.' };
   return { reason: `The router closed the connection: ${reason}.`, next: 'Reload the page and start again.' };
 }

@@ -4,7 +4,13 @@ import type { LendingPhase } from './start-lending.ts';
 /** Between a page and the worker that does all of a tab's work. Session descriptions and sealed bytes cross; prompts and answers never do. */
 
 export type PageToWorker =
-  | { readonly t: 'start'; readonly origin: string; readonly model: string; readonly direct: boolean; readonly wasmUrl: string }
+  | {
+      readonly t: 'start';
+      readonly origin: string;
+      readonly model: string;
+      readonly direct: boolean;
+      readonly wasmUrl: string;
+    }
   | { readonly t: 'stop' }
   | { readonly t: 'direct'; readonly direct: boolean }
   | { readonly t: 'online' }

@@ -1,0 +1,49 @@
+import type { UncheckedReason } from '../../shared/checking/verdict.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Sampling } from '../../shared/protocol/lease.ts';
+import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { Decision } from '../session/session.ts';
+import type { CheckOutcome, TaskTerms } from '../task/task.ts';
+
+/** The session of a task, as the pool calls it. Throws errors of the vocabulary. */
+export interface SessionPort {
+  open(terms: TaskTerms): Promise<void>;
+  committed(
+    tail: TaskTail,
+    lease: Signed,
+    commit: Signed,
+    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+  ): Promise<Decision>;
+  checkLeased(tail: TaskTail, lease: Signed, independence: Independence): Promise<Decision>;
+  handedOn(tail: TaskTail): Promise<Decision>;
+  checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
+  checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
+  checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision>;
+  failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
+}
+
+export interface PoolPorts {
+  readonly signer: Signer;
+  readonly sessions: SessionPort;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** One line a lifecycle transition; ids only. */
+  readonly log: (event: string, fields: Readonly<Record<string, string | number>>) => void;
+}
+
+/** What a request needs of a tab, and what its lease will say. */
+export interface LeaseWant {
+  readonly task: TaskTail;
+  readonly network: string;
+  readonly variants: readonly { readonly model: string; readonly variant: string; readonly class: string }[];
+  readonly level: 'none' | 'cross';
+  readonly private: boolean;
+  readonly sampling: Sampling;
+  readonly client: string;
+  readonly nonce: string;
+  readonly prefer: string | null;
+  readonly token: string;
+  readonly readablePromptBytes: number;
+}

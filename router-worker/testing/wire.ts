@@ -1,0 +1,113 @@
+import type { Connection, ConnectionEvents } from '../../shared/peer/connection.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { TabAttachment, TabSocket } from '../pool/tab.ts';
+
+/**
+ * A tab's socket without a network: ordered, asynchronous, and it may break. `reconnect` opens a new socket of the same tab, as the real
+ * one does after a break.
+ */
+export class Wire implements Connection {
+  readonly #pool: () => Pool;
+  readonly #events: ConnectionEvents;
+  readonly #network: string;
+  #socket: WireSocket | null = null;
+  /** Everything that crossed, both ways, for tests that look for what must not. */
+  readonly log: (string | Uint8Array)[] = [];
+  /** Changes or drops what the tab sends; the hostile part of a hostile tab. */
+  tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer> | null = (data) => data;
+
+  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home') {
+    this.#pool = pool;
+    this.#events = events;
+    this.#network = network;
+    queueMicrotask(() => this.reconnect());
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== null;
+  }
+
+  /** What the pool keeps with the socket, as it would find it after hibernation. */
+  get socket(): { readonly socket: TabSocket; readonly attachment: TabAttachment | null } | null {
+    return this.#socket === null ? null : { socket: this.#socket, attachment: this.#socket.attachment };
+  }
+
+  reconnect(): void {
+    const socket = new WireSocket(
+      (data) => {
+        this.log.push(data);
+        this.#events.onMessage(typeof data === 'string' ? data : data.slice().buffer);
+      },
+      (code, reason) => {
+        if (this.#socket !== socket) return;
+        this.#socket = null;
+        this.#pool().closed(socket, code);
+        this.#events.onState({ state: 'closed', code, reason });
+      },
+    );
+    this.#socket = socket;
+    this.#events.onState({ state: 'open' });
+    this.#pool().greet(socket, this.#network);
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+    const socket = this.#socket;
+    if (socket === null) return false;
+    const sent = this.tamper(data);
+    if (sent === null) return true;
+    this.log.push(sent);
+    const copy = typeof sent === 'string' ? sent : sent.slice().buffer;
+    queueMicrotask(() => {
+      if (this.#socket === socket) void this.#pool().receive(socket, copy);
+    });
+    return true;
+  }
+
+  /** The network breaks: neither side said anything. */
+  break(code = 1006): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket === null) return;
+    this.#events.onState({ state: 'waiting', attempt: 1, retryAtMs: 0 });
+    this.#pool().closed(socket, code);
+  }
+
+  close(code = 1000): void {
+    this.break(code);
+  }
+
+  retryNow(): void {
+    if (this.#socket === null) this.reconnect();
+  }
+}
+
+class WireSocket implements TabSocket {
+  attachment: TabAttachment | null = null;
+  readonly #deliver: (data: string | Uint8Array<ArrayBuffer>) => void;
+  readonly #onClose: (code: number, reason: string) => void;
+  #open = true;
+
+  constructor(
+    deliver: (data: string | Uint8Array<ArrayBuffer>) => void,
+    onClose: (code: number, reason: string) => void,
+  ) {
+    this.#deliver = deliver;
+    this.#onClose = onClose;
+  }
+
+  send(data: string | Uint8Array<ArrayBuffer>): void {
+    if (!this.#open) throw new Error('the socket is closed');
+    queueMicrotask(() => {
+      if (this.#open) this.#deliver(data);
+    });
+  }
+
+  close(code: number, reason: string): void {
+    this.#open = false;
+    queueMicrotask(() => this.#onClose(code, reason));
+  }
+
+  remember(attachment: TabAttachment): void {
+    this.attachment = structuredClone(attachment);
+  }
+}

@@ -1,0 +1,131 @@
+import './require-node.ts';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { launchBrowser } from './browser/launch-browser.ts';
+import { buildAll } from './build.ts';
+import { askByHttp } from './demo/ask-by-http.ts';
+import { askByPage } from './demo/ask-by-page.ts';
+import { lendTabs, linkBytesOf } from './demo/lend-tabs.ts';
+import { Report } from './demo/report.ts';
+import { freshSecret } from './router/dev-secret.ts';
+import { freePort } from './router/free-port.ts';
+import { startRouter } from './router/router-process.ts';
+
+const EMBEDDED_MODEL = 'shoal-pup-3m';
+const MAX_TOKENS = 200;
+const TABS = 3;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { model: { type: 'string', default: EMBEDDED_MODEL } },
+});
+const own = positionals.join(' ').trim();
+const prompts =
+  own === ''
+    ? [
+        'Explain in detail how Shoal answers a question.',
+        'How do I make a cup of tea?',
+        'What is the capital of Japan?',
+      ]
+    : [own, own, own];
+
+const report = new Report();
+const startedAt = performance.now();
+const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
+/** Undone in reverse order, whatever happens. */
+const cleanups: (() => Promise<unknown>)[] = [];
+let stopping: Promise<void> | null = null;
+
+function stopAll(): Promise<void> {
+  stopping ??= (async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup().catch(() => undefined);
+  })();
+  return stopping;
+}
+
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  process.on(signal, () => {
+    console.log('\nStopping.');
+    void stopAll().then(() => process.exit(status));
+  });
+}
+
+async function demo(): Promise<void> {
+  report.title('Shoal: one prompt, end to end');
+  await buildAll(true);
+  report.say(`  built (${seconds()} s)`);
+
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-demo-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  const secretFile = join(folder, 'secret.vars');
+  await writeFile(secretFile, freshSecret(), { mode: 0o600 });
+  const router = await startRouter({
+    port: await freePort(8788),
+    inspectorPort: await freePort(9240),
+    stateFolder: join(folder, 'state'),
+    secretFile,
+    onLog: (line) => {
+      if (process.env.SHOAL_VERBOSE !== undefined) console.log(`    ${line}`);
+    },
+  });
+  cleanups.push(() => router.stop());
+  report.say(`  router at ${router.url} (${seconds()} s)`);
+
+  const browser = await launchBrowser((line) => report.say(`  ${line}`));
+  cleanups.push(() => browser.close());
+  const tabs = await lendTabs(browser, { url: router.url, count: TABS, model: values.model, direct: true });
+  report.say(
+    `  ${TABS} tabs serve ${values.model}, each with keys and storage of its own; direct links allowed on each (${seconds()} s)`,
+  );
+
+  const wellKnown = (await (await fetch(`${router.url}/.well-known/shoal.json`)).json()) as {
+    router_keys: { key: string }[];
+  };
+  const routerKey = wellKnown.router_keys[0]?.key ?? '';
+  const [first = '', second = '', third = ''] = prompts;
+  const common = { url: router.url, routerKey, model: values.model, maxTokens: MAX_TOKENS };
+  await askByHttp(report, { ...common, prompt: first, linkBytes: () => linkBytesOf(tabs) });
+  const chat = await (await browser.profile()).newPage();
+  await askByPage(report, chat, { ...common, prompts: [second, third] });
+}
+
+try {
+  await demo();
+  if (stopping === null) finish();
+} catch (cause) {
+  if (stopping === null) {
+    console.error(`\nThe demo could not go on: ${cause instanceof Error ? cause.message : cause}`);
+    process.exitCode = 1;
+  }
+}
+await stopAll();
+
+function finish(): void {
+  report.title(
+    report.failed.length === 0 ? 'Every step held.' : `Steps that did not hold: ${report.failed.join(', ')}.`,
+  );
+  if (values.model === EMBEDDED_MODEL) {
+    report.say(`
+  Shoal Pup is a tiny demonstration model of 3 million parameters: it knows a few simple things and makes many mistakes. For a real
+  one, bring any chat GGUF that llama.cpp runs (Llama 3.2 1B Instruct, for instance):
+
+    npm run models -- add FILE_OR_URL
+    npm run demo -- --model NAME "your prompt"`);
+  }
+  report.say(`\n  ${seconds()} s in all.`);
+  console.log(
+    JSON.stringify({
+      name: 'demo',
+      held: report.failed.length === 0,
+      failed: report.failed,
+      seconds: Number(seconds()),
+    }),
+  );
+  process.exitCode = report.failed.length === 0 ? 0 : 1;
+}

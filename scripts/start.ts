@@ -1,0 +1,48 @@
+import './require-node.ts';
+import { join } from 'node:path';
+import { buildAll } from './build.ts';
+import { ROOT } from './paths.ts';
+import { ensureDevSecret } from './router/dev-secret.ts';
+import { freePort } from './router/free-port.ts';
+import { startRouter } from './router/router-process.ts';
+
+const WANTED_PORT = Number(process.env.PORT ?? 8787);
+const INSPECTOR_PORT = 9229;
+
+await buildAll(true);
+const secretFile = await ensureDevSecret(ROOT);
+const port = await freePort(WANTED_PORT);
+if (port !== WANTED_PORT) console.log(`Port ${WANTED_PORT} is taken: using ${port}.`);
+
+let ready = false;
+const router = await startRouter({
+  port,
+  inspectorPort: await freePort(INSPECTOR_PORT),
+  stateFolder: join(ROOT, '.wrangler', 'state'),
+  secretFile,
+  onLog: (line) => {
+    if (ready) console.log(line);
+  },
+});
+ready = true;
+
+console.log(`
+Shoal's router is running.
+
+  Lend a tab    ${router.url}/join
+  Ask           ${router.url}/chat
+  Models        ${router.url}/v1/models
+
+Open /join in two or more browser profiles, so that one can check the other; then, from any OpenAI client:
+
+  curl ${router.url}/v1/chat/completions \\
+    -H 'content-type: application/json' \\
+    -d '{"model": "shoal-pup-3m", "stream": true, "messages": [{"role": "user", "content": "How do I make a cup of tea?"}]}'
+
+Stop with Ctrl-C.
+`);
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void router.stop());
+}
+await router.ended;
