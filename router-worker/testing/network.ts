@@ -26,6 +26,7 @@ export interface TestTab {
   readonly tab: LendingTab;
   readonly wire: Wire;
   readonly identity: string;
+  readonly signer: Signer;
   readonly snapshot: () => TabSnapshot | null;
 }
 
@@ -155,7 +156,7 @@ export class TestNetwork {
     if (wire === null) throw new Error('the tab opened no socket');
     this.#wires.push(wire);
     await until(() => snapshot?.tab != null, 'the tab joins');
-    return { tab, wire, identity: identity.signer.publicKey, snapshot: () => snapshot };
+    return { tab, wire, identity: identity.signer.publicKey, signer: identity.signer, snapshot: () => snapshot };
   }
 
   async want(part: Partial<LeaseWant> = {}): Promise<LeaseWant> {

@@ -2,6 +2,8 @@ import type { Connection, ConnectionEvents } from '../../shared/peer/connection.
 import type { Pool } from '../pool/pool.ts';
 import type { TabAttachment, TabSocket } from '../pool/tab.ts';
 
+export type Sent = string | Uint8Array<ArrayBuffer>;
+
 /**
  * A tab's socket without a network: ordered, asynchronous, and it may break. `reconnect` opens a new socket of the same tab, as the real
  * one does after a break.
@@ -14,7 +16,7 @@ export class Wire implements Connection {
   /** Everything that crossed, both ways, for tests that look for what must not. */
   readonly log: (string | Uint8Array)[] = [];
   /** Changes or drops what the tab sends; the hostile part of a hostile tab. */
-  tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer> | null = (data) => data;
+  tamper: (data: Sent) => Sent | null | Promise<Sent | null> = (data) => data;
 
   constructor(pool: () => Pool, events: ConnectionEvents, network = 'home') {
     this.#pool = pool;
@@ -50,17 +52,22 @@ export class Wire implements Connection {
     this.#pool().greet(socket, this.#network);
   }
 
-  send(data: string | Uint8Array<ArrayBuffer>): boolean {
+  send(data: Sent): boolean {
     const socket = this.#socket;
     if (socket === null) return false;
     const sent = this.tamper(data);
-    if (sent === null) return true;
+    if (sent instanceof Promise) void sent.then((late) => this.#pass(socket, late));
+    else this.#pass(socket, sent);
+    return true;
+  }
+
+  #pass(socket: WireSocket, sent: Sent | null): void {
+    if (sent === null) return;
     this.log.push(sent);
     const copy = typeof sent === 'string' ? sent : sent.slice().buffer;
     queueMicrotask(() => {
       if (this.#socket === socket) void this.#pool().receive(socket, copy);
     });
-    return true;
   }
 
   /** The network breaks: neither side said anything. */
