@@ -48,23 +48,25 @@ const chatRequest = z.strictObject({
 });
 
 /** Standard fields that change nothing at these values; at any other value they are refused by name. */
-const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
-  n: (value) => value === 1,
-  logprobs: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  logit_bias: isEmptyObject,
-  tools: isEmptyArray,
-  functions: isEmptyArray,
-  tool_choice: (value) => value === 'none' || value === 'auto',
-  function_call: (value) => value === 'none' || value === 'auto',
-  parallel_tool_calls: (value) => typeof value === 'boolean',
-  response_format: (value) => isRecord(value) && value.type === 'text',
-  modalities: (value) => JSON.stringify(value) === '["text"]',
-  store: (value) => value === false,
-  service_tier: (value) => value === 'auto' || value === 'default',
-  metadata: isEmptyObject,
-  reasoning_effort: (value) => value === 'none',
-};
+const NEUTRAL = new Map<string, (value: unknown) => boolean>(
+  Object.entries({
+    n: (value) => value === 1,
+    logprobs: (value) => value === false,
+    top_logprobs: (value) => value === 0,
+    logit_bias: isEmptyObject,
+    tools: isEmptyArray,
+    functions: isEmptyArray,
+    tool_choice: (value) => value === 'none' || value === 'auto',
+    function_call: (value) => value === 'none' || value === 'auto',
+    parallel_tool_calls: (value) => typeof value === 'boolean',
+    response_format: (value) => isRecord(value) && value.type === 'text',
+    modalities: (value) => JSON.stringify(value) === '["text"]',
+    store: (value) => value === false,
+    service_tier: (value) => value === 'auto' || value === 'default',
+    metadata: isEmptyObject,
+    reasoning_effort: (value) => value === 'none',
+  }),
+);
 
 /** Standard fields that are refused at every value but null. */
 const UNSUPPORTED = new Set([
@@ -145,13 +147,13 @@ export function foldSeed(seed: number): number {
 }
 
 function withoutNeutralFields(body: Record<string, unknown>): Record<string, unknown> {
-  const rest: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(body)) {
-    const isNeutral = NEUTRAL[field];
-    if (isNeutral === undefined && !UNSUPPORTED.has(field)) rest[field] = value;
-    else if (value !== null && isNeutral?.(value) !== true) throw unsupported(field);
-  }
-  return rest;
+  const rest = Object.entries(body).filter(([field, value]) => {
+    const isNeutral = NEUTRAL.get(field);
+    if (isNeutral === undefined && !UNSUPPORTED.has(field)) return true;
+    if (value !== null && isNeutral?.(value) !== true) throw unsupported(field);
+    return false;
+  });
+  return Object.fromEntries(rest);
 }
 
 function unsupported(field: string): ShoalError {
@@ -162,10 +164,7 @@ function unsupported(field: string): ShoalError {
 
 function fieldError(issue: z.core.$ZodIssue | undefined, body: Record<string, unknown>): ShoalError {
   if (issue === undefined) return new ShoalError('invalid_value', 'The request is not of the expected shape.');
-  const path = issue.path.map((step, i) =>
-    typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`,
-  );
-  const param = path.join('');
+  const param = pathText(issue.path);
   if (issue.code === 'unrecognized_keys') {
     const field = `${param === '' ? '' : `${param}.`}${issue.keys[0]}`;
     return new ShoalError('unknown_field', `The field '${field}' is unknown.`, { param: field });
@@ -173,15 +172,31 @@ function fieldError(issue: z.core.$ZodIssue | undefined, body: Record<string, un
   if (valueAt(body, issue.path) === undefined) {
     return new ShoalError('missing_field', `The field '${param}' is missing.`, { param });
   }
+  if (issue.code === 'invalid_union') {
+    const inside = nearest(issue);
+    if (inside !== null) return fieldError({ ...inside, path: [...issue.path, ...inside.path] }, body);
+    return new ShoalError('invalid_type', `The field '${param}' is of a type that is not supported.`, { param });
+  }
   if (issue.code === 'invalid_type') {
     return new ShoalError('invalid_type', `The field '${param}' must be of type ${issue.expected}.`, { param });
   }
-  if (issue.code === 'invalid_union') {
-    return new ShoalError('invalid_type', `The field '${param}' is of a type or shape that is not supported.`, {
-      param,
-    });
-  }
+  // Parts of a message's content: images and the like, which no tab takes yet.
+  if (issue.path.includes('content') && issue.path.at(-1) === 'type') return unsupported(param);
   return new ShoalError('invalid_value', `The field '${param}' is out of range: ${describe(issue)}.`, { param });
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path
+    .map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`))
+    .join('');
+}
+
+/** What is wrong inside the alternative whose type fits; null when none does. */
+function nearest(issue: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue | null {
+  const fitting = issue.errors.find(
+    (issues) => !issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0),
+  );
+  return fitting?.find(({ code }) => code !== 'unrecognized_keys') ?? fitting?.[0] ?? null;
 }
 
 function describe(issue: z.core.$ZodIssue): string {

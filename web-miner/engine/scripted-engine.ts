@@ -78,21 +78,22 @@ export class ScriptedEngine implements Engine {
       await pause(this.#pace.prefillMsPerToken * options.batchTokens, signal);
     }
     const greedy = request.sampling.temperature === 0;
-    let state = hash(request.prompt) ^ (greedy ? 0 : hash(JSON.stringify(request.sampling)));
+    const salt = greedy ? 0 : hash(JSON.stringify({ ...request.sampling, maxTokens: 0 }));
     const room = Math.min(request.sampling.maxTokens, options.contextTokens - promptTokens);
     let completionTokens = 0;
     let text = '';
     let finish: 'stop' | 'length' = 'length';
     while (completionTokens < room) {
       await pause(this.#pace.decodeMsPerToken, signal);
-      state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9;
+      // The next word follows from all the text so far, so an answer can be continued from its middle.
+      const state = scramble(hash(request.prompt + text) ^ salt);
       completionTokens++;
       const word = WORDS[(state >>> 8) % WORDS.length] ?? '';
       if ((state >>> 3) % 97 === 0) {
         finish = 'stop';
         break;
       }
-      const piece = text === '' ? word : ` ${word}`;
+      const piece = ` ${word}`;
       const stop = request.stop.find((candidate) => (text + piece).includes(candidate));
       if (stop !== undefined) {
         const kept = (text + piece).slice(text.length, (text + piece).indexOf(stop));
@@ -122,6 +123,11 @@ export class ScriptedEngine implements Engine {
   async dispose(): Promise<void> {
     this.#loaded = null;
   }
+}
+
+function scramble(state: number): number {
+  const mixed = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d);
+  return mixed ^ (mixed >>> 13);
 }
 
 /** FNV-1a, 32 bits. */

@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Candidate, chooseTab } from './choose-tab.ts';
+
+const tab = (name: string, part: Partial<Candidate> = {}): Candidate => ({
+  tab: name,
+  class: 'c',
+  load: 0,
+  decodeSpeed: 100,
+  ...part,
+});
+const wanted = { classes: ['c'], prefer: null, exclude: [] };
+
+describe('choosing a tab', () => {
+  it('says why there is none', () => {
+    expect(chooseTab([], wanted, 0)).toEqual({ tab: null, why: 'nobody_serves' });
+    expect(chooseTab([tab('a', { class: 'd' })], wanted, 0)).toEqual({ tab: null, why: 'nobody_serves' });
+    expect(chooseTab([tab('a', { load: 1 })], wanted, 0)).toEqual({ tab: null, why: 'all_busy' });
+    expect(chooseTab([tab('a')], { ...wanted, exclude: ['a'] }, 0)).toEqual({ tab: null, why: 'nobody_serves' });
+  });
+
+  it('takes the fastest free one, and shares among those that are about as fast', () => {
+    const tabs = [
+      tab('slow', { decodeSpeed: 10 }),
+      tab('a'),
+      tab('b', { decodeSpeed: 90 }),
+      tab('busy', { decodeSpeed: 900, load: 1 }),
+    ];
+    expect([0, 0.4, 0.6, 0.99].map((draw) => chooseTab(tabs, wanted, draw).tab)).toEqual(['a', 'a', 'b', 'b']);
+  });
+
+  it('takes the tab that the client has a link to, while it is free', () => {
+    const tabs = [tab('fast', { decodeSpeed: 500 }), tab('linked', { decodeSpeed: 20 })];
+    expect(chooseTab(tabs, { ...wanted, prefer: 'linked' }, 0).tab).toBe('linked');
+    expect(chooseTab([tabs[0]!, tab('linked', { load: 1 })], { ...wanted, prefer: 'linked' }, 0).tab).toBe('fast');
+  });
+
+  it('tries a tab of unknown speed when it is the only one', () => {
+    expect(chooseTab([tab('new', { decodeSpeed: null })], wanted, 0.5)).toEqual({ tab: 'new', class: 'c' });
+  });
+
+  it('never gives a busy, excluded or foreign tab', () => {
+    const any = fc.record({
+      tab: fc.constantFrom('a', 'b', 'c', 'd'),
+      class: fc.constantFrom('c', 'd'),
+      load: fc.nat({ max: 2 }),
+      decodeSpeed: fc.option(fc.double({ min: 0.1, max: 1e4, noNaN: true })),
+    });
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 6 }), fc.double({ min: 0, max: 1, noNaN: true }), (tabs, draw) => {
+        const choice = chooseTab(tabs, { classes: ['c'], prefer: 'b', exclude: ['d'] }, draw);
+        if (choice.tab === null) return;
+        expect(tabs.some((t) => t.tab === choice.tab && t.class === 'c' && t.load === 0)).toBe(true);
+        expect(choice.tab).not.toBe('d');
+      }),
+    );
+  });
+});

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
+import { catalogue, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
+import { classIdOf } from './class-id.ts';
+import { WLLAMA_BUILD } from './wllama-build.ts';
+
+const at = (path: string) => new URL(`../../${path}`, import.meta.url);
+const digest = (path: string) =>
+  createHash('sha256')
+    .update(readFileSync(at(path)))
+    .digest('hex');
+
+describe('classes of equivalence', () => {
+  it('name the engine build that is installed', () => {
+    const { version } = JSON.parse(readFileSync(at('node_modules/@wllama/wllama/package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(WLLAMA_BUILD).toEqual({
+      engine: `wllama ${version}`,
+      engineBuild: digest('node_modules/@wllama/wllama/esm/wasm/wllama.wasm'),
+    });
+  });
+
+  it('change with every trait', async () => {
+    const { models } = catalogue.parse(embedded);
+    const model = models[0]!;
+    const traits = await traitsOf(model, model.variants[0]!);
+    const ids = new Set([await classIdOf(traits)]);
+    const changes = [
+      { weights: 'a'.repeat(64) },
+      { engine: 'other' },
+      { engineBuild: 'a'.repeat(64) },
+      { flashAttention: true },
+      { contextTokens: 1024 },
+      { template: 'a'.repeat(64) },
+    ];
+    for (const change of changes) ids.add(await classIdOf({ ...traits, ...change }));
+    expect(ids.size).toBe(changes.length + 1);
+  });
+
+  it('keep their ids: a receipt of last year names a class of last year', async () => {
+    const { models } = catalogue.parse(embedded);
+    expect((await servedVariants({ v: 1, models })).map(({ variant, class: id }) => [variant.id, id])).toEqual([
+      ['q8_0', 'cls_x4HuPvN0VNggS1GiJgCkrA'],
+      ['q4_0', 'cls_EQr6ARKLbZP9gi-ufkb5BQ'],
+    ]);
+  });
+});
+
+describe('the embedded catalogue', () => {
+  it('describes the files that lie in the repository', () => {
+    const { models } = catalogue.parse(embedded);
+    for (const variant of models.flatMap((model) => model.variants)) {
+      const file = `models/embedded/chat/shoal-pup-3M-instruct-${variant.id}.gguf`;
+      expect(variant.weights.sha256).toBe(digest(file));
+      expect(variant.weights.bytes).toBe(readFileSync(at(file)).byteLength);
+      expect(variant.weights.pieces).toEqual([{ sha256: variant.weights.sha256, bytes: variant.weights.bytes }]);
+    }
+  });
+
+  it('answers to a model’s name and to a variant’s', async () => {
+    const served = await servedVariants(catalogue.parse(embedded));
+    expect(variantsNamed(served, 'shoal-pup-3m')).toHaveLength(2);
+    expect(variantsNamed(served, 'shoal-pup-3m:q4_0').map(({ variant }) => variant.id)).toEqual(['q4_0']);
+    expect(variantsNamed(served, 'shoal-pup-3m:f16')).toEqual([]);
+    expect(variantsNamed(served, 'Shoal-Pup-3M')).toEqual([]);
+  });
+});

@@ -1,0 +1,388 @@
+import type { Sampling } from '../../shared/protocol/lease.ts';
+import {
+  type Engine,
+  EngineError,
+  type EngineFailure,
+  type GenerateEvent,
+  isAbort,
+  type LoadOptions,
+} from './engine.ts';
+
+/**
+ * What every engine must do. The scripted engine sits this exam in Node, wllama in a real browser; a fake that passes may be trusted in tests.
+ * No test library is used, so that the same file runs in a page.
+ */
+export interface ExamSubject {
+  /** An engine that was never loaded. */
+  open(): Engine;
+  readonly weights: Blob;
+  /** Files that are no model: another magic, and a model cut off. */
+  readonly brokenWeights: readonly Blob[];
+  readonly contextTokens: number;
+  /** A prompt that the model answers with at least 30 tokens. */
+  readonly prompt: string;
+}
+
+export interface ExamCase {
+  readonly title: string;
+  run(subject: ExamSubject): Promise<void>;
+}
+
+const NEVER = new AbortController().signal;
+
+const GREEDY: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 1,
+  maxTokens: 60,
+};
+const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11, maxTokens: 40 };
+
+function options(subject: ExamSubject, part: Partial<LoadOptions> = {}): LoadOptions {
+  return { contextTokens: subject.contextTokens, threads: 1, batchTokens: 32, embeddings: false, ...part };
+}
+
+async function loaded(subject: ExamSubject, part: Partial<LoadOptions> = {}): Promise<Engine> {
+  const engine = subject.open();
+  await engine.load(subject.weights, options(subject, part), NEVER);
+  return engine;
+}
+
+interface Written {
+  readonly text: string;
+  readonly deltas: readonly Extract<GenerateEvent, { type: 'delta' }>[];
+  readonly promptTokens: number | null;
+  readonly end: Extract<GenerateEvent, { type: 'end' }>;
+}
+
+async function write(
+  engine: Engine,
+  prompt: string,
+  sampling: Sampling,
+  stop: readonly string[] = [],
+): Promise<Written> {
+  const events: GenerateEvent[] = [];
+  for await (const event of engine.generate({ prompt, sampling, stop }, NEVER)) events.push(event);
+  const deltas = events.filter((event) => event.type === 'delta');
+  const end = events.at(-1);
+  if (end?.type !== 'end') throw new Error('the last event is not the end');
+  const announced = events[0]?.type === 'prompt' ? events[0].tokens : null;
+  return { text: deltas.map((delta) => delta.text).join(''), deltas, promptTokens: announced, end };
+}
+
+function same(actual: unknown, expected: unknown, what: string): void {
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) {
+    throw new Error(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+  }
+}
+
+function holds(condition: boolean, what: string): void {
+  if (!condition) throw new Error(what);
+}
+
+async function failsWith(reason: EngineFailure, act: () => Promise<unknown>): Promise<void> {
+  const cause = await act().then(
+    () => null,
+    (error: unknown) => error,
+  );
+  holds(cause instanceof EngineError && cause.reason === reason, `expected ${reason}, got ${String(cause)}`);
+}
+
+/** What came before the abort, and that the abort came out as one. */
+async function stopAt(
+  engine: Engine,
+  prompt: string,
+  sampling: Sampling,
+  when: GenerateEvent['type'],
+): Promise<GenerateEvent[]> {
+  const abort = new AbortController();
+  const events: GenerateEvent[] = [];
+  try {
+    for await (const event of engine.generate({ prompt, sampling, stop: [] }, abort.signal)) {
+      events.push(event);
+      if (event.type === when) abort.abort();
+    }
+  } catch (cause) {
+    holds(isAbort(cause), `an abort came out as ${String(cause)}`);
+    return events;
+  }
+  throw new Error('the abort was ignored');
+}
+
+export const ENGINE_EXAM: readonly ExamCase[] = [
+  {
+    title: 'loads a model and says what it is',
+    async run(subject) {
+      const engine = subject.open();
+      const model = await engine.load(subject.weights, options(subject), NEVER);
+      same(model.contextTokens, subject.contextTokens, 'context');
+      holds(model.vocabularySize > 1, 'vocabulary');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'streams piece by piece, with exact counts of tokens',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const { deltas, promptTokens, end } = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 20 });
+      holds(deltas.length > 5, `only ${deltas.length} pieces`);
+      same(end.finish, 'length', 'finish');
+      same(end.completionTokens, 20, 'tokens written');
+      same(
+        deltas.reduce((sum, delta) => sum + delta.tokens, 0),
+        20,
+        'sum of the pieces',
+      );
+      same(promptTokens, end.promptTokens, 'prompt tokens, before and after');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'counts the token that ends an answer',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const { deltas, end } = await write(engine, subject.prompt, { ...GREEDY, maxTokens: subject.contextTokens });
+      const streamed = deltas.reduce((sum, delta) => sum + delta.tokens, 0);
+      same(end.finish === 'stop' ? end.completionTokens - 1 : end.completionTokens, streamed, 'tokens streamed');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'writes the same for the same seed, another text for another seed, and ignores the seed when greedy',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const first = await write(engine, subject.prompt, SAMPLED);
+      const other = await write(engine, subject.prompt, { ...SAMPLED, seed: 12 });
+      const again = await write(engine, subject.prompt, SAMPLED);
+      same(again.text, first.text, 'same seed');
+      holds(other.text !== first.text, 'another seed wrote the same');
+      const greedy = await write(engine, subject.prompt, GREEDY);
+      const greedyAgain = await write(engine, subject.prompt, { ...GREEDY, seed: 99 });
+      same(greedyAgain.text, greedy.text, 'greedy');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'writes the same after other work, in a fresh engine, and with another batch size',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const first = await write(engine, subject.prompt, SAMPLED);
+      await engine.dispose();
+      for (const batchTokens of [8, 64]) {
+        const fresh = await loaded(subject, { batchTokens });
+        await write(fresh, `${subject.prompt} and something else`, SAMPLED);
+        same((await write(fresh, subject.prompt, SAMPLED)).text, first.text, `batch of ${batchTokens}`);
+        await fresh.dispose();
+      }
+    },
+  },
+  {
+    title: 'stops in decode when aborted, and serves the next request',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const events = await stopAt(engine, subject.prompt, GREEDY, 'delta');
+      holds(!events.some((event) => event.type === 'end'), 'it went on to the end');
+      same(
+        (await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens,
+        5,
+        'the next request',
+      );
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'stops in prefill when aborted, before any text, and serves the next request',
+    async run(subject) {
+      const engine = await loaded(subject, { batchTokens: 8 });
+      const long = Array.from({ length: 40 }, (_, i) => `${subject.prompt} ${i}`)
+        .join(' ')
+        .slice(0, subject.contextTokens * 2);
+      const events = await stopAt(engine, long, GREEDY, 'prompt');
+      same(
+        events.map((event) => event.type),
+        ['prompt'],
+        'events before the abort',
+      );
+      same(
+        (await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens,
+        5,
+        'the next request',
+      );
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'stops when its reader leaves the loop',
+    async run(subject) {
+      const engine = await loaded(subject);
+      for await (const event of engine.generate({ prompt: subject.prompt, sampling: GREEDY, stop: [] }, NEVER)) {
+        if (event.type === 'delta') break;
+      }
+      same(
+        (await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens,
+        5,
+        'the next request',
+      );
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'refuses a request that was aborted before it began',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const aborted = AbortSignal.abort();
+      const run = engine.generate({ prompt: subject.prompt, sampling: GREEDY, stop: [] }, aborted).next();
+      holds(await run.then(() => false, isAbort), 'it began');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'continues a greedy answer from its text',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const whole = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 24 });
+      const words = whole.text.split(' ');
+      const written = words.slice(0, Math.floor(words.length / 2)).join(' ');
+      const rest = await write(engine, subject.prompt + written, { ...GREEDY, maxTokens: 6 });
+      holds(whole.text.slice(written.length).startsWith(rest.text), `went on with '${rest.text}' after '${written}'`);
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'ends at a stop string and leaves it out',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const whole = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 30 });
+      const stop = whole.text.split(' ')[4] ?? '';
+      const cut = await write(engine, subject.prompt, GREEDY, [stop]);
+      same(cut.end.finish, 'stop', 'finish');
+      holds(!cut.text.includes(stop) && whole.text.startsWith(cut.text), `wrote '${cut.text}'`);
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'runs two requests one after the other',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const [first, second] = await Promise.all([
+        write(engine, subject.prompt, SAMPLED),
+        write(engine, subject.prompt, SAMPLED),
+      ]);
+      same(first.text, second.text, 'both');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'refuses a prompt that does not fit the context',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const long = 'word '.repeat(subject.contextTokens * 4);
+      await failsWith('context_exceeded', () => write(engine, long, GREEDY));
+      same(
+        (await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens,
+        5,
+        'the next request',
+      );
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'ends with length where the context ends',
+    async run(subject) {
+      const engine = await loaded(subject, { contextTokens: 64 });
+      const { end } = await write(engine, subject.prompt, { ...SAMPLED, temperature: 2, maxTokens: 500 });
+      holds(
+        end.promptTokens + end.completionTokens <= 65,
+        `${end.promptTokens} + ${end.completionTokens} tokens in a context of 64`,
+      );
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'embeds a text as a unit vector, the same each time, when loaded for it',
+    async run(subject) {
+      const engine = await loaded(subject, { embeddings: true });
+      const [a, b, c] = [
+        await engine.embed('a cup of tea', NEVER),
+        await engine.embed('a cup of tea', NEVER),
+        await engine.embed('the blue sky', NEVER),
+      ];
+      same([...a], [...b], 'same text');
+      holds(
+        [...a].some((x, i) => x !== c[i]),
+        'another text has the same vector',
+      );
+      const norm = Math.hypot(...a);
+      holds(Math.abs(norm - 1) < 1e-3, `norm ${norm}`);
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'refuses to embed when it was not loaded for it',
+    async run(subject) {
+      const engine = await loaded(subject);
+      await failsWith('unsupported', () => engine.embed('x', NEVER));
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'gives up everything when disposed, and can be loaded again',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const first = await write(engine, subject.prompt, SAMPLED);
+      await engine.dispose();
+      await engine.dispose();
+      await failsWith('not_loaded', () => write(engine, subject.prompt, GREEDY));
+      await engine.load(subject.weights, options(subject), NEVER);
+      same((await write(engine, subject.prompt, SAMPLED)).text, first.text, 'after loading again');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'ends a running request when disposed',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const run = engine.generate(
+        { prompt: subject.prompt, sampling: { ...GREEDY, maxTokens: subject.contextTokens }, stop: [] },
+        NEVER,
+      );
+      await run.next();
+      await run.next();
+      await engine.dispose();
+      const outcome = (async () => {
+        for (;;) if ((await run.next()).done) return;
+      })();
+      await outcome.catch(() => undefined);
+      await failsWith('not_loaded', () => write(engine, subject.prompt, GREEDY));
+    },
+  },
+  {
+    title: 'says load_failed for files that are no model, and loads a good one afterwards',
+    async run(subject) {
+      const engine = subject.open();
+      for (const broken of subject.brokenWeights) {
+        await failsWith('load_failed', () => engine.load(broken, options(subject), NEVER));
+        await failsWith('not_loaded', () => write(engine, subject.prompt, GREEDY));
+      }
+      await engine.load(subject.weights, options(subject), NEVER);
+      same((await write(engine, subject.prompt, { ...GREEDY, maxTokens: 3 })).end.completionTokens, 3, 'the good one');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'stops loading when aborted',
+    async run(subject) {
+      const engine = subject.open();
+      const abort = new AbortController();
+      const load = engine.load(subject.weights, options(subject), abort.signal);
+      abort.abort();
+      holds(await load.then(() => true, isAbort), 'the abort came out as something else');
+      await engine.load(subject.weights, options(subject), NEVER);
+      await engine.dispose();
+    },
+  },
+];

@@ -1,0 +1,15 @@
+import { describe, it } from 'vitest';
+import { ENGINE_EXAM } from './engine-exam.ts';
+import { ScriptedEngine } from './scripted-engine.ts';
+
+const subject = {
+  open: () => new ScriptedEngine({ prefillMsPerToken: 0.01, decodeMsPerToken: 0.5 }),
+  weights: new Blob(['GGUF and the rest']),
+  brokenWeights: [new Blob(['ELF']), new Blob([])],
+  contextTokens: 256,
+  prompt: 'Tell me of the shoal.',
+};
+
+describe('the scripted engine', () => {
+  it.each(ENGINE_EXAM)('$title', (examCase) => examCase.run(subject));
+});
