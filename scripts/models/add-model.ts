@@ -18,6 +18,7 @@ export interface AddOptions {
 
 /** A whole context of f16 keys and values on every tab costs memory: longer ones must be asked for. */
 const DEFAULT_CONTEXT_TOKENS = 2048;
+const CONTEXT_STEP = 256;
 const DEFAULT_TEMPERATURE = 0.7;
 const DOWNLOAD_DEADLINE_MS = 6 * 60 * 60 * 1000;
 
@@ -31,7 +32,7 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
     `${facts.name}: ${facts.architecture}, ${facts.quantization}, ${(facts.parameters / 1e6).toFixed(1)} M parameters, licence ${facts.licence.id}`,
   );
   const weights = await cutIntoPieces(source, options.embedded ? null : LOCAL_WEIGHTS);
-  const contextTokens = Math.min(facts.contextTokens, options.contextTokens ?? DEFAULT_CONTEXT_TOKENS);
+  const contextTokens = wholeSteps(Math.min(facts.contextTokens, options.contextTokens ?? DEFAULT_CONTEXT_TOKENS));
   const id = options.name ?? facts.defaultId;
   const { models } = options.embedded ? await readEmbedded() : await readLocal();
   const before = models.find((model) => model.id === id);
@@ -58,6 +59,11 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
   }
   await writeCatalogue(options.embedded ? 'embedded' : 'local', [...models.filter((model) => model.id !== id), entry]);
   return entry;
+}
+
+/** The engine takes contexts in steps of 256 tokens only. */
+function wholeSteps(tokens: number): number {
+  return Math.max(CONTEXT_STEP, Math.floor(tokens / CONTEXT_STEP) * CONTEXT_STEP);
 }
 
 async function fromUrl(url: string, options: AddOptions, say: (line: string) => void): Promise<ModelEntry> {

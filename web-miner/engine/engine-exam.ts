@@ -293,11 +293,14 @@ export const ENGINE_EXAM: readonly ExamCase[] = [
   {
     title: 'ends with length where the context ends',
     async run(subject) {
-      const engine = await loaded(subject, { contextTokens: 64 });
-      const { end } = await write(engine, subject.prompt, { ...SAMPLED, temperature: 2, maxTokens: 500 });
+      const engine = await loaded(subject, { contextTokens: 256 });
+      const once = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 1 });
+      const almostFull = subject.prompt.repeat(Math.floor(250 / once.end.promptTokens));
+      const { end } = await write(engine, almostFull, { ...SAMPLED, maxTokens: 500 });
+      same(end.finish, 'length', 'finish');
       holds(
-        end.promptTokens + end.completionTokens <= 65,
-        `${end.promptTokens} + ${end.completionTokens} tokens in a context of 64`,
+        end.promptTokens + end.completionTokens <= 257,
+        `${end.promptTokens} + ${end.completionTokens} tokens in a context of 256`,
       );
       await engine.dispose();
     },

@@ -7,7 +7,7 @@ const subject = {
   weights: new Blob(['GGUF and the rest']),
   brokenWeights: [new Blob(['ELF']), new Blob([])],
   contextTokens: 256,
-  prompt: 'Tell me of the shoal.',
+  prompt: 'Tell me of the sea and its tabs.',
 };
 
 describe('the scripted engine', () => {

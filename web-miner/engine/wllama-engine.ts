@@ -72,11 +72,20 @@ export class WllamaEngine implements Engine {
         n_ubatch: options.batchTokens,
         ctx_shift: false,
         embeddings: options.embeddings,
+        // A chat model's file names no pooling; without one, every text has the same vector.
+        ...(options.embeddings && { pooling_type: 'mean' as const }),
         warmup: false,
       });
       await Promise.race([load, stop.promise, this.#closed.promise]);
       const info = wllama.getLoadedContextInfo() as ReturnType<Wllama['getLoadedContextInfo']> & { success?: boolean };
       if (info.success !== true || info.n_vocab === 0) throw new EngineError('load_failed', this.#lastNote());
+      if (info.n_ctx !== options.contextTokens) {
+        // The engine rounds sizes up in silence; another size would be another class.
+        throw new EngineError(
+          'load_failed',
+          `The context came out as ${info.n_ctx} instead of ${options.contextTokens} tokens.`,
+        );
+      }
       this.#loaded = { weights, options };
       return { contextTokens: info.n_ctx, vocabularySize: info.n_vocab, threads: wllama.getNumThreads() };
     } catch (cause) {

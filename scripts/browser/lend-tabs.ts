@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import type { JoinPage } from '../../web-miner/ui/join-page.ts';
-import type { LaunchedBrowser } from '../browser/launch-browser.ts';
+import type { LaunchedBrowser } from './launch-browser.ts';
 
 const SERVING_DEADLINE_MS = 120_000;
 

@@ -1,0 +1,68 @@
+import wasmUrl from '@wllama/wllama/esm/wasm/wllama.wasm?url';
+import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
+import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import { ENGINE_EXAM } from '../engine/engine-exam.ts';
+import { WllamaEngine } from '../engine/wllama-engine.ts';
+import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
+import { Lending, type LendingPhase } from '../work/start-lending.ts';
+
+/** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
+
+const wasm = new URL(wasmUrl, location.href).href;
+
+const api = {
+  titles: ENGINE_EXAM.map(({ title }) => title),
+
+  /** Runs one case of the exam on real wllama with the weights at this address; `null` when it passes. */
+  async runCase(index: number, weightsUrl: string): Promise<string | null> {
+    const weights = await (await fetch(weightsUrl)).blob();
+    const examCase = ENGINE_EXAM[index];
+    if (examCase === undefined) return 'there is no such case';
+    try {
+      await examCase.run({
+        open: () => new WllamaEngine(wasm),
+        weights,
+        brokenWeights: [new Blob(['not a model at all']), weights.slice(0, 200_000)],
+        contextTokens: 512,
+        prompt:
+          '<|start_header_id|>user<|end_header_id|>\n\nTell me a long story about a robot and friendship.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+      });
+      return null;
+    } catch (cause) {
+      return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    }
+  },
+
+  phase: null as LendingPhase | null,
+
+  /** A tab around a real engine that alters one token of what it writes. Resolves when it serves. */
+  async lendWithOneTokenAltered(token: number): Promise<void> {
+    const identity = identityFrom(await createStoredIdentity());
+    const served = Promise.withResolvers<void>();
+    const lending = new Lending({
+      origin: location.origin,
+      model: 'shoal-pup-3m:q8_0',
+      direct: false,
+      identity,
+      engine: new AlteringEngine(new WllamaEngine(wasm), oneTokenAltered(token)),
+      links: () => NO_LINKS,
+      onPhase: (phase) => {
+        api.phase = phase;
+        if (phase.phase === 'serving' && phase.tab.tab !== null) served.resolve();
+        if (phase.phase === 'failed') served.reject(new Error(phase.reason));
+      },
+    });
+    await lending.run();
+    await served.promise;
+  },
+};
+
+export type ExamApi = typeof api;
+
+declare global {
+  interface Window {
+    exam: ExamApi;
+  }
+}
+
+window.exam = api;

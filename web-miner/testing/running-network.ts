@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { build } from 'vite';
+import { type LaunchedBrowser, launchBrowser } from '../../scripts/browser/launch-browser.ts';
+import { lendTabs } from '../../scripts/browser/lend-tabs.ts';
+import { buildAll } from '../../scripts/build.ts';
+import { CACHE, ROOT } from '../../scripts/paths.ts';
+import { freshSecret } from '../../scripts/router/dev-secret.ts';
+import { freePort } from '../../scripts/router/free-port.ts';
+import { type RunningRouter, startRouter } from '../../scripts/router/router-process.ts';
+
+/** `wrangler dev` and a real browser, for end-to-end tests. */
+export interface RunningNetwork {
+  readonly router: RunningRouter;
+  readonly browser: LaunchedBrowser;
+  readonly routerKey: string;
+  readonly stateFolder: string;
+  /** Every line that the router printed. */
+  readonly log: readonly string[];
+  lend(count: number, options?: { readonly direct?: boolean; readonly model?: string }): Promise<Page[]>;
+  /** The page for tests only, on the router's own origin and under its own security policy. */
+  examPage(): Promise<Page>;
+  stop(): Promise<void>;
+}
+
+const EXAM_PATH = '/__exam/';
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.css': 'text/css',
+};
+
+export async function startNetwork(): Promise<RunningNetwork> {
+  if (!existsSync(join(ROOT, 'dist', 'join.html'))) await buildAll(true);
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  const secretFile = join(folder, 'secret.vars');
+  const stateFolder = join(folder, 'state');
+  await writeFile(secretFile, freshSecret());
+  const log: string[] = [];
+  const router = await startRouter({
+    port: await freePort(8900),
+    inspectorPort: await freePort(9340),
+    stateFolder,
+    secretFile,
+    onLog: (line) => log.push(line),
+  });
+  const browser = await launchBrowser(() => undefined);
+  const wellKnown = (await (await fetch(`${router.url}/.well-known/shoal.json`)).json()) as {
+    router_keys: { key: string }[];
+  };
+  return {
+    router,
+    browser,
+    routerKey: wellKnown.router_keys[0]?.key ?? '',
+    stateFolder,
+    log,
+    lend: (count, options = {}) =>
+      lendTabs(browser, {
+        url: router.url,
+        count,
+        model: options.model ?? 'shoal-pup-3m',
+        direct: options.direct ?? true,
+      }),
+    examPage: () => openExamPage(browser, router.url),
+    async stop() {
+      await browser.close();
+      await router.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function openExamPage(browser: LaunchedBrowser, url: string): Promise<Page> {
+  const folder = join(CACHE, 'exam');
+  await build({
+    configFile: false,
+    root: join(ROOT, 'web-miner', 'testing'),
+    base: EXAM_PATH,
+    logLevel: 'error',
+    build: {
+      outDir: folder,
+      emptyOutDir: true,
+      target: 'es2022',
+      rollupOptions: { external: ['crypto'], input: join(ROOT, 'web-miner', 'testing', 'exam.html') },
+    },
+  });
+  const headers = securityHeaders(await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8'));
+  const page = await (await browser.profile()).newPage();
+  await page.route(`**${EXAM_PATH}**`, async (route) => {
+    const file = join(folder, new URL(route.request().url()).pathname.slice(EXAM_PATH.length));
+    const type = TYPES[extname(file)] ?? 'application/octet-stream';
+    await route.fulfill({ body: await readFile(file), headers: { ...headers, 'content-type': type } });
+  });
+  await page.goto(`${url}${EXAM_PATH}exam.html`);
+  await page.waitForFunction(() => window.exam !== undefined);
+  return page;
+}
+
+/** The headers of the section for every path in a `_headers` file. */
+export function securityHeaders(file: string): Record<string, string> {
+  const section = file.split(/\n(?=\/)/).find((part) => part.startsWith('/*\n')) ?? '';
+  return Object.fromEntries(
+    section
+      .split('\n')
+      .slice(1)
+      .filter((line) => line.includes(':'))
+      .map((line) => [line.slice(0, line.indexOf(':')).trim(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+}
+
+/** Where the only interface is loopback, Chromium gathers no candidates and no link can open. */
+export const HAS_WEBRTC = Object.values(networkInterfaces())
+  .flat()
+  .some((address) => address !== undefined && !address.internal);
