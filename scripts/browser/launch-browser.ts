@@ -23,12 +23,15 @@ export interface LaunchedBrowser {
   close(): Promise<void>;
 }
 
-export async function launchBrowser(say: (line: string) => void): Promise<LaunchedBrowser> {
+export async function launchBrowser(
+  say: (line: string) => void,
+  moreFlags: readonly string[] = [],
+): Promise<LaunchedBrowser> {
   const found = await findBrowser(say);
   const browser = await chromium.launch({
     executablePath: found.executable,
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...moreFlags],
     env: { ...definedEnv(), ...found.env },
     // The caller handles signals: it has a router to stop as well.
     handleSIGINT: false,
