@@ -8,3 +8,12 @@ export interface Env {
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }
+
+declare global {
+  namespace Cloudflare {
+    // What the tests get from `cloudflare:test`.
+    interface Env extends RouterEnv {}
+  }
+}
+
+type RouterEnv = import('./env.ts').Env;

@@ -313,9 +313,16 @@ export class Pool {
       case 'answer':
         return this.#links.answer(message.link, tab.identity, message.signal);
       case 'bye':
-        tab.socket?.close(1000, 'bye');
-        return;
+        return this.#bye(tab);
     }
+  }
+
+  /** Whoever says so is gone at once: nobody waits for a tab that was stopped. */
+  #bye(tab: Tab): void {
+    const { socket } = tab;
+    if (socket === null) return;
+    this.closed(socket, 1000);
+    socket.close(1000, 'bye');
   }
 
   #accepted(tab: Tab, number: number, promptTokens: number): void {

@@ -1,0 +1,111 @@
+import type { Lease } from '../../shared/protocol/lease.ts';
+import { openTask, stepTask, type Task, type TaskTerms } from '../task/task.ts';
+import type { SessionStore } from './session-store.ts';
+
+/** What every session store must do. Both sit it: the one in memory in Node, the SQL one in workerd. */
+export interface StoreExamCase {
+  readonly title: string;
+  run(store: SessionStore, keptMs: number): void;
+}
+
+const statement = { payload: '{}', key: 'K', signature: 'S' };
+
+function running(tail: string, openedAt: number): Task {
+  const terms: TaskTerms = {
+    task: tail,
+    network: 'http://localhost',
+    model: 'm',
+    variant: 'q8_0',
+    private: false,
+    level: 'none',
+    sampling: {
+      temperature: 0,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+      seed: 0,
+      maxTokens: 1,
+    },
+    openedAt,
+    readablePromptBytes: 0,
+    leaseStatement: statement,
+    lease: { tab: 'tab' } as Lease,
+  };
+  return openTask(terms);
+}
+
+const ended = (tail: string, at: number) => stepTask(running(tail, at - 1), { type: 'failed', at, code: 'tab_lost' });
+
+function same(actual: unknown, expected: unknown): void {
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) {
+    throw new Error(`${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+  }
+}
+
+export const SESSION_STORE_EXAM: readonly StoreExamCase[] = [
+  {
+    title: 'knows nothing at first',
+    run(store) {
+      same([store.load('a'), store.receipt('a'), store.due(1e15), store.nextDueAt()], [null, null, [], null]);
+    },
+  },
+  {
+    title: 'gives back what was saved last, and nothing of other tasks',
+    run(store) {
+      store.save(running('a', 1000));
+      store.save(running('b', 2000));
+      const changed = ended('a', 3000);
+      store.save(changed);
+      same(store.load('a'), changed);
+      same(store.load('b'), running('b', 2000));
+    },
+  },
+  {
+    title: 'keeps a receipt through later saves',
+    run(store) {
+      store.save(ended('a', 1000));
+      store.saveReceipt('a', statement);
+      store.save(ended('a', 1000));
+      same(store.receipt('a'), statement);
+    },
+  },
+  {
+    title: 'finds what is past its deadline, and what ended without a receipt',
+    run(store) {
+      const early = running('early', 1000);
+      store.save(early);
+      store.save(running('late', 900_000_000));
+      store.save(ended('unsigned', 5000));
+      store.save(ended('signed', 5000));
+      store.saveReceipt('signed', statement);
+      const deadlineAt = early.phase === 'ended' ? 0 : early.deadlineAt;
+      same(
+        store
+          .due(deadlineAt)
+          .map((task) => task.task)
+          .sort(),
+        ['early', 'unsigned'],
+      );
+      same(
+        store.due(deadlineAt - 1).map((task) => task.task),
+        ['unsigned'],
+      );
+    },
+  },
+  {
+    title: 'says when it has something to do next, and forgets what is old',
+    run(store, keptMs) {
+      store.save(ended('old', 1000));
+      store.saveReceipt('old', statement);
+      store.save(ended('newer', 2000));
+      store.saveReceipt('newer', statement);
+      same(store.nextDueAt(), 1000 + keptMs);
+      store.forget(1000);
+      same([store.load('old'), store.load('newer')?.task, store.nextDueAt()], [null, 'newer', 2000 + keptMs]);
+      store.forget(2000);
+      same(store.nextDueAt(), null);
+    },
+  },
+];

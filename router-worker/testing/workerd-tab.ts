@@ -1,0 +1,100 @@
+import { SELF } from 'cloudflare:test';
+import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
+import type { Connection } from '../../shared/peer/connection.ts';
+import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import type { Engine } from '../../web-miner/engine/engine.ts';
+import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
+import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
+import { until } from './network.ts';
+
+export interface WorkerdTab {
+  readonly tab: LendingTab;
+  readonly identity: string;
+  readonly snapshot: () => TabSnapshot | null;
+  /** The network breaks, without a word. */
+  break(): void;
+  reconnect(): Promise<void>;
+}
+
+/** The real tab code around a scripted engine, on a real socket of the Worker under test. */
+export async function lendWorkerdTab(
+  classId: string,
+  sentenceTable: Uint8Array<ArrayBuffer>,
+  engine: Engine = new ScriptedEngine(),
+): Promise<WorkerdTab> {
+  const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
+  await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
+  const identity = identityFrom(await createStoredIdentity());
+  let snapshot: TabSnapshot | null = null;
+  let socket: WebSocket | null = null;
+  let connect: (() => Promise<void>) | null = null;
+
+  const tab = new LendingTab({
+    identity,
+    connect: (events) => {
+      const connection: Connection = {
+        get isOpen() {
+          return socket !== null;
+        },
+        send(data) {
+          if (socket === null) return false;
+          socket.send(data);
+          return true;
+        },
+        close(code) {
+          socket?.close(code);
+          socket = null;
+        },
+        retryNow() {},
+      };
+      connect = async () => {
+        const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', { headers: { upgrade: 'websocket' } });
+        const opened = response.webSocket;
+        if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
+        opened.accept();
+        opened.binaryType = 'arraybuffer';
+        socket = opened;
+        opened.addEventListener('message', ({ data }) => {
+          if (socket === opened) events.onMessage(data as string | ArrayBuffer);
+        });
+        opened.addEventListener('close', ({ code, reason }) => {
+          if (socket !== opened) return;
+          socket = null;
+          events.onState({ state: 'closed', code, reason });
+        });
+        events.onState({ state: 'open' });
+      };
+      return connection;
+    },
+    work: {
+      model: 'shoal-pup-3m',
+      variant: 'q8_0',
+      class: classId,
+      engine,
+      renderer: { render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n') },
+      sentence: readSentenceEmbedding(sentenceTable),
+    },
+    links: () => NO_LINKS,
+    decodeSpeed: 100,
+    direct: false,
+    onChange: (next) => {
+      snapshot = next;
+    },
+  });
+  const reconnect = async () => {
+    await connect?.();
+    await until(() => snapshot?.tab != null, 'the tab joins');
+  };
+  await reconnect();
+  return {
+    tab,
+    identity: identity.signer.publicKey,
+    snapshot: () => snapshot,
+    break() {
+      socket?.close(1011, 'cut');
+      socket = null;
+    },
+    reconnect,
+  };
+}
