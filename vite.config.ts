@@ -16,13 +16,12 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     rollupOptions: {
-      // The HPKE package asks for Node's crypto only where there is no WebCrypto, which is no browser.
-      external: ['crypto'],
       input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404') },
     },
   },
-  worker: { format: 'es', rollupOptions: { external: ['crypto'] } },
+  worker: { format: 'es' },
   test: {
+    silent: 'passed-only', // The router logs every lifecycle transition.
     projects: [
       {
         root,

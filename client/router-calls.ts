@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import type { Bytes } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
 import {
@@ -12,12 +12,12 @@ import { PROTOCOL_VERSION } from '../shared/protocol/version.ts';
 import type { Wrap } from '../shared/sealing/envelope.ts';
 import { key32, type Signed, signed } from '../shared/signing/signed-statement.ts';
 
-const wellKnown = z.object({
-  protocol: z.int(),
-  router_keys: z.array(z.object({ key: key32 })).check(z.minLength(1)),
+const wellKnown = v.object({
+  protocol: v.pipe(v.number(), v.safeInteger()),
+  router_keys: v.pipe(v.array(v.object({ key: key32 })), v.minLength(1)),
 });
 
-const errorBody = z.object({ error: z.looseObject({ code: z.unknown(), message: z.unknown() }) });
+const errorBody = v.object({ error: v.looseObject({ code: v.unknown(), message: v.unknown() }) });
 
 const CALL_DEADLINE_MS = 20_000;
 
@@ -45,12 +45,12 @@ export class RouterCalls {
   /** The keys that the router publishes. */
   async routerKeys(): Promise<string[]> {
     const response = await this.#call('GET', '/.well-known/shoal.json', null, {});
-    const parsed = wellKnown.safeParse(await response.json());
+    const parsed = v.safeParse(wellKnown, await response.json());
     if (!parsed.success) throw new ShoalError('integrity_failed', 'This address is not a Shoal router.');
-    if (parsed.data.protocol !== PROTOCOL_VERSION) {
-      throw new ShoalError('version_unsupported', `The router speaks version ${parsed.data.protocol}.`);
+    if (parsed.output.protocol !== PROTOCOL_VERSION) {
+      throw new ShoalError('version_unsupported', `The router speaks version ${parsed.output.protocol}.`);
     }
-    return parsed.data.router_keys.map(({ key }) => key);
+    return parsed.output.router_keys.map(({ key }) => key);
   }
 
   async openTask(request: SealedTaskRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
@@ -76,8 +76,8 @@ export class RouterCalls {
   /** The tab's signed answer to an offer; null when it declined. */
   async sendOffer(access: TaskAccess, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
     const response = await this.#post(access, 'links', { lease, link, signal });
-    const parsed = linkResponse.safeParse(await response.json());
-    return parsed.success ? parsed.data.signal : null;
+    const parsed = v.safeParse(linkResponse, await response.json());
+    return parsed.success ? parsed.output.signal : null;
   }
 
   async askResend(access: TaskAccess, lease: Signed, from: number): Promise<void> {
@@ -86,9 +86,9 @@ export class RouterCalls {
 
   async receipt(id: string): Promise<Signed> {
     const response = await this.#call('GET', `/v1/receipts/${encodeURIComponent(id)}`, null, {});
-    const parsed = signed.safeParse(await response.json());
+    const parsed = v.safeParse(signed, await response.json());
     if (!parsed.success) throw new ShoalError('integrity_failed', 'The router sent something that is no receipt.');
-    return parsed.data;
+    return parsed.output;
   }
 
   #post(access: TaskAccess, what: string, body: object): Promise<Response> {
@@ -129,8 +129,8 @@ export class RouterCalls {
       throw new ShoalError('deadline_exceeded', `The router at ${this.#origin} could not be reached.`, { cause });
     }
     if (response.ok) return response;
-    const parsed = errorBody.safeParse(await response.json().catch(() => null));
-    if (parsed.success) throw ShoalError.fromWire(parsed.data.error);
+    const parsed = v.safeParse(errorBody, await response.json().catch(() => null));
+    if (parsed.success) throw ShoalError.fromWire(parsed.output.error);
     throw new ShoalError('internal_error', `The router answered ${response.status}.`);
   }
 }

@@ -1,12 +1,11 @@
 import { type Bytes, randomBytes, toBase64Url } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
-import { DirectLinks, NO_LINKS } from '../shared/peer/direct-links.ts';
-import { type PageLinkPort, pageLinkPort } from '../shared/peer/page-link-port.ts';
 import type { Sampling } from '../shared/protocol/lease.ts';
 import { decodePacket, encodePacket } from '../shared/protocol/packets.ts';
 import type { ChatMessage } from '../shared/protocol/sealed-body.ts';
 import { type HeldLease, SealedTask, type TaskPath, type TaskUpdate } from '../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signed, type Signer, signerOf } from '../shared/signing/signed-statement.ts';
+import type { DirectPath } from './direct-path.ts';
 import { RouterCalls, type TaskAccess } from './router-calls.ts';
 
 export interface SealedClientOptions {
@@ -64,8 +63,7 @@ export class SealedClient {
   readonly #session = toBase64Url(randomBytes(16));
   #identity: Promise<Signer> | null = null;
   #routerKey: Promise<string> | null = null;
-  #links: DirectLinks | null = null;
-  #port: PageLinkPort | null = null;
+  #direct: Promise<DirectPath | null> | null = null;
 
   constructor(options: SealedClientOptions) {
     this.#options = options;
@@ -93,7 +91,7 @@ export class SealedClient {
 
   async ask(question: Question): Promise<SealedAnswer> {
     const [routerKey, signer] = await Promise.all([this.routerKey(), this.#signer()]);
-    const links = this.#linksOf(signer);
+    const direct = await this.#directPath(signer);
     const nonce = toBase64Url(randomBytes(16));
     const sampling = question.sampling ?? {};
     const abort = new AbortController();
@@ -106,16 +104,17 @@ export class SealedClient {
         client: signer.publicKey,
         nonce,
         session: this.#session,
-        prefer: links.openPeers[0] ?? null,
+        prefer: direct?.openPeer ?? null,
       },
       abort.signal,
     );
-    const answer = new AnswerOnItsWay(counter, () => this.#directBytes(), await this.#directBytes());
+    const directBytes = async () => (await direct?.bytes()) ?? 0;
+    const answer = new AnswerOnItsWay(counter, directBytes, await directBytes());
     const task: SealedTask = new SealedTask(
       counter.count(opened),
       { messages: question.messages, stop: question.stop ?? [], sampling, private: true, signer, nonce, routerKey },
       {
-        deliver: (envelope, held) => this.#deliver(links, envelope, held, task, answer),
+        deliver: (envelope, held) => this.#deliver(direct, envelope, held, task, answer),
         handOn: (wrap, held) => this.#calls.sendWrap(accessOf(held), wrap),
         reattach: async (held, from) => counter.count(await this.#calls.reattach(accessOf(held), held.statement, from)),
       },
@@ -124,19 +123,15 @@ export class SealedClient {
     void task.finished.then(() => this.#running.delete(task));
     return answer.of(task, () => {
       const lease = task.held?.lease;
-      if (lease !== undefined) links.send(lease.tab, encodePacket('stop', lease.number, new Uint8Array(0)));
+      if (lease !== undefined) direct?.send(lease.tab, encodePacket('stop', lease.number, new Uint8Array(0)));
       abort.abort();
     });
   }
 
   /** Closes direct links. Running answers go on by relay. */
   close(): void {
-    this.#links?.closeAll();
-  }
-
-  async #directBytes(): Promise<number> {
-    const traffic = await this.#port?.totalTraffic();
-    return traffic === undefined ? 0 : traffic.sentBytes + traffic.receivedBytes;
+    void this.#direct?.then((direct) => direct?.closeAll());
+    this.#direct = null;
   }
 
   #signer(): Promise<Signer> {
@@ -144,25 +139,23 @@ export class SealedClient {
     return this.#identity;
   }
 
-  #linksOf(signer: Signer): DirectLinks {
-    if (this.#links === null) {
-      const canLink = this.#options.directLinks === true && typeof RTCPeerConnection === 'function';
-      this.#port = canLink ? pageLinkPort(() => links, this.#options.iceServers ?? []) : null;
-      const links: DirectLinks = new DirectLinks(this.#port ?? NO_LINKS, {
-        signer,
-        onMessage: (peer, message) => this.#fromPeer(peer, message),
-        onChange: (peer, open) => {
-          if (!open) this.#linkLost(peer);
-        },
-      });
-      this.#links = links;
-    }
-    return this.#links;
+  #directPath(signer: Signer): Promise<DirectPath | null> {
+    if (this.#options.directLinks !== true || typeof RTCPeerConnection !== 'function') return Promise.resolve(null);
+    this.#direct ??= import('./direct-path.ts').then(
+      ({ DirectPath }) =>
+        new DirectPath({
+          signer,
+          iceServers: this.#options.iceServers ?? [],
+          onMessage: (peer, message) => this.#fromPeer(peer, message),
+          onLost: (peer) => this.#linkLost(peer),
+        }),
+    );
+    return this.#direct;
   }
 
   /** Over the link when there is one, else by relay at once, while a link opens beside it for what comes after. */
   async #deliver(
-    links: DirectLinks,
+    direct: DirectPath | null,
     envelope: Bytes,
     held: HeldLease,
     task: SealedTask,
@@ -174,7 +167,7 @@ export class SealedClient {
       await this.#calls.sendEnvelope(accessOf(held), envelope);
     };
     if (lease.role === 'check') return byRelay();
-    if (links.send(lease.tab, encodePacket('envelope', lease.number, envelope))) {
+    if (direct?.send(lease.tab, encodePacket('envelope', lease.number, envelope))) {
       answer.promptPath = 'direct';
       setTimeout(() => {
         if (!task.accepted && this.#running.has(task)) void byRelay().catch(() => undefined);
@@ -182,8 +175,8 @@ export class SealedClient {
       return;
     }
     answer.promptPath = 'relay';
-    if (held.direct && this.#port !== null) {
-      void links.connect(lease.tab, (link, offer) =>
+    if (held.direct && direct !== null) {
+      void direct.connect(lease.tab, (link, offer) =>
         this.#calls.sendOffer(accessOf(held), held.statement, link, offer),
       );
     }
@@ -199,7 +192,7 @@ export class SealedClient {
         if (lease?.tab === peer && lease.number === packet.number) task.receiveFrame(packet.payload.slice(), 'direct');
       }
     } catch {
-      this.#links?.close(peer); // It does not speak the protocol: go on by relay.
+      void this.#direct?.then((direct) => direct?.close(peer)); // It does not speak the protocol: go on by relay.
     }
   }
 

@@ -40,8 +40,8 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
     c.executionCtx.waitUntil(plain.finished);
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
-    c.header('shoal-task', taskId(task));
-    return respondChat(plain, request, { task, requestId: c.get('requestId') });
+    c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
+    return respondChat(plain, request, { 'shoal-task': taskId(task), 'x-request-id': c.get('requestId') });
   });
 }
 

@@ -159,7 +159,7 @@ describe('[E1] bad input gets its status, its code and the next step', () => {
     expect((await SELF.fetch(`${ORIGIN}/v1/tasks/task_x/wraps`)).headers.get('allow')).toBe('POST');
   });
 
-  it('refuses plain http anywhere but on this machine', async () => {
+  it('[S6] refuses plain http anywhere but on this machine', async () => {
     for (const host of ['localhost:8787', '127.0.0.1:8787', '[::1]:8787']) {
       expect((await SELF.fetch(`http://${host}/healthz`)).status).toBe(200);
     }

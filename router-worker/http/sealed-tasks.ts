@@ -1,5 +1,5 @@
 import type { Hono } from 'hono';
-import type * as z from 'zod/mini';
+import * as v from 'valibot';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -83,11 +83,10 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
   });
 }
 
-async function parseBody<T>(c: AppContext, schema: z.ZodMiniType<T>): Promise<T> {
-  const parsed = schema.safeParse(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const param = issue?.path.join('.') ?? '';
+async function parseBody<T>(c: AppContext, schema: v.GenericSchema<unknown, T>): Promise<T> {
+  const parsed = v.safeParse(schema, await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
+  if (parsed.success) return parsed.output;
+  const param = v.getDotPath(parsed.issues[0]) ?? '';
   throw new ShoalError('invalid_value', `The field '${param}' is not of the agreed shape.`, { param });
 }
 

@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import {
   CATALOGUE_PATH,
   catalogue,
@@ -29,11 +30,11 @@ export function servedCatalogue(env: Env): Promise<ServedVariant[]> {
 
 async function read(env: Env): Promise<ServedVariant[]> {
   const response = await env.ASSETS.fetch(`https://assets.local${CATALOGUE_PATH}`);
-  const parsed = response.ok ? catalogue.safeParse(await response.json()) : null;
+  const parsed = response.ok ? v.safeParse(catalogue, await response.json()) : null;
   if (parsed?.success !== true) {
     throw new ShoalError('router_not_configured', 'The router has no catalogue of models: run npm run build.');
   }
-  return servedVariants(parsed.data);
+  return servedVariants(parsed.output);
 }
 
 /** The variants behind a name. Throws `model_not_found`, naming the models that exist. */

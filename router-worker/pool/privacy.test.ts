@@ -81,7 +81,7 @@ describe('what the router sees and keeps', () => {
     for (const size of sizes) expect(size % 64).toBe(0);
   });
 
-  it('names every reader of the prompt in the receipt: the router only for plain tasks', async () => {
+  it('[R4] names every reader of the prompt in the receipt: the router only for plain tasks', async () => {
     const { network } = await markedNetwork();
     const roles = async (isPrivate: boolean) => {
       const { want } = await network.ask(PROMPT, { private: isPrivate });

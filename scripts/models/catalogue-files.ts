@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import * as v from 'valibot';
 import {
   CATALOGUE_PATH,
   type Catalogue,
@@ -26,9 +27,9 @@ const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-em
 
 export async function readCatalogue(file: string): Promise<Catalogue> {
   if (!existsSync(file)) return { v: 1, models: [] };
-  const parsed = catalogue.safeParse(JSON.parse(await readFile(file, 'utf8')));
-  if (!parsed.success) throw new Error(`${file} is damaged: ${parsed.error.issues[0]?.path.join('.')}`);
-  return parsed.data;
+  const parsed = v.safeParse(catalogue, JSON.parse(await readFile(file, 'utf8')));
+  if (!parsed.success) throw new Error(`${file} is damaged: ${v.getDotPath(parsed.issues[0])}`);
+  return parsed.output;
 }
 
 export const readEmbedded = () => readCatalogue(EMBEDDED_CATALOGUE);

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, concatBytes, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { CHAIN_BLOCK_BYTES } from '../limits.ts';
 import { bytes16, count, key32 } from '../protocol/fields.ts';
@@ -12,15 +12,15 @@ import { bytes16, count, key32 } from '../protocol/fields.ts';
  *
  * `blocks` lists the first 16 bytes of h₁ … hₙ. The salt travels inside the sealed body: whoever lacks it cannot test guesses.
  */
-export const finishReason = z.enum(['stop', 'length', 'cancelled']);
-export type FinishReason = z.infer<typeof finishReason>;
+export const finishReason = v.picklist(['stop', 'length', 'cancelled']);
+export type FinishReason = v.InferOutput<typeof finishReason>;
 
-export const answerChain = z.object({
-  blocks: z.array(bytes16).check(z.maxLength(16_384)),
+export const answerChain = v.object({
+  blocks: v.pipe(v.array(bytes16), v.maxLength(16_384)),
   head: key32,
   bytes: count,
 });
-export type AnswerChain = z.infer<typeof answerChain>;
+export type AnswerChain = v.InferOutput<typeof answerChain>;
 
 export const CHAIN_LINK_BYTES = 16;
 

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, fromUtf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 
@@ -7,15 +7,15 @@ import { ShoalError } from '../errors.ts';
  * same figures on every machine to the last bits of float32. File format and limits: `models/embedded/sentence-embedding/README.md`.
  * It knows neighbourhoods, not truth: order, negation and changed figures are invisible to it.
  */
-const header = z.object({
-  format: z.literal('shoal-embed'),
-  version: z.literal(1),
-  dims: z.int().check(z.minimum(1), z.maximum(4096)),
-  rows: z.int().check(z.minimum(1), z.maximum(1_000_000)),
-  vocab_offset: z.int().check(z.minimum(0)),
-  vocab_bytes: z.int().check(z.minimum(0)),
-  scale_offset: z.int().check(z.minimum(0)),
-  data_offset: z.int().check(z.minimum(0)),
+const header = v.object({
+  format: v.literal('shoal-embed'),
+  version: v.literal(1),
+  dims: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(4096)),
+  rows: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(1_000_000)),
+  vocab_offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  vocab_bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  scale_offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  data_offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 
 const MAGIC = 0x4d454853; // "SHEM", little endian.
@@ -55,9 +55,9 @@ export function readSentenceEmbedding(file: Bytes): SentenceEmbedding {
 function readTable(file: Bytes) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.byteLength < 8 || view.getUint32(0, true) !== MAGIC) throw malformed();
-  const parsed = header.safeParse(parseJson(file.subarray(8, 8 + view.getUint32(4, true))));
+  const parsed = v.safeParse(header, parseJson(file.subarray(8, 8 + view.getUint32(4, true))));
   if (!parsed.success) throw malformed();
-  const { rows, dims, vocab_offset, vocab_bytes, scale_offset, data_offset } = parsed.data;
+  const { rows, dims, vocab_offset, vocab_bytes, scale_offset, data_offset } = parsed.output;
   if (data_offset + rows * dims > file.byteLength || scale_offset + rows * 2 > file.byteLength) throw malformed();
   const words = fromUtf8(file.subarray(vocab_offset, vocab_offset + vocab_bytes)).split('\n');
   if (words.length !== rows) throw malformed();

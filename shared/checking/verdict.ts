@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { count } from '../protocol/fields.ts';
 import { type AnswerChain, firstFalseBlock } from './digest-chain.ts';
 
@@ -6,7 +6,7 @@ import { type AnswerChain, firstFalseBlock } from './digest-chain.ts';
  * What the network says of an answer. `invalid` names the first false block. `unchecked` and `inconclusive` carry a reason; they are
  * not a judgement of the tab.
  */
-export const uncheckedReason = z.enum([
+export const uncheckedReason = v.picklist([
   /** The request asked for no check. */
   'not_asked',
   /** No other tab of the same class was there. */
@@ -20,25 +20,25 @@ export const uncheckedReason = z.enum([
   /** The answer was stopped, or failed. */
   'no_answer',
 ]);
-export type UncheckedReason = z.infer<typeof uncheckedReason>;
+export type UncheckedReason = v.InferOutput<typeof uncheckedReason>;
 
-export const verdict = z.discriminatedUnion('value', [
-  z.object({
-    value: z.literal('valid'),
-    method: z.literal('exact-re-execution'),
+export const verdict = v.variant('value', [
+  v.object({
+    value: v.literal('valid'),
+    method: v.literal('exact-re-execution'),
     blocks: count,
-    cosine: z.nullable(z.number()),
+    cosine: v.nullable(v.number()),
   }),
-  z.object({
-    value: z.literal('invalid'),
-    method: z.literal('exact-re-execution'),
+  v.object({
+    value: v.literal('invalid'),
+    method: v.literal('exact-re-execution'),
     /** Index of the first block of 64 bytes that differs. */
     falseBlock: count,
-    cosine: z.nullable(z.number()),
+    cosine: v.nullable(v.number()),
   }),
-  z.object({ value: z.literal('unchecked'), reason: uncheckedReason }),
+  v.object({ value: v.literal('unchecked'), reason: uncheckedReason }),
 ]);
-export type Verdict = z.infer<typeof verdict>;
+export type Verdict = v.InferOutput<typeof verdict>;
 
 /** Two chains of one exact class, the same prompt and sampling: equal means the same answer to the byte. */
 export function exactVerdict(claimed: AnswerChain, recomputed: AnswerChain, similarity: number | null): Verdict {

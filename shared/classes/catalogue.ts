@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { sha256, toHex, utf8 } from '../bytes.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
@@ -6,48 +6,52 @@ import { WLLAMA_BUILD } from './wllama-build.ts';
 
 /** The catalogue: public model names, their variants, and all that a tab needs to fetch, check and run one. */
 
-const sha256Hex = z.string().check(z.regex(/^[0-9a-f]{64}$/));
-const bytes = z.int().check(z.minimum(1));
+const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
-export const modelPiece = z.object({ sha256: sha256Hex, bytes });
+export const modelPiece = v.object({ sha256: sha256Hex, bytes });
 
-export const variantEntry = z.object({
+export const variantEntry = v.object({
   /** Quantization as the file says, lower case: `q8_0`, `q4_0`, `f16`. */
   id: modelName,
   /** The whole file, and its pieces in order; a piece is fetched, checked and kept by itself. */
-  weights: z.object({ sha256: sha256Hex, bytes, pieces: z.array(modelPiece).check(z.minLength(1), z.maxLength(4096)) }),
+  weights: v.object({
+    sha256: sha256Hex,
+    bytes,
+    pieces: v.pipe(v.array(modelPiece), v.minLength(1), v.maxLength(4096)),
+  }),
 });
-export type VariantEntry = z.infer<typeof variantEntry>;
+export type VariantEntry = v.InferOutput<typeof variantEntry>;
 
-export const modelEntry = z.object({
+export const modelEntry = v.object({
   id: modelName,
   name: shownText(200),
   description: shownText(2000),
-  capabilities: z.array(z.enum(['chat'])),
-  licence: z.object({ id: shownText(100), notice: shownText(2000) }),
-  parameters: z.nullable(z.int()),
+  capabilities: v.array(v.picklist(['chat'])),
+  licence: v.object({ id: shownText(100), notice: shownText(2000) }),
+  parameters: v.nullable(v.pipe(v.number(), v.safeInteger())),
   /** Tokens that a conversation may have on this network, prompt and answer together. */
-  contextTokens: z.int().check(z.minimum(64), z.maximum(1_000_000)),
+  contextTokens: v.pipe(v.number(), v.safeInteger(), v.minValue(64), v.maxValue(1_000_000)),
   /** Longest token of the vocabulary, UTF-8 bytes: a prompt of n bytes has at least n ÷ this many tokens. */
-  longestTokenBytes: z.int().check(z.minimum(1)),
-  chat: z.object({
+  longestTokenBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  chat: v.object({
     /** Jinja chat template from the file. */
-    template: z.string().check(z.minLength(1), z.maxLength(65_536)),
-    bosToken: z.string(),
-    eosToken: z.string(),
+    template: v.pipe(v.string(), v.minLength(1), v.maxLength(65_536)),
+    bosToken: v.string(),
+    eosToken: v.string(),
     /** Whether the engine puts the first token before every prompt by itself. */
-    addBos: z.boolean(),
+    addBos: v.boolean(),
     /** Control tokens as text. They are broken up where a message contains them, so that no text can pose as a turn. */
-    controlTokens: z.array(z.string()).check(z.maxLength(4096)),
+    controlTokens: v.pipe(v.array(v.string()), v.maxLength(4096)),
   }),
   /** Used where a request leaves the value out. */
-  defaults: z.object({ temperature: z.number(), topP: z.number(), maxTokens: z.int() }),
-  variants: z.array(variantEntry).check(z.minLength(1)),
+  defaults: v.object({ temperature: v.number(), topP: v.number(), maxTokens: v.pipe(v.number(), v.safeInteger()) }),
+  variants: v.pipe(v.array(variantEntry), v.minLength(1)),
 });
-export type ModelEntry = z.infer<typeof modelEntry>;
+export type ModelEntry = v.InferOutput<typeof modelEntry>;
 
-export const catalogue = z.object({ v: z.literal(1), models: z.array(modelEntry) });
-export type Catalogue = z.infer<typeof catalogue>;
+export const catalogue = v.object({ v: v.literal(1), models: v.array(modelEntry) });
+export type Catalogue = v.InferOutput<typeof catalogue>;
 
 /** Where a piece of a weights file lies below the router's address. */
 export function piecePath(weightsSha256: string, index: number): string {

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { sha256, toBase64Url, utf8 } from '../bytes.ts';
 
 /**
@@ -6,24 +6,24 @@ import { sha256, toBase64Url, utf8 } from '../bytes.ts';
  * conditions: the model's page in `docs/exactness.md`. Threads and batch size are absent because they were measured not to matter
  * with flash attention off.
  */
-export const classTraits = z.strictObject({
+export const classTraits = v.strictObject({
   /** SHA-256 of the weights file, hex. */
-  weights: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  weights: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** Engine package and version. */
-  engine: z.string(),
+  engine: v.string(),
   /** SHA-256 of the engine's WebAssembly build, hex. */
-  engineBuild: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-  backend: z.enum(['cpu']),
-  flashAttention: z.boolean(),
-  kvType: z.enum(['f16']),
-  contextTokens: z.int(),
+  engineBuild: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  backend: v.picklist(['cpu']),
+  flashAttention: v.boolean(),
+  kvType: v.picklist(['f16']),
+  contextTokens: v.pipe(v.number(), v.safeInteger()),
   /** SHA-256 of the chat template's text, hex, and the version of our renderer. */
-  template: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-  renderer: z.literal(1),
+  template: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  renderer: v.literal(1),
   /** Version of the order of samplers that the engine adapter sends. */
-  samplers: z.literal(1),
+  samplers: v.literal(1),
 });
-export type ClassTraits = z.infer<typeof classTraits>;
+export type ClassTraits = v.InferOutput<typeof classTraits>;
 
 /** `cls_` and the first 16 bytes of the SHA-256 of the traits in a fixed order. */
 export async function classIdOf(traits: ClassTraits): Promise<string> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
 import { catalogue, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
@@ -24,7 +25,7 @@ describe('classes of equivalence', () => {
   });
 
   it('change with every trait', async () => {
-    const { models } = catalogue.parse(embedded);
+    const { models } = v.parse(catalogue, embedded);
     const model = models[0]!;
     const traits = await traitsOf(model, model.variants[0]!);
     const ids = new Set([await classIdOf(traits)]);
@@ -41,7 +42,7 @@ describe('classes of equivalence', () => {
   });
 
   it('keep their ids: a receipt of last year names a class of last year', async () => {
-    const { models } = catalogue.parse(embedded);
+    const { models } = v.parse(catalogue, embedded);
     expect((await servedVariants({ v: 1, models })).map(({ variant, class: id }) => [variant.id, id])).toEqual([
       ['q8_0', 'cls_x4HuPvN0VNggS1GiJgCkrA'],
       ['q4_0', 'cls_EQr6ARKLbZP9gi-ufkb5BQ'],
@@ -51,7 +52,7 @@ describe('classes of equivalence', () => {
 
 describe('the embedded catalogue', () => {
   it('describes the files that lie in the repository', () => {
-    const { models } = catalogue.parse(embedded);
+    const { models } = v.parse(catalogue, embedded);
     for (const variant of models.flatMap((model) => model.variants)) {
       const file = `models/embedded/chat/shoal-pup-3M-instruct-${variant.id}.gguf`;
       expect(variant.weights.sha256).toBe(digest(file));
@@ -61,7 +62,7 @@ describe('the embedded catalogue', () => {
   });
 
   it('answers to a model’s name and to a variant’s', async () => {
-    const served = await servedVariants(catalogue.parse(embedded));
+    const served = await servedVariants(v.parse(catalogue, embedded));
     expect(variantsNamed(served, 'shoal-pup-3m')).toHaveLength(2);
     expect(variantsNamed(served, 'shoal-pup-3m:q4_0').map(({ variant }) => variant.id)).toEqual(['q4_0']);
     expect(variantsNamed(served, 'shoal-pup-3m:f16')).toEqual([]);

@@ -1,7 +1,7 @@
 import { type Bytes, randomBytes, toBase64Url } from '../bytes.ts';
 import { withDeadline } from '../deadline.ts';
 import { LINK_DEADLINE_MS, MAX_LINKS } from '../limits.ts';
-import { signalClaim } from '../protocol/tab-socket.ts';
+import { signalClaim } from '../protocol/signaling.ts';
 import { openStatement, type Signed, type Signer } from '../signing/signed-statement.ts';
 
 /**

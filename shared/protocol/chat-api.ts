@@ -1,48 +1,50 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
 import type { Sampling } from './lease.ts';
 import type { ChatMessage } from './sealed-body.ts';
-import './fields.ts'; // Configures zod.
 
 /**
  * `POST /v1/chat/completions`, OpenAI's shape. Every field is honoured, accepted only in the value that changes nothing, or refused by name.
  * Nothing is ignored in silence.
  */
 
-const textPart = z.strictObject({ type: z.literal('text'), text: z.string() });
-const content = z.union([z.string(), z.array(textPart)]);
+const textPart = v.strictObject({ type: v.literal('text'), text: v.string() });
+const content = v.union([v.string(), v.array(textPart)]);
 
-const requestMessage = z.strictObject({
-  role: z.enum(['system', 'developer', 'user', 'assistant']),
+const requestMessage = v.strictObject({
+  role: v.picklist(['system', 'developer', 'user', 'assistant']),
   content,
-  name: z.optional(z.string()),
+  name: v.optional(v.string()),
 });
 
-const number = (low: number, high: number) => z.optional(z.nullable(z.number().check(z.minimum(low), z.maximum(high))));
-const tokens = z.optional(z.nullable(z.int().check(z.minimum(1), z.maximum(MAX_OUTPUT_TOKENS))));
-const stopString = z.string().check(z.minLength(1), z.maxLength(MAX_STOP_LENGTH));
+const number = (low: number, high: number) =>
+  v.optional(v.nullable(v.pipe(v.number(), v.minValue(low), v.maxValue(high))));
+const tokens = v.optional(
+  v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_OUTPUT_TOKENS))),
+);
+const stopString = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_STOP_LENGTH));
 
-const chatRequest = z.strictObject({
-  model: z.string().check(z.minLength(1), z.maxLength(128)),
-  messages: z.array(requestMessage).check(z.maxLength(MAX_MESSAGES)),
-  stream: z.optional(z.nullable(z.boolean())),
-  stream_options: z.optional(z.nullable(z.strictObject({ include_usage: z.optional(z.boolean()) }))),
+const chatRequest = v.strictObject({
+  model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
+  messages: v.pipe(v.array(requestMessage), v.maxLength(MAX_MESSAGES)),
+  stream: v.optional(v.nullable(v.boolean())),
+  stream_options: v.optional(v.nullable(v.strictObject({ include_usage: v.optional(v.boolean()) }))),
   max_tokens: tokens,
   max_completion_tokens: tokens,
   temperature: number(0, 2),
   top_p: number(0, 1),
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
-  seed: z.optional(z.nullable(z.int())),
-  stop: z.optional(z.nullable(z.union([stopString, z.array(stopString).check(z.maxLength(MAX_STOP_STRINGS))]))),
-  user: z.optional(z.string()),
-  shoal: z.optional(
-    z.strictObject({
+  seed: v.optional(v.nullable(v.pipe(v.number(), v.safeInteger()))),
+  stop: v.optional(v.nullable(v.union([stopString, v.pipe(v.array(stopString), v.maxLength(MAX_STOP_STRINGS))]))),
+  user: v.optional(v.string()),
+  shoal: v.optional(
+    v.strictObject({
       /** How the answer is checked. */
-      level: z.optional(z.enum(['none', 'cross'])),
+      level: v.optional(v.picklist(['none', 'cross'])),
       /** Keep the response open until the verdict is there, and put it into the last event. */
-      await_verdict: z.optional(z.boolean()),
+      await_verdict: v.optional(v.boolean()),
     }),
   ),
 });
@@ -103,9 +105,9 @@ export interface ChatRequest {
 /** Parses the body of a chat request. Throws an error of the vocabulary that names the field at fault. */
 export function parseChatRequest(body: unknown): ChatRequest {
   if (!isRecord(body)) throw new ShoalError('invalid_json', 'The body must be one JSON object.');
-  const parsed = chatRequest.safeParse(withoutNeutralFields(body));
-  if (!parsed.success) throw fieldError(parsed.error.issues[0], body);
-  const request = parsed.data;
+  const parsed = v.safeParse(chatRequest, withoutNeutralFields(body));
+  if (!parsed.success) throw fieldError(parsed.issues[0], body);
+  const request = parsed.output;
   const messages = request.messages.map((message) => ({
     role: message.role === 'developer' ? ('system' as const) : message.role,
     content: typeof message.content === 'string' ? message.content : message.content.map((p) => p.text).join('\n'),
@@ -128,7 +130,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
   };
 }
 
-function samplingOf(request: z.infer<typeof chatRequest>): Partial<Sampling> {
+function samplingOf(request: v.InferOutput<typeof chatRequest>): Partial<Sampling> {
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   return {
     ...(request.temperature != null && { temperature: request.temperature }),
@@ -162,27 +164,27 @@ function unsupported(field: string): ShoalError {
   });
 }
 
-function fieldError(issue: z.core.$ZodIssue | undefined, body: Record<string, unknown>): ShoalError {
-  if (issue === undefined) return new ShoalError('invalid_value', 'The request is not of the expected shape.');
-  const param = pathText(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    const field = `${param === '' ? '' : `${param}.`}${issue.keys[0]}`;
-    return new ShoalError('unknown_field', `The field '${field}' is unknown.`, { param: field });
-  }
-  if (valueAt(body, issue.path) === undefined) {
+type Issue = v.BaseIssue<unknown>;
+
+function fieldError(issue: Issue, body: Record<string, unknown>, outer: readonly PropertyKey[] = []): ShoalError {
+  const path = [...outer, ...(issue.path?.map(({ key }) => key as PropertyKey) ?? [])];
+  const param = pathText(path);
+  if (issue.expected === 'never') return new ShoalError('unknown_field', `The field '${param}' is unknown.`, { param });
+  if (valueAt(body, path) === undefined) {
     return new ShoalError('missing_field', `The field '${param}' is missing.`, { param });
   }
-  if (issue.code === 'invalid_union') {
+  if (issue.type === 'union') {
     const inside = nearest(issue);
-    if (inside !== null) return fieldError({ ...inside, path: [...issue.path, ...inside.path] }, body);
+    if (inside !== null) return fieldError(inside, body, path);
     return new ShoalError('invalid_type', `The field '${param}' is of a type that is not supported.`, { param });
   }
-  if (issue.code === 'invalid_type') {
-    return new ShoalError('invalid_type', `The field '${param}' must be of type ${issue.expected}.`, { param });
-  }
   // Parts of a message's content: images and the like, which no tab takes yet.
-  if (issue.path.includes('content') && issue.path.at(-1) === 'type') return unsupported(param);
-  return new ShoalError('invalid_value', `The field '${param}' is out of range: ${describe(issue)}.`, { param });
+  if (path.includes('content') && path.at(-1) === 'type') return unsupported(param);
+  if (issue.type === 'picklist' || (issue.kind === 'validation' && issue.type !== 'safe_integer')) {
+    return new ShoalError('invalid_value', `The field '${param}' is out of range: ${describe(issue)}.`, { param });
+  }
+  const expected = issue.type === 'safe_integer' ? 'integer' : issue.expected;
+  return new ShoalError('invalid_type', `The field '${param}' must be of type ${expected}.`, { param });
 }
 
 function pathText(path: readonly PropertyKey[]): string {
@@ -192,23 +194,20 @@ function pathText(path: readonly PropertyKey[]): string {
 }
 
 /** What is wrong inside the alternative whose type fits; null when none does. */
-function nearest(issue: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue | null {
-  const fitting = issue.errors.find(
-    (issues) => !issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0),
-  );
-  return fitting?.find(({ code }) => code !== 'unrecognized_keys') ?? fitting?.[0] ?? null;
+function nearest(issue: Issue): Issue | null {
+  return issue.issues?.find((inside) => inside.kind === 'validation' || inside.path !== undefined) ?? null;
 }
 
-function describe(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'too_small':
-      return `at least ${issue.minimum}`;
-    case 'too_big':
-      return `at most ${issue.maximum}`;
-    case 'invalid_value':
-      return `one of ${issue.values.map((value) => `'${String(value)}'`).join(', ')}`;
+function describe(issue: Issue): string {
+  switch (issue.type) {
+    case 'min_value':
+    case 'min_length':
+      return `at least ${String(issue.requirement)}`;
+    case 'max_value':
+    case 'max_length':
+      return `at most ${String(issue.requirement)}`;
     default:
-      return 'see the README';
+      return `it must be ${issue.expected ?? 'as the README says'}`;
   }
 }
 

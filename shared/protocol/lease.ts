@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { MAX_OUTPUT_TOKENS } from '../limits.ts';
 import { bytes16, classId, instant, key32, leaseNumber, modelName, taskTail } from './fields.ts';
 
@@ -6,35 +6,35 @@ import { bytes16, classId, instant, key32, leaseNumber, modelName, taskTail } fr
  * Every sampler value of a subtask, fixed by the router before a tab sees it. With the class and the prompt it determines the
  * answer to the byte, which is what checking, resuming and auditing stand on.
  */
-export const sampling = z.strictObject({
+export const sampling = v.strictObject({
   /** 0 means greedy. */
-  temperature: z.number().check(z.minimum(0), z.maximum(2)),
-  topP: z.number().check(z.minimum(0), z.maximum(1)),
+  temperature: v.pipe(v.number(), v.minValue(0), v.maxValue(2)),
+  topP: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
   /** 0 means no limit. */
-  topK: z.int().check(z.minimum(0), z.maximum(1000)),
-  minP: z.number().check(z.minimum(0), z.maximum(1)),
-  frequencyPenalty: z.number().check(z.minimum(-2), z.maximum(2)),
-  presencePenalty: z.number().check(z.minimum(-2), z.maximum(2)),
+  topK: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(1000)),
+  minP: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+  frequencyPenalty: v.pipe(v.number(), v.minValue(-2), v.maxValue(2)),
+  presencePenalty: v.pipe(v.number(), v.minValue(-2), v.maxValue(2)),
   /** 32 bits; the all-ones value means "random" to the engine and is therefore excluded. */
-  seed: z.int().check(z.minimum(0), z.maximum(0xffff_fffe)),
+  seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0xffff_fffe)),
   /** Tokens to write at most. The context of the class ends an answer earlier. */
-  maxTokens: z.int().check(z.minimum(1), z.maximum(MAX_OUTPUT_TOKENS)),
+  maxTokens: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_OUTPUT_TOKENS)),
 });
-export type Sampling = z.infer<typeof sampling>;
+export type Sampling = v.InferOutput<typeof sampling>;
 
 /** The part of a subtask that a lease is for: write the answer, or write it again to check it. */
-export const leaseRole = z.enum(['answer', 'check']);
-export type LeaseRole = z.infer<typeof leaseRole>;
+export const leaseRole = v.picklist(['answer', 'check']);
+export type LeaseRole = v.InferOutput<typeof leaseRole>;
 
 /**
  * Signed by the router: this tab may run this subtask, for this sender, with these parameters, under this key, until then. A lease
  * carries all that its readers need, so a router that lost its memory recognises its own leases when they come back.
  */
-export const lease = z.object({
-  v: z.literal(1),
+export const lease = v.object({
+  v: v.literal(1),
   task: taskTail,
-  subtask: z.int().check(z.minimum(0), z.maximum(10_000)),
-  attempt: z.int().check(z.minimum(1), z.maximum(16)),
+  subtask: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(10_000)),
+  attempt: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(16)),
   /** Unique among the pool's living leases; the epoch of this attempt. */
   number: leaseNumber,
   role: leaseRole,
@@ -42,7 +42,7 @@ export const lease = z.object({
   tab: key32,
   /** The tab's X25519 key that the body is sealed to, and whether it is used once only. */
   sealTo: key32,
-  oneTime: z.boolean(),
+  oneTime: v.boolean(),
   model: modelName,
   variant: modelName,
   class: classId,
@@ -50,17 +50,17 @@ export const lease = z.object({
   client: key32,
   /** The client's nonce: makes the draw of checkers unpredictable to the router. */
   nonce: bytes16,
-  private: z.boolean(),
+  private: v.boolean(),
   sampling,
   issuedAt: instant,
   expiresAt: instant,
 });
-export type Lease = z.infer<typeof lease>;
+export type Lease = v.InferOutput<typeof lease>;
 
 /** Signed by a tab's identity: this X25519 key is mine. */
-export const tabKey = z.object({
-  v: z.literal(1),
+export const tabKey = v.object({
+  v: v.literal(1),
   key: key32,
-  oneTime: z.boolean(),
+  oneTime: v.boolean(),
 });
-export type TabKey = z.infer<typeof tabKey>;
+export type TabKey = v.InferOutput<typeof tabKey>;

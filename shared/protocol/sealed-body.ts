@@ -1,25 +1,28 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, sha256, utf8 } from '../bytes.ts';
 import { MAX_MESSAGES, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
 import { bytes16 } from './fields.ts';
 import { sampling } from './lease.ts';
 
-export const chatMessage = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant']),
-  content: z.string(),
+export const chatMessage = v.strictObject({
+  role: v.picklist(['system', 'user', 'assistant']),
+  content: v.string(),
 });
-export type ChatMessage = z.infer<typeof chatMessage>;
+export type ChatMessage = v.InferOutput<typeof chatMessage>;
 
 /** What a sealed body holds: everything that a tab needs and nobody else may read. */
-export const sealedBody = z.object({
-  v: z.literal(1),
+export const sealedBody = v.object({
+  v: v.literal(1),
   /** Salts the prompt's digest and the answer's digest chain, so that neither can be guessed from a short text. */
   salt: bytes16,
-  messages: z.array(chatMessage).check(z.minLength(1), z.maxLength(MAX_MESSAGES)),
-  stop: z.array(z.string().check(z.minLength(1), z.maxLength(MAX_STOP_LENGTH))).check(z.maxLength(MAX_STOP_STRINGS)),
+  messages: v.pipe(v.array(chatMessage), v.minLength(1), v.maxLength(MAX_MESSAGES)),
+  stop: v.pipe(
+    v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_STOP_LENGTH))),
+    v.maxLength(MAX_STOP_STRINGS),
+  ),
   sampling,
 });
-export type SealedBody = z.infer<typeof sealedBody>;
+export type SealedBody = v.InferOutput<typeof sealedBody>;
 
 /** Salted SHA-256 of a prompt: the messages in order, roles included, and the stop strings. */
 export async function promptDigest(salt: Bytes, body: Pick<SealedBody, 'messages' | 'stop'>): Promise<Bytes> {

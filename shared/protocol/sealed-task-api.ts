@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { wrap } from '../sealing/envelope.ts';
 import { signed } from '../signing/signed-statement.ts';
 import { bytes16, key32, modelName } from './fields.ts';
@@ -7,30 +7,33 @@ import { sampling } from './lease.ts';
 /** The HTTP calls of a client that seals for itself. Their answers are the records of `stream-records.ts`. */
 
 /** `POST /v1/tasks`: what the task needs, without its content. Answered by the task's stream. */
-export const sealedTaskRequest = z.strictObject({
+export const sealedTaskRequest = v.strictObject({
   model: modelName,
   /** Values left out come from the model's defaults; a seed left out is drawn by the router. */
-  sampling: z.partial(sampling),
-  level: z.enum(['none', 'cross']),
+  sampling: v.partial(sampling),
+  level: v.picklist(['none', 'cross']),
   /** The client's Ed25519 key: it signs the envelope and the offers of its links. */
   client: key32,
   nonce: bytes16,
   /** Random, chosen by the client, the same for all tasks of one conversation. */
   session: bytes16,
   /** The tab that this client has a link to, if it has one. */
-  prefer: z.nullable(key32),
+  prefer: v.nullable(key32),
 });
-export type SealedTaskRequest = z.infer<typeof sealedTaskRequest>;
+export type SealedTaskRequest = v.InferOutput<typeof sealedTaskRequest>;
 
 /** `POST /v1/tasks/:id/wraps`: the body key, wrapped for the checker that was drawn. */
-export const wrapRequest = z.strictObject({ wrap });
+export const wrapRequest = v.strictObject({ wrap });
 
 /** `POST /v1/tasks/:id/links`: one offer; the response carries the answer, or null when the tab declined. */
-export const linkRequest = z.strictObject({ lease: signed, link: bytes16, signal: signed });
-export const linkResponse = z.object({ signal: z.nullable(signed) });
+export const linkRequest = v.strictObject({ lease: signed, link: bytes16, signal: signed });
+export const linkResponse = v.object({ signal: v.nullable(signed) });
 
 /** `POST /v1/tasks/:id/resend`: send the frames from this number on again, by relay. */
-export const resendRequest = z.strictObject({ lease: signed, from: z.int().check(z.minimum(0), z.maximum(1_000_000)) });
+export const resendRequest = v.strictObject({
+  lease: signed,
+  from: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(1_000_000)),
+});
 
 export const STREAM_CONTENT_TYPE = 'application/vnd.shoal.stream';
 export const ENVELOPE_CONTENT_TYPE = 'application/vnd.shoal.envelope';

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, concatBytes, EMPTY, fromUtf8, utf8 } from '../bytes.ts';
 import { verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
@@ -12,34 +12,34 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
  *
  *   u8 type (1 event, 2 frame) ‖ u32 length ‖ payload
  */
-export const streamEvent = z.discriminatedUnion('t', [
+export const streamEvent = v.variant('t', [
   /** No tab is free; so many requests are before this one. */
-  z.object({ t: z.literal('waiting'), ahead: count }),
+  v.object({ t: v.literal('waiting'), ahead: count }),
   /** Seal to this key and send the envelope. */
-  z.object({ t: z.literal('leased'), lease: signed, tabKey: signed, token: base64Url(64), direct: z.boolean() }),
-  z.object({ t: z.literal('accepted'), promptTokens: count }),
-  z.object({
-    t: z.literal('failed'),
-    error: z.object({
+  v.object({ t: v.literal('leased'), lease: signed, tabKey: signed, token: base64Url(64), direct: v.boolean() }),
+  v.object({ t: v.literal('accepted'), promptTokens: count }),
+  v.object({
+    t: v.literal('failed'),
+    error: v.object({
       code: shownText(64),
-      message: z.string().check(z.maxLength(2000)),
-      param: z.nullable(z.string().check(z.maxLength(200))),
-      retry_after_ms: z.nullable(count),
+      message: v.pipe(v.string(), v.maxLength(2000)),
+      param: v.nullable(v.pipe(v.string(), v.maxLength(200))),
+      retry_after_ms: v.nullable(count),
     }),
   }),
   /** The answering tab's signed commit. */
-  z.object({ t: z.literal('committed'), commit: signed }),
+  v.object({ t: v.literal('committed'), commit: signed }),
   /**
    * A checker was drawn: wrap the body key for it. `tab`: send the wrap, the answering tab hands the sealed body on. `client`: that tab
    * is gone or did not do it; send the whole envelope.
    */
-  z.object({ t: z.literal('drawn'), lease: signed, tabKey: signed, handOnBy: z.enum(['tab', 'client']) }),
+  v.object({ t: v.literal('drawn'), lease: signed, tabKey: signed, handOnBy: v.picklist(['tab', 'client']) }),
   /** From the checker to the client of a private task, sealed: its similarity figures. */
-  z.object({ t: z.literal('evidence'), number: leaseNumber, checker: key32, frame: base64Url(MAX_FRAME_BYTES * 2) }),
+  v.object({ t: v.literal('evidence'), number: leaseNumber, checker: key32, frame: base64Url(MAX_FRAME_BYTES * 2) }),
   /** The end: a verdict and the receipt. */
-  z.object({ t: z.literal('ended'), verdict, receipt: z.nullable(signed) }),
+  v.object({ t: v.literal('ended'), verdict, receipt: v.nullable(signed) }),
 ]);
-export type StreamEvent = z.infer<typeof streamEvent>;
+export type StreamEvent = v.InferOutput<typeof streamEvent>;
 
 export type StreamRecord = { readonly event: StreamEvent } | { readonly frame: Bytes };
 
@@ -93,9 +93,9 @@ export class RecordReader {
     } catch {
       throw malformed();
     }
-    const parsed = streamEvent.safeParse(value);
+    const parsed = v.safeParse(streamEvent, value);
     if (!parsed.success) throw malformed();
-    return { event: parsed.data };
+    return { event: parsed.output };
   }
 
   async cancel(reason?: unknown): Promise<void> {

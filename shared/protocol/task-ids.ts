@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { type TaskTail, taskTail } from './fields.ts';
 
@@ -10,7 +11,7 @@ const PREFIX = /^(?:task_|rcpt_|chatcmpl-)/;
 
 /** Accepts any of the three names. Throws `task_not_found`. */
 export function tailOf(id: string): TaskTail {
-  const parsed = taskTail.safeParse(id.replace(PREFIX, ''));
+  const parsed = v.safeParse(taskTail, id.replace(PREFIX, ''));
   if (!parsed.success || !PREFIX.test(id)) throw new ShoalError('task_not_found', 'There is no task with this id.');
-  return parsed.data;
+  return parsed.output;
 }

@@ -1,15 +1,15 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, EMPTY, fromBase64Url, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { type AnswerChain, answerChain, finishReason } from '../checking/digest-chain.ts';
 import { base64Url, bytes16, classId, count, key32, taskTail } from '../protocol/fields.ts';
 
 /** What the tabs sign of an answer and its check. Persisted inside receipts: fields may be added, never repurposed. */
 
-const traffic = z.object({ frames: count, bytes: count });
+const traffic = v.object({ frames: count, bytes: count });
 
 /** The answering tab: this is what I wrote, before anyone is drawn to check it. */
-export const answerCommit = z.object({
-  v: z.literal(1),
+export const answerCommit = v.object({
+  v: v.literal(1),
   task: taskTail,
   /** SHA-256 of the lease's payload. */
   lease: key32,
@@ -18,17 +18,17 @@ export const answerCommit = z.object({
   prompt: key32,
   chain: answerChain,
   finish: finishReason,
-  tokens: z.object({ prompt: count, completion: count }),
+  tokens: v.object({ prompt: count, completion: count }),
   /** Sentence embedding of the answer, float32 little endian; null for private answers. */
-  embedding: z.nullable(base64Url(8192)),
+  embedding: v.nullable(base64Url(8192)),
   /** How the frames left the tab. */
-  sent: z.object({ relay: traffic, direct: traffic }),
+  sent: v.object({ relay: traffic, direct: traffic }),
 });
-export type AnswerCommit = z.infer<typeof answerCommit>;
+export type AnswerCommit = v.InferOutput<typeof answerCommit>;
 
 /** The checking tab, before it is shown the first answer. */
-export const checkCommit = z.object({
-  v: z.literal(1),
+export const checkCommit = v.object({
+  v: v.literal(1),
   task: taskTail,
   lease: key32,
   class: classId,
@@ -37,30 +37,30 @@ export const checkCommit = z.object({
   /** X25519 key for the first answer, used once. */
   evidenceKey: key32,
 });
-export type CheckCommit = z.infer<typeof checkCommit>;
+export type CheckCommit = v.InferOutput<typeof checkCommit>;
 
 /** The checking tab, after it was shown the first answer: the opening of its commitment. */
-export const checkReveal = z.object({
-  v: z.literal(1),
+export const checkReveal = v.object({
+  v: v.literal(1),
   task: taskTail,
   lease: key32,
   chain: answerChain,
   chainNonce: bytes16,
-  tokens: z.object({ prompt: count, completion: count }),
+  tokens: v.object({ prompt: count, completion: count }),
   /** Digest that hides the embedding of the checker's own answer; opened below except for private answers. */
   embeddingLeaf: key32,
-  embedding: z.nullable(z.object({ vector: base64Url(8192), nonce: bytes16 })),
+  embedding: v.nullable(v.object({ vector: base64Url(8192), nonce: bytes16 })),
   /** What the checker saw of the first answer; null when it was not shown in time. */
-  shown: z.nullable(
-    z.object({
+  shown: v.nullable(
+    v.object({
       /** Whether the text that it was shown has the chain that the first tab committed to. */
-      authentic: z.boolean(),
+      authentic: v.boolean(),
       /** Sentence embedding of that text; null for private answers. */
-      vector: z.nullable(base64Url(8192)),
+      vector: v.nullable(base64Url(8192)),
     }),
   ),
 });
-export type CheckReveal = z.infer<typeof checkReveal>;
+export type CheckReveal = v.InferOutput<typeof checkReveal>;
 
 /** Who commits, and to what: without the checker's key in it, a commitment could be copied and later opened by a copier. */
 export interface CommitmentScope {

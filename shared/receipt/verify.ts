@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { fromBase64Url } from '../bytes.ts';
 import { cosine } from '../checking/similarity.ts';
 import { exactVerdict, type Verdict } from '../checking/verdict.ts';
@@ -38,15 +39,15 @@ export interface VerifyOptions {
  */
 export async function verifyReceipt(input: unknown, options: VerifyOptions): Promise<ReceiptVerification> {
   const problems: string[] = [];
-  const outer = signed.safeParse(input);
+  const outer = v.safeParse(signed, input);
   if (!outer.success) return { valid: false, problems: ['This is not a signed receipt.'], receipt: null };
-  if (outer.data.key !== options.routerKey) problems.push('It is signed by another key than the router key given.');
-  if (!(await isSignedBy('receipt', outer.data))) problems.push("The router's signature does not hold.");
+  if (outer.output.key !== options.routerKey) problems.push('It is signed by another key than the router key given.');
+  if (!(await isSignedBy('receipt', outer.output))) problems.push("The router's signature does not hold.");
   if (problems.length > 0) return { valid: false, problems, receipt: null };
 
   let receipt: Receipt;
   try {
-    receipt = parsePayload('receipt', receiptSchema, outer.data);
+    receipt = parsePayload('receipt', receiptSchema, outer.output);
   } catch {
     return { valid: false, problems: ['Its content is not of the agreed shape.'], receipt: null };
   }

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { AsyncQueue } from '../async-queue.ts';
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
 import { DigestChain, type FinishReason, finishReason } from '../checking/digest-chain.ts';
@@ -23,7 +23,7 @@ import { openStatement, type Signed, type Signer } from '../signing/signed-state
  */
 
 /** The content of the frame that ends an answer. */
-export const answerEnd = z.object({
+export const answerEnd = v.object({
   finish: finishReason,
   promptTokens: count,
   completionTokens: count,
@@ -31,10 +31,10 @@ export const answerEnd = z.object({
 });
 
 /** What a checker tells the client of a private task, sealed. */
-export const checkEvidence = z.object({
+export const checkEvidence = v.object({
   /** Sentence embedding of the checker's own answer, and of the first answer as it was shown. */
-  own: z.string(),
-  shown: z.nullable(z.string()),
+  own: v.string(),
+  shown: v.nullable(v.string()),
 });
 
 export type TaskPath = 'relay' | 'direct';
@@ -312,9 +312,9 @@ export class SealedTask {
   }
 
   async #answerEnded(content: FrameContent, chain: DigestChain): Promise<void> {
-    const end = answerEnd.safeParse(parseJson(textOf(content)));
+    const end = v.safeParse(answerEnd, parseJson(textOf(content)));
     if (!end.success) throw new ShoalError('integrity_failed', 'The last frame is not of the agreed shape.');
-    const { finish, promptTokens, completionTokens, head } = end.data;
+    const { finish, promptTokens, completionTokens, head } = end.output;
     const own = await chain.finish(finish);
     if (own.head !== head) throw new ShoalError('integrity_failed', 'The answer is not the one that the tab closed.');
     this.#head = head;
@@ -397,7 +397,7 @@ export class SealedTask {
     if (check === undefined || check.lease.tab !== event.checker) return;
     try {
       const { content } = await new FrameOpener(check.exporter, 'evidence').open(fromBase64Url(event.frame));
-      const evidence = checkEvidence.parse(parseJson(textOf(content)));
+      const evidence = v.parse(checkEvidence, parseJson(textOf(content)));
       const { own, shown } = evidence;
       this.#updates.push({
         type: 'similarity',

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, concatBytes, fromBase64Url, fromUtf8, randomBytes, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 import { MAX_ENVELOPE_BYTES } from '../limits.ts';
@@ -16,7 +16,7 @@ import { hpkeOpen, hpkeSeal, type SecretExporter } from './hpke.ts';
  */
 
 /** The part of an envelope that differs from reader to reader. */
-export const wrap = z.strictObject({
+export const wrap = v.strictObject({
   lease: signed,
   /** HPKE encapsulated key. */
   enc: key32,
@@ -25,9 +25,9 @@ export const wrap = z.strictObject({
   /** HPKE base mode does not say who sealed: the client that the lease names signs lease, enc and body. */
   sender: signed,
 });
-export type Wrap = z.infer<typeof wrap>;
+export type Wrap = v.InferOutput<typeof wrap>;
 
-const senderClaim = z.object({ lease: key32, enc: key32, body: key32 });
+const senderClaim = v.object({ lease: key32, enc: key32, body: key32 });
 
 const BODY_NONCE = new Uint8Array(12); // The body key is used for exactly one message.
 const BODY_AAD = utf8('shoal/body/v1');
@@ -100,9 +100,9 @@ export function decodeEnvelope(envelope: Bytes): { wrap: Wrap; sealed: Bytes } {
   } catch {
     throw invalid('its header is not JSON');
   }
-  const parsed = wrap.safeParse(header);
+  const parsed = v.safeParse(wrap, header);
   if (!parsed.success) throw invalid('its header is not of the agreed shape');
-  return { wrap: parsed.data, sealed: envelope.slice(4 + length) };
+  return { wrap: parsed.output, sealed: envelope.slice(4 + length) };
 }
 
 function invalid(why: string): ShoalError {
@@ -167,12 +167,12 @@ export async function openEnvelope(envelope: Bytes, reader: EnvelopeReader): Pro
   } catch {
     throw invalid('it does not open with the leased key');
   }
-  const parsed = sealedBody.safeParse(body);
+  const parsed = v.safeParse(sealedBody, body);
   if (!parsed.success) throw invalid('its content is not of the agreed shape');
-  if (JSON.stringify(sortedEntries(parsed.data.sampling)) !== JSON.stringify(sortedEntries(lease.sampling))) {
+  if (JSON.stringify(sortedEntries(parsed.output.sampling)) !== JSON.stringify(sortedEntries(lease.sampling))) {
     throw invalid('its sampling differs from the lease');
   }
-  return { lease, statement: header.lease, body: parsed.data, sealed, exporter };
+  return { lease, statement: header.lease, body: parsed.output, sealed, exporter };
 }
 
 function sortedEntries(values: Readonly<Record<string, number>>): [string, number][] {

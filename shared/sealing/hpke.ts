@@ -1,15 +1,11 @@
-import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
+import { AEAD_AES_128_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_SHA256 } from 'hpke';
 import { type Bytes, toBase64Url, toBytes, utf8 } from '../bytes.ts';
 
 /**
  * The one suite: HPKE base mode (RFC 9180), DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM. ChaCha20-Poly1305 is left out
  * because workerd and Node lack it natively. Nothing else imports the HPKE package.
  */
-const suite = new CipherSuite({
-  kem: new DhkemX25519HkdfSha256(),
-  kdf: new HkdfSha256(),
-  aead: new Aes128Gcm(),
-});
+const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM);
 
 export interface SealingKeys {
   readonly pair: CryptoKeyPair;
@@ -23,17 +19,13 @@ export async function generateSealingKeys(): Promise<SealingKeys> {
   return { pair, publicKey: toBase64Url(new Uint8Array(raw)) };
 }
 
-/** One side of an HPKE context: what was wrapped, and secrets that only the two sides can export. */
+/** One side of an HPKE context: secrets that only the two sides can export. */
 export interface SecretExporter {
   exportSecret(label: string, length: number): Promise<Bytes>;
 }
 
-function exporterOf(context: { export(label: ArrayBuffer, length: number): Promise<ArrayBuffer> }): SecretExporter {
-  return {
-    async exportSecret(label, length) {
-      return new Uint8Array(await context.export(utf8(label).buffer, length));
-    },
-  };
+function exporterOf(context: { Export(label: Uint8Array, length: number): Promise<Uint8Array> }): SecretExporter {
+  return { exportSecret: async (label, length) => toBytes(await context.Export(utf8(label), length)) };
 }
 
 export async function hpkeSeal(
@@ -42,21 +34,21 @@ export async function hpkeSeal(
   aad: Bytes,
   plaintext: Bytes,
 ): Promise<{ enc: Bytes; ciphertext: Bytes; exporter: SecretExporter }> {
-  const recipientPublicKey = await suite.kem.deserializePublicKey(recipient.slice().buffer);
-  const context = await suite.createSenderContext({ recipientPublicKey, info });
-  const ciphertext = await context.seal(plaintext, aad);
-  return { enc: toBytes(context.enc), ciphertext: toBytes(ciphertext), exporter: exporterOf(context) };
+  const publicKey = await suite.DeserializePublicKey(recipient);
+  const { encapsulatedSecret, ctx } = await suite.SetupSender(publicKey, { info });
+  const ciphertext = await ctx.Seal(plaintext, aad);
+  return { enc: toBytes(encapsulatedSecret), ciphertext: toBytes(ciphertext), exporter: exporterOf(ctx) };
 }
 
 /** Throws (an error of the HPKE package) when the ciphertext, `info` or `aad` are not what was sealed to this key. */
 export async function hpkeOpen(
-  recipientKey: CryptoKeyPair,
+  recipient: CryptoKeyPair,
   enc: Bytes,
   info: Bytes,
   aad: Bytes,
   ciphertext: Bytes,
 ): Promise<{ plaintext: Bytes; exporter: SecretExporter }> {
-  const context = await suite.createRecipientContext({ recipientKey, enc: enc.slice().buffer, info });
-  const plaintext = await context.open(ciphertext, aad);
+  const context = await suite.SetupRecipient(recipient, enc, { info });
+  const plaintext = await context.Open(ciphertext, aad);
   return { plaintext: toBytes(plaintext), exporter: exporterOf(context) };
 }

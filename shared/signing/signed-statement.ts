@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Bytes, fromBase64Url, toBase64Url, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 
@@ -18,16 +18,16 @@ export type StatementKind =
   | 'receipt';
 
 /** 32 bytes as base64url. */
-export const key32 = z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/));
+export const key32 = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
 /** 64 bytes as base64url. */
-const signature64 = z.string().check(z.regex(/^[A-Za-z0-9_-]{86}$/));
+const signature64 = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{86}$/));
 
-export const signed = z.strictObject({
-  payload: z.string().check(z.maxLength(1_000_000)),
+export const signed = v.strictObject({
+  payload: v.pipe(v.string(), v.maxLength(1_000_000)),
   key: key32,
   signature: signature64,
 });
-export type Signed = z.infer<typeof signed>;
+export type Signed = v.InferOutput<typeof signed>;
 
 export interface Signer {
   /** Ed25519 public key, base64url of 32 bytes. */
@@ -91,7 +91,7 @@ export async function isSignedBy(kind: StatementKind, statement: Signed): Promis
  */
 export async function openStatement<T>(
   kind: StatementKind,
-  schema: z.ZodMiniType<T>,
+  schema: v.GenericSchema<unknown, T>,
   statement: Signed,
   by: string | null,
 ): Promise<T> {
@@ -105,14 +105,14 @@ export async function openStatement<T>(
 }
 
 /** Parses a payload whose signature was verified, or is the reader's own. */
-export function parsePayload<T>(kind: StatementKind, schema: z.ZodMiniType<T>, statement: Signed): T {
+export function parsePayload<T>(kind: StatementKind, schema: v.GenericSchema<unknown, T>, statement: Signed): T {
   let value: unknown;
   try {
     value = JSON.parse(statement.payload);
   } catch {
     value = undefined;
   }
-  const parsed = schema.safeParse(value);
+  const parsed = v.safeParse(schema, value);
   if (!parsed.success) throw new ShoalError('integrity_failed', `The ${kind} is not of the agreed shape.`);
-  return parsed.data;
+  return parsed.output;
 }

@@ -1,4 +1,5 @@
 import type { Page } from 'playwright-core';
+import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
 import { catalogue, piecePath } from '../../shared/classes/catalogue.ts';
@@ -7,7 +8,7 @@ import { ENGINE_EXAM } from './engine-exam.ts';
 
 let network: RunningNetwork;
 let page: Page;
-const weights = catalogue.parse(embedded).models[0]!.variants.find(({ id }) => id === 'q8_0')!.weights.sha256;
+const weights = v.parse(catalogue, embedded).models[0]!.variants.find(({ id }) => id === 'q8_0')!.weights.sha256;
 
 beforeAll(async () => {
   network = await startNetwork();

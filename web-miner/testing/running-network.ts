@@ -86,7 +86,7 @@ async function openExamPage(browser: LaunchedBrowser, url: string): Promise<Page
       outDir: folder,
       emptyOutDir: true,
       target: 'es2022',
-      rollupOptions: { external: ['crypto'], input: join(ROOT, 'web-miner', 'testing', 'exam.html') },
+      rollupOptions: { input: join(ROOT, 'web-miner', 'testing', 'exam.html') },
     },
   });
   const headers = securityHeaders(await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8'));

@@ -1,22 +1,22 @@
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 
 /** The part of `GET /v1/models` that the pages show. */
-const modelList = z.object({
-  data: z.array(
-    z.object({
-      id: z.string(),
-      shoal: z.object({
-        name: z.string(),
-        description: z.string(),
-        context_tokens: z.number(),
-        tabs: z.number(),
-        licence: z.object({ id: z.string(), notice: z.string() }),
-        variants: z.array(z.object({ id: z.string(), bytes: z.number(), tabs: z.number() })),
+const modelList = v.object({
+  data: v.array(
+    v.object({
+      id: v.string(),
+      shoal: v.object({
+        name: v.string(),
+        description: v.string(),
+        context_tokens: v.number(),
+        tabs: v.number(),
+        licence: v.object({ id: v.string(), notice: v.string() }),
+        variants: v.array(v.object({ id: v.string(), bytes: v.number(), tabs: v.number() })),
       }),
     }),
   ),
 });
-export type ListedModel = z.infer<typeof modelList>['data'][number];
+export type ListedModel = v.InferOutput<typeof modelList>['data'][number];
 
 const DEADLINE_MS = 10_000;
 
@@ -25,8 +25,8 @@ export async function fetchModels(): Promise<ListedModel[]> {
   const response = await fetch('/v1/models', { signal: AbortSignal.timeout(DEADLINE_MS) }).catch(() => null);
   if (response === null) throw new Error('The router could not be reached. Is it running?');
   const body: unknown = await response.json().catch(() => null);
-  const parsed = modelList.safeParse(body);
-  if (parsed.success) return parsed.data.data;
+  const parsed = v.safeParse(modelList, body);
+  if (parsed.success) return parsed.output.data;
   const message = (body as { error?: { message?: unknown } } | null)?.error?.message;
   throw new Error(typeof message === 'string' ? message : `The router answered ${response.status}.`);
 }

@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { toBytes } from '../../shared/bytes.ts';
 import { readSentenceEmbedding, type SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import {
@@ -142,9 +143,9 @@ export class Lending {
 
   async #choose(): Promise<ServedVariant> {
     const response = await this.#fetch(CATALOGUE_PATH);
-    const parsed = catalogue.safeParse(await response.json());
+    const parsed = v.safeParse(catalogue, await response.json());
     if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
-    const [first] = variantsNamed(await servedVariants(parsed.data), this.#options.model);
+    const [first] = variantsNamed(await servedVariants(parsed.output), this.#options.model);
     if (first === undefined) throw new ModelDownloadError(`The router has no model '${this.#options.model}'.`);
     return first;
   }

@@ -1,0 +1,133 @@
+import { utf8 } from '../shared/bytes.ts';
+import { ShoalError } from '../shared/errors.ts';
+import { parseChatRequest } from '../shared/protocol/chat-api.ts';
+import {
+  type Completion,
+  type CompletionChunk,
+  collectCompletion,
+  completionChunks,
+} from '../shared/sealed-task/completion.ts';
+import { type SealedAnswer, SealedClient, type SealedClientOptions } from './sealed-client.ts';
+
+/** A chat request in OpenAI's shape; the fields that this network honours are listed in the README. */
+export interface ChatParams {
+  readonly model: string;
+  readonly messages: readonly {
+    readonly role: 'system' | 'developer' | 'user' | 'assistant';
+    readonly content: string;
+  }[];
+  readonly max_tokens?: number;
+  readonly max_completion_tokens?: number;
+  readonly temperature?: number;
+  readonly top_p?: number;
+  readonly frequency_penalty?: number;
+  readonly presence_penalty?: number;
+  readonly seed?: number;
+  readonly stop?: string | readonly string[];
+  readonly stream_options?: { readonly include_usage?: boolean };
+  readonly shoal?: { readonly level?: 'none' | 'cross'; readonly await_verdict?: boolean };
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Chunks of an answer as they arrive. Read once; leaving the loop early stops the tab. */
+export interface ChatStream extends AsyncIterable<CompletionChunk> {
+  readonly answer: SealedAnswer;
+}
+
+/**
+ * OpenAI's calls, with the prompt sealed here and the answer opened here: the router passes both on and reads neither. Errors are
+ * {@link ShoalError}s with a code and the next step.
+ */
+export class Shoal {
+  readonly sealed: SealedClient;
+  readonly #passOn: typeof fetch;
+
+  constructor(options: SealedClientOptions) {
+    this.sealed = new SealedClient(options);
+    this.#passOn = options.fetch ?? ((...call) => globalThis.fetch(...call));
+  }
+
+  readonly chat = {
+    completions: {
+      create: ((params: ChatParams & { readonly stream?: boolean }, options: CallOptions = {}) =>
+        this.#create(params, options)) as CreateChat,
+    },
+  };
+
+  /**
+   * A `fetch` that seals chat completions and passes every other call on: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
+   * written for that client a sealed path.
+   */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const request = new Request(input, init);
+    if (request.method !== 'POST' || !new URL(request.url).pathname.endsWith('/chat/completions')) {
+      return this.#passOn(request);
+    }
+    try {
+      const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
+      const result = await this.#create(body, { signal: request.signal });
+      if (!(Symbol.asyncIterator in result)) return Response.json(result);
+      return new Response(eventsOf(result), { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
+    } catch (cause) {
+      const error = ShoalError.from(cause);
+      return Response.json({ error: error.toWire() }, { status: error.status === 499 ? 400 : error.status });
+    }
+  };
+
+  async #create(
+    params: ChatParams & { readonly stream?: boolean },
+    options: CallOptions,
+  ): Promise<Completion | ChatStream> {
+    const request = parseChatRequest(params);
+    const { signal } = options;
+    if (signal?.aborted === true) throw new ShoalError('cancelled', 'The request was stopped.');
+    const { model, messages, stop, sampling, level } = request;
+    const answer = await this.sealed.ask({ model, messages, stop, sampling, level });
+    const onAbort = () => void answer.stop();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (!request.stream) return collectCompletion(answer, answer.updates(), request.awaitVerdict);
+    return {
+      answer,
+      async *[Symbol.asyncIterator]() {
+        let whole = false;
+        try {
+          for await (const chunk of completionChunks(answer, answer.updates(), request)) {
+            whole ||= chunk.choices[0]?.finish_reason != null;
+            yield chunk;
+          }
+        } finally {
+          signal?.removeEventListener('abort', onAbort);
+          if (!whole) await answer.stop();
+        }
+      },
+    };
+  }
+}
+
+/** The two forms of `create`: with `stream: true` chunks, else the whole. */
+interface CreateChat {
+  (params: ChatParams & { readonly stream: true }, options?: CallOptions): Promise<ChatStream>;
+  (params: ChatParams & { readonly stream?: false }, options?: CallOptions): Promise<Completion>;
+}
+
+function eventsOf(stream: ChatStream): ReadableStream<Uint8Array> {
+  const chunks = stream[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await chunks.next();
+        if (done !== true) return controller.enqueue(utf8(`data: ${JSON.stringify(value)}\n\n`));
+        controller.enqueue(utf8('data: [DONE]\n\n'));
+      } catch (cause) {
+        controller.enqueue(utf8(`data: ${JSON.stringify({ error: ShoalError.from(cause).toWire() })}\n\n`));
+      }
+      controller.close();
+    },
+    async cancel() {
+      await chunks.return?.();
+    },
+  });
+}

@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { build } from 'vite';
+import { ROOT } from './paths.ts';
+
+/** Loaded when first used: direct links, and the verification of receipts. */
+const ON_DEMAND =
+  /direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/verify|similarity/;
+
+/** The client package as one file for pages, `index.js`, and two parts that it loads on demand. The router serves it at `/client/`. */
+export async function buildClient(outDir: string, manifest: boolean): Promise<void> {
+  await build({
+    configFile: false,
+    root: ROOT,
+    logLevel: 'error',
+    publicDir: false,
+    build: {
+      outDir,
+      emptyOutDir: true,
+      manifest,
+      target: 'es2022',
+      lib: { entry: join(ROOT, 'client', 'index.ts'), formats: ['es'], fileName: 'index' },
+      rollupOptions: {
+        output: {
+          minify: true,
+          comments: false,
+          codeSplitting: { groups: [{ name: 'core', test: (id: string) => !ON_DEMAND.test(id) }] },
+        },
+      },
+    },
+  });
+}
