@@ -68,6 +68,7 @@ export async function fetchWeights(
     }
   });
   await Promise.all(workers);
+  signal.throwIfAborted();
   return new Blob(blobs);
 }
 

@@ -11,6 +11,7 @@ import { CACHE, ROOT } from '../../scripts/paths.ts';
 import { freshSecret } from '../../scripts/router/dev-secret.ts';
 import { freePort } from '../../scripts/router/free-port.ts';
 import { type RunningRouter, startRouter } from '../../scripts/router/router-process.ts';
+import type {} from './exam.ts'; // Declares what the exam page puts on its window.
 
 /** `wrangler dev` and a real browser, for end-to-end tests. */
 export interface RunningNetwork {

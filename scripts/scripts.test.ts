@@ -1,0 +1,133 @@
+import { execFile } from 'node:child_process';
+import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { securityHeaders } from '../web-miner/testing/running-network.ts';
+import { BrowserMissing, findBrowser } from './browser/find-browser.ts';
+import { GgufError, readGguf } from './models/read-gguf.ts';
+import { ROOT } from './paths.ts';
+import { freePort } from './router/free-port.ts';
+
+const run = promisify(execFile);
+const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'shoal-scripts-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('reading a GGUF', () => {
+  it('takes everything from the file’s own metadata', async () => {
+    expect(await readGguf(PUP)).toMatchObject({
+      defaultId: 'shoal-pup-3m-instruct',
+      name: 'Shoal Pup',
+      quantization: 'q4_0',
+      architecture: 'llama',
+      parameters: 2951616,
+      contextTokens: 512,
+      licence: { id: 'apache-2.0' },
+      chat: { bosToken: '<|begin_of_text|>', eosToken: '<|eot_id|>', addBos: true },
+    });
+  });
+
+  it('refuses what is no chat model, with a sentence', async () => {
+    const noise = join(folder, 'noise.gguf');
+    await writeFile(noise, 'this is no model');
+    const cut = join(folder, 'cut.gguf');
+    await writeFile(cut, (await readFile(PUP)).subarray(0, 1000));
+    for (const file of [noise, cut]) await expect(readGguf(file)).rejects.toThrow(GgufError);
+  });
+});
+
+describe('npm run models', () => {
+  const models = (...args: string[]) =>
+    run(process.execPath, [join(ROOT, 'scripts', 'models.ts'), ...args], {
+      env: { ...process.env, SHOAL_LOCAL_MODELS: join(folder, 'local'), SHOAL_DIST: join(folder, 'dist') },
+    }).then(
+      ({ stdout }) => ({ status: 0, out: stdout }),
+      (cause: { code: number; stdout: string; stderr: string }) => ({
+        status: cause.code,
+        out: cause.stdout + cause.stderr,
+      }),
+    );
+
+  it('adds a file in pieces, lists it, and removes it', async () => {
+    const file = join(folder, 'My Model.Q4_0.gguf');
+    await cp(PUP, file);
+    const added = await models('add', file);
+    expect(added).toMatchObject({ status: 0, out: expect.stringContaining('my-model') });
+    const { models: entries } = JSON.parse(await readFile(join(folder, 'local', 'catalogue.json'), 'utf8')) as {
+      models: { id: string; variants: { weights: { sha256: string; pieces: unknown[] } }[] }[];
+    };
+    expect(entries).toMatchObject([
+      { id: 'my-model', contextTokens: 512, variants: [{ id: 'q4_0', weights: { bytes: 1767168 } }] },
+    ]);
+    const weights = entries[0]!.variants[0]!.weights;
+    const piece = await readFile(join(folder, 'local', 'weights', weights.sha256, '0000.bin'));
+    expect(piece.equals(await readFile(PUP))).toBe(true);
+    expect((await models('list')).out).toContain('my-model:q4_0');
+    expect((await models('remove', 'my-model')).status).toBe(0);
+    expect((await models('list')).out).not.toContain('my-model');
+  });
+
+  it('says what is wrong, and leaves nothing half done', async () => {
+    for (const args of [
+      ['add', join(folder, 'absent.gguf')],
+      ['add', join(folder, 'noise.gguf')],
+      ['remove', 'nobody'],
+      ['add', PUP, '--context', 'many'],
+      ['add', 'http://localhost:9/x.gguf'],
+    ]) {
+      const { status, out } = await models(...args);
+      expect({ args, status }).toEqual({ args, status: 1 });
+      expect(out).not.toContain('    at ');
+    }
+    expect((await models('dance')).status).toBe(2);
+  });
+});
+
+describe('finding a port and a browser', () => {
+  it('moves on from a taken port', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const taken = typeof address === 'object' && address !== null ? address.port : 0;
+    const next = await freePort(taken);
+    expect(next).toBeGreaterThan(taken);
+    server.close();
+  });
+
+  it('takes SHOAL_BROWSER at its word, or says that it cannot', async () => {
+    const before = process.env.SHOAL_BROWSER;
+    try {
+      const program = join(folder, 'browser');
+      await writeFile(program, '#!/bin/sh\n');
+      await chmod(program, 0o755);
+      process.env.SHOAL_BROWSER = program;
+      expect(await findBrowser(() => undefined)).toMatchObject({ executable: program, origin: 'environment' });
+      process.env.SHOAL_BROWSER = join(folder, 'absent');
+      await expect(findBrowser(() => undefined)).rejects.toThrow(BrowserMissing);
+    } finally {
+      if (before === undefined) delete process.env.SHOAL_BROWSER;
+      else process.env.SHOAL_BROWSER = before;
+    }
+  });
+});
+
+describe('the security headers of the pages', () => {
+  it('allow nothing from elsewhere, and no inline code', async () => {
+    const headers = securityHeaders(await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8'));
+    const policy = headers['Content-Security-Policy'] ?? '';
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toMatch(/unsafe-inline|unsafe-eval'(?<!wasm-unsafe-eval')|https?:|\*/);
+    expect(headers).toMatchObject({
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+      'X-Content-Type-Options': 'nosniff',
+    });
+  });
+});
