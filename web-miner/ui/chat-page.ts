@@ -81,6 +81,13 @@ export class ChatPage extends LitElement {
         gap: 12px;
         align-items: center;
       }
+      .end {
+        align-items: flex-end;
+        margin-top: 12px;
+      }
+      .below {
+        margin-top: 14px;
+      }
       ol {
         list-style: none;
         margin: 0;
@@ -206,8 +213,7 @@ export class ChatPage extends LitElement {
       ${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
       <label for="prompt">Your prompt</label>
       <textarea id="prompt" required maxlength="100000" @keydown=${this.#key} placeholder="How do I make a cup of tea?"></textarea>
-      <p></p>
-      <div class="row">
+      <div class="row end">
         <div class="grow">
           <label for="model">Model</label>
           <select id="model" ?disabled=${busy} @change=${this.#choose}>
@@ -225,8 +231,7 @@ export class ChatPage extends LitElement {
             : html`<button id="send" ?disabled=${this.model === ''}>Send</button>`
         }
       </div>
-      <p></p>
-      <label class="check">
+      <label class="check below">
         <input id="direct" type="checkbox" .checked=${this.direct} @change=${this.#setDirect} />
         <span>Use direct links where the tab allows them. That tab can then see this device’s network address, and you see its.</span>
       </label>

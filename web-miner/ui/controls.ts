@@ -20,6 +20,9 @@ export const controls = css`
   p {
     margin: 0 0 12px;
   }
+  a {
+    color: var(--accent);
+  }
   .soft {
     color: var(--soft);
   }

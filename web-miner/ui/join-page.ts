@@ -73,6 +73,7 @@ export class JoinPage extends LitElement {
       .live.waiting { background: var(--warn); }
       code { font-family: var(--mono); font-size: 0.85rem; overflow-wrap: anywhere; }
       details { margin-top: 12px; }
+      .below { margin-top: 14px; }
       summary { cursor: pointer; min-height: 28px; }
     `,
   ];
@@ -123,7 +124,7 @@ export class JoinPage extends LitElement {
       <h1>Lend this tab to the shoal</h1>
       <p class="promise">
         No cryptocurrency. While this page is open, the tab runs a language model on your processor and answers or checks other people’s
-        prompts. It downloads ${this.chosen === '' ? 'a model' : megabytes(this.#bytesOf(this.chosen))} once. Press Stop or close the tab, and
+        prompts. It downloads ${this.chosen === '' ? 'a model' : `a model of ${megabytes(this.#bytesOf(this.chosen))}`} and an engine of 9 MB once. Press Stop or close the tab, and
         it ends at once.
       </p>
       ${this.#panel()} ${this.#settings()} ${this.#deviceCard()} ${this.#readers()}
@@ -216,15 +217,13 @@ export class JoinPage extends LitElement {
         <div><dt>Tokens per second</dt><dd id="speed">${speed(tab.tokensPerSecond)}</dd></div>
         <div><dt>Answers given</dt><dd id="answers">${tab.counts.answers}</dd></div>
         <div><dt>Checks made</dt><dd id="checks">${tab.counts.checks}</dd></div>
-        <div><dt>Found right</dt><dd>${tab.counts.valid}</dd></div>
-        <div><dt>Found wrong</dt><dd>${tab.counts.invalid}</dd></div>
+        <div><dt>Answers found right</dt><dd>${tab.counts.valid}</dd></div>
+        <div><dt>Answers found wrong</dt><dd>${tab.counts.invalid}</dd></div>
         <div><dt>Tokens written</dt><dd>${tab.counts.tokens}</dd></div>
         <div><dt>Stopped by asker</dt><dd>${tab.counts.stopped}</dd></div>
         <div><dt>Direct links</dt><dd>${tab.links}</dd></div>
       </dl>
-      <p></p>
-      <button id="stop" @click=${this.#stop}>Stop lending</button>
-      <p role="status" class="soft" hidden>${doing}</p>
+      <button id="stop" class="below" @click=${this.#stop}>Stop lending</button>
       <details>
         <summary>This tab’s name on the network</summary>
         <code>${tab.tab ?? 'not connected'}</code>
@@ -257,8 +256,8 @@ export class JoinPage extends LitElement {
 
   #licence(): TemplateResult | typeof nothing {
     const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
-    if (model === undefined) return html`<p></p>`;
-    return html`<p class="soft">${model.shoal.description} Licence: ${model.shoal.licence.id}.</p>`;
+    if (model === undefined) return nothing;
+    return html`<p class="soft below">${model.shoal.description} Licence: ${model.shoal.licence.id}.</p>`;
   }
 
   #deviceCard(): TemplateResult {

@@ -29,6 +29,7 @@ export interface TabCounts {
   readonly checks: number;
   readonly stopped: number;
   readonly failed: number;
+  /** Verdicts on this tab's answers. */
   readonly valid: number;
   readonly invalid: number;
   readonly tokens: number;
@@ -200,8 +201,8 @@ export class LendingTab {
         this.#answers.get(message.link)?.(message.signal);
         return;
       case 'verdict':
-        if (message.value === 'valid') this.#count({ valid: 1 });
-        if (message.value === 'invalid') this.#count({ invalid: 1 });
+        if (message.role === 'answer' && message.value === 'valid') this.#count({ valid: 1 });
+        if (message.role === 'answer' && message.value === 'invalid') this.#count({ invalid: 1 });
         return;
       case 'refused':
         console.warn('shoal: the router refused this tab:', message.error.message);

@@ -1,0 +1,242 @@
+import { createServer, type Server } from 'node:http';
+import axe, { type AxeResults } from 'axe-core';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningNetwork, startNetwork } from '../testing/running-network.ts';
+
+let network: RunningNetwork;
+
+beforeAll(async () => {
+  network = await startNetwork();
+  await network.lend(2, { direct: false });
+});
+afterAll(() => network?.stop());
+
+const LOOKS = [
+  { colorScheme: 'light', width: 1280, height: 800 },
+  { colorScheme: 'dark', width: 1280, height: 800 },
+  { colorScheme: 'light', width: 360, height: 740 },
+  { colorScheme: 'dark', width: 360, height: 740 },
+] as const;
+
+/** A page that fails the test when the browser reports anything on its console: errors, or what its security policy blocked. */
+async function open(
+  path: string,
+  look: (typeof LOOKS)[number] = LOOKS[0],
+): Promise<{ page: Page; complaints: string[] }> {
+  const context = await network.browser.browser.newContext({
+    colorScheme: look.colorScheme,
+    viewport: { width: look.width, height: look.height },
+  });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(network.router.url + path);
+  return { page, complaints };
+}
+
+async function expectAccessible(page: Page): Promise<void> {
+  await page.evaluate(axe.source);
+  const results = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  const found = results.violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`,
+  );
+  expect(found).toEqual([]);
+}
+
+async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  expect(overflow).toBeLessThanOrEqual(0);
+}
+
+describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
+  it.each(['/', '/join', '/chat', '/nothing-here'])('axe finds nothing on %s', async (path) => {
+    const { page, complaints } = await open(path, look);
+    await page.waitForTimeout(400);
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
+    await page.context().close();
+  });
+
+  it('axe finds nothing while a tab serves, and after it was stopped', async () => {
+    const { page, complaints } = await open('/join', look);
+    await page.locator('#start').click();
+    await page.locator('#answers').waitFor();
+    await page.getByText('This tab’s name on the network').click();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    await page.locator('#stop').click();
+    await page.getByText('Stopped', { exact: true }).waitFor();
+    await expectAccessible(page);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('axe finds nothing around an answer, its receipt, and an error', async () => {
+    const { page, complaints } = await open('/chat', look);
+    await page.locator('#prompt').fill('How do I make a cup of tea?');
+    await page.locator('#send').click();
+    await page.getByText('Checked:').waitFor();
+    await page.getByText('Path and receipt').click();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    await page.locator('#prompt').fill('word '.repeat(900));
+    await page.locator('#send').click();
+    await page.getByText('Shorten the conversation').waitFor();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+});
+
+describe('by keyboard alone', () => {
+  it('a visitor lends the tab and stops it', async () => {
+    const { page } = await open('/join');
+    await page.locator('#start:not([disabled])').waitFor();
+    await focusByTab(page, 'start');
+    await page.keyboard.press('Enter');
+    await page.locator('#answers').waitFor();
+    await focusByTab(page, 'stop');
+    await page.keyboard.press('Space');
+    await page.getByText('Stopped', { exact: true }).waitFor();
+    await page.context().close();
+  });
+
+  it('a visitor asks, with Enter, and opens the receipt', async () => {
+    const { page } = await open('/chat');
+    await page.locator('#send:not([disabled])').waitFor();
+    await focusByTab(page, 'prompt');
+    await page.keyboard.type('What is the capital of Japan?');
+    await page.keyboard.press('Enter');
+    await page.getByText('Checked:').waitFor();
+    expect(await page.locator('.answer').textContent()).toContain('Tokyo');
+    for (let i = 0; i < 20; i++) {
+      await page.keyboard.press('Shift+Tab');
+      if ((await focused(page)).tag === 'SUMMARY') break;
+    }
+    await page.keyboard.press('Enter');
+    await page.getByText('verified in this page').waitFor();
+    await page.context().close();
+  });
+
+  it('the skip link leads to the content', async () => {
+    const { page } = await open('/join');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    expect(new URL(page.url()).hash).toBe('#main');
+    await page.context().close();
+  });
+
+  async function focused(page: Page): Promise<{ id: string; tag: string }> {
+    return page.evaluate(() => {
+      const outer = document.activeElement;
+      const inner = outer?.shadowRoot?.activeElement ?? outer;
+      return { id: inner?.id ?? '', tag: inner?.tagName ?? '' };
+    });
+  }
+
+  async function focusByTab(page: Page, id: string): Promise<void> {
+    for (let i = 0; i < 30; i++) {
+      await page.keyboard.press('Tab');
+      if ((await focused(page)).id === id) return;
+    }
+    throw new Error(`${id} cannot be reached by Tab`);
+  }
+});
+
+describe('an answer is hostile input', () => {
+  it.each(['<img src=x onerror=alert(1)>', '<script>alert(1)</script>', '<b>bold</b>'])(
+    '%s is shown as text',
+    async (payload) => {
+      const { page, complaints } = await open('/chat');
+      await page.evaluate((text) => {
+        const chat = document.querySelector('chat-page') as unknown as { exchanges: object[] };
+        chat.exchanges = [
+          {
+            question: text,
+            answer: text,
+            state: 'done',
+            note: text,
+            task: 'task_x',
+            tab: text,
+            promptPath: 'relay',
+            verdict: null,
+            receiptHolds: true,
+            relayBytes: 1,
+            directBytes: 0,
+            tokensPerSecond: 1,
+            firstTokenMs: 1,
+          },
+        ];
+      }, payload);
+      await page.locator('.answer').waitFor();
+      expect(await page.locator('.answer').textContent()).toBe(payload);
+      expect(await page.locator('chat-page img, chat-page script, chat-page b').count()).toBe(0);
+      expect(complaints).toEqual([]);
+      await page.context().close();
+    },
+  );
+});
+
+describe('a page of another site', () => {
+  let site: Server;
+  let origin: string;
+  beforeAll(async () => {
+    const page = `<!doctype html><title>Another site</title><script type="module">
+      import * as client from '${network.router.url}/client/index.js';
+      window.client = client;
+    </script>`;
+    site = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
+    await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve));
+    const address = site.address();
+    origin = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  });
+  afterAll(() => site.close());
+
+  it('uses the client package that the router serves: a sealed answer, streamed, with a receipt that it verifies', async () => {
+    const page = await (await network.browser.profile()).newPage();
+    await page.goto(origin);
+    await page.waitForFunction(() => 'client' in window);
+    const result = await page.evaluate(async (router) => {
+      const { client } = window as unknown as { client: typeof import('../../client/index.ts') };
+      const { Shoal, verifyReceipt } = client;
+      const shoal = new Shoal({ baseUrl: router });
+      const pieces: string[] = [];
+      let verdict: unknown = null;
+      let task = '';
+      const stream = await shoal.chat.completions.create({
+        model: 'shoal-pup-3m',
+        stream: true,
+        messages: [{ role: 'user', content: 'What is the capital of Japan?' }],
+        shoal: { await_verdict: true },
+      });
+      for await (const chunk of stream) {
+        pieces.push(chunk.choices[0]?.delta.content ?? '');
+        verdict = chunk.shoal?.verdict.value ?? verdict;
+        task = chunk.shoal?.receipt ?? task;
+      }
+      const receipt = await shoal.sealed.receipt(task);
+      const { valid } = await verifyReceipt(receipt, { routerKey: await shoal.sealed.routerKey() });
+      const whole = await shoal.chat.completions.create({
+        model: 'shoal-pup-3m',
+        messages: [{ role: 'user', content: 'What is the capital of Japan?' }],
+      });
+      return { text: pieces.join(''), pieces: pieces.length, verdict, valid, whole: whole.choices[0]?.message.content };
+    }, network.router.url);
+    expect(result).toMatchObject({
+      text: 'The capital of Japan is Tokyo.',
+      verdict: 'valid',
+      valid: true,
+      whole: 'The capital of Japan is Tokyo.',
+    });
+    expect(result.pieces).toBeGreaterThan(1);
+    await page.context().close();
+  });
+});
