@@ -32,38 +32,39 @@ export async function respondChat(
   // A task that is refused before it began is answered with its own status.
   const next = chunks.next();
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);
-  return new Response(eventStream(chunks, next, first === null, task), { headers: { ...headers, ...SSE_HEADERS } });
+  const { readable, writable } = new IdentityTransformStream();
+  void writeEvents(writable.getWriter(), chunks, next, first === null, task);
+  return new Response(readable, { headers: { ...headers, ...SSE_HEADERS } });
 }
 
 /** Server-sent events. The task is not over when they are: its check goes on. */
-function eventStream(
+async function writeEvents(
+  writer: WritableStreamDefaultWriter<Uint8Array>,
   chunks: AsyncGenerator<CompletionChunk, void, undefined>,
   first: Promise<IteratorResult<CompletionChunk, void>>,
   isWaiting: boolean,
   task: SealedTask,
-): ReadableStream<Uint8Array> {
-  let next: Promise<IteratorResult<CompletionChunk, void>> | null = first;
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      if (isWaiting) controller.enqueue(utf8(': waiting for a tab\n\n'));
-    },
-    async pull(controller) {
-      next ??= chunks.next();
-      try {
-        const result = await withDeadline(next, COMMENT_EVERY_MS, null);
-        if (result === null) return controller.enqueue(utf8(': still working\n\n'));
-        next = null;
-        if (result.done !== true) return controller.enqueue(utf8(`data: ${JSON.stringify(result.value)}\n\n`));
-        controller.enqueue(utf8('data: [DONE]\n\n'));
-      } catch (cause) {
-        // The status is sent already: the error is the last event, and there is no [DONE].
-        const error = { ...ShoalError.from(cause).toWire(), task: task.task === null ? null : taskId(task.task) };
-        controller.enqueue(utf8(`data: ${JSON.stringify({ error })}\n\n`));
-      }
-      controller.close();
-    },
-    async cancel() {
-      await task.stop();
-    },
-  });
+): Promise<void> {
+  const write = (text: string) => writer.write(utf8(text));
+  let wroteAt = Date.now();
+  // One timer a stream, not one a chunk.
+  const comments = setInterval(() => {
+    if (Date.now() - wroteAt >= COMMENT_EVERY_MS) void write(': still working\n\n').catch(() => undefined);
+  }, COMMENT_EVERY_MS);
+  writer.closed.catch(() => task.stop()); // The client hung up.
+  try {
+    if (isWaiting) await write(': waiting for a tab\n\n');
+    for (let result = await first; result.done !== true; result = await chunks.next()) {
+      wroteAt = Date.now();
+      await write(`data: ${JSON.stringify(result.value)}\n\n`);
+    }
+    await write('data: [DONE]\n\n');
+  } catch (cause) {
+    // The status is sent already: the error is the last event, and there is no [DONE].
+    const error = { ...ShoalError.from(cause).toWire(), task: task.task === null ? null : taskId(task.task) };
+    await write(`data: ${JSON.stringify({ error })}\n\n`).catch(() => undefined);
+  } finally {
+    clearInterval(comments);
+    await writer.close().catch(() => undefined);
+  }
 }

@@ -26,8 +26,8 @@ export interface ActiveLease {
   movedAt: number;
   /** The number of the frame that is due next by relay. */
   nextFrame: number;
-  /** Resolves when the session knows the task. */
-  opened: Promise<unknown>;
+  /** Tells the session of the task, once; resolves when it knows. Only a lease that is used gets a session. */
+  open: () => Promise<void>;
   /** For a check: when the answering tab was asked to hand it on, until it arrived; and how it came. */
   handOnAskedAt: number | null;
   handedOn: CheckOutcome['handedOn'];
@@ -121,7 +121,7 @@ export class LeaseBook {
       leasedAt: at,
       movedAt: at,
       nextFrame,
-      opened: Promise.resolve(),
+      open: () => Promise.resolve(),
       handOnAskedAt: null,
       handedOn: null,
     };

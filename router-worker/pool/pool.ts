@@ -9,6 +9,7 @@ import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { chooseTab } from '../allocation/choose-tab.ts';
 import type { Decision, Ended } from '../session/session.ts';
+import type { TaskTerms } from '../task/task.ts';
 import { CheckDesk } from './check-desk.ts';
 import { type ActiveLease, LeaseBook } from './lease-book.ts';
 import { LinkDesk } from './link-desk.ts';
@@ -139,7 +140,11 @@ export class Pool {
     return stream;
   }
 
-  #openLease(statement: Signed): Promise<Lease> {
+  /** One of our leases. A living one is known by its signature; any other is verified. */
+  async #openLease(statement: Signed): Promise<Lease> {
+    const claimed = parsePayload('lease', leaseSchema, statement);
+    const living = this.#leases.get(claimed.number)?.statement;
+    if (living?.signature === statement.signature && living.payload === statement.payload) return claimed;
     return openStatement('lease', leaseSchema, statement, this.#ports.signer.publicKey);
   }
 
@@ -176,7 +181,7 @@ export class Pool {
     const active = await this.#leases.issue(tab, 'answer', key, { ...want, ...variant });
     const { lease, statement, number } = active;
     stream.answer = { lease, statement };
-    active.opened = this.#ports.sessions.open({
+    const terms: TaskTerms = {
       task: want.task,
       network: want.network,
       model: variant.model,
@@ -188,12 +193,16 @@ export class Pool {
       readablePromptBytes: want.readablePromptBytes,
       leaseStatement: statement,
       lease,
-    });
-    active.opened.catch((cause) => {
-      this.#release(number);
-      this.#roster.send(tab, { t: 'stop', number });
-      this.#endStream(want.task, stream, ShoalError.from(cause));
-    });
+    };
+    let opening: Promise<void> | null = null;
+    active.open = () => {
+      opening ??= this.#ports.sessions.open(terms).catch((cause) => {
+        this.#release(number);
+        this.#roster.send(tab, { t: 'stop', number });
+        this.#endStream(want.task, stream, ShoalError.from(cause));
+      });
+      return opening;
+    };
     if (!stream.isOpen) return this.#leaseLost(number, 'cancelled'); // Its client left while it was signed.
     stream.event({ t: 'leased', lease: statement, tabKey: key.statement, token: want.token, direct: tab.direct });
     this.#ports.log('task_leased', { task: want.task, tab: tab.identity, number });
@@ -223,6 +232,7 @@ export class Pool {
     }
     const active = this.#leases.get(lease.number);
     if (active?.lease.role === 'check') await this.#checks.deliveredByClient(active, envelope.byteLength);
+    else void active?.open(); // The tab is at work already: what is kept of the task need not hold up its first token.
   }
 
   /** The client wrapped the body key for the checker. Throws `sealed_body_invalid` or `tab_lost`. */
@@ -275,7 +285,7 @@ export class Pool {
       if (packet.payload.byteLength > MAX_FRAME_BYTES) throw new ShoalError('invalid_value', 'A frame is too long.');
       this.#leases.moved(active, 'running');
       active.nextFrame++;
-      this.#streams.get(active.lease.task)?.frame(packet.payload);
+      this.#streams.get(active.lease.task)?.frame(packet.whole);
       return;
     }
     // Handed on by relay: from the tab that answered to the tab that checks.
@@ -330,12 +340,14 @@ export class Pool {
     if (active?.lease.tab !== tab.identity || active.state !== 'leased') return;
     this.#leases.moved(active, 'accepted');
     active.handOnAskedAt = null; // For a check: the subtask has arrived, however it came.
-    if (active.lease.role === 'answer') this.#streams.get(active.lease.task)?.event({ t: 'accepted', promptTokens });
+    if (active.lease.role !== 'answer') return;
+    this.#streams.get(active.lease.task)?.event({ t: 'accepted', promptTokens });
+    void active.open(); // Of a prompt that came over a direct link this is the first that the router hears.
   }
 
   async #committed(tab: Tab, leaseStatement: Signed, commit: Signed): Promise<void> {
     const lease = ownLease(tab, leaseStatement);
-    await this.#leases.get(lease.number)?.opened.catch(() => undefined);
+    await this.#leases.get(lease.number)?.open();
     this.#release(lease.number);
     this.#streams.get(lease.task)?.event({ t: 'committed', commit });
     const candidates = this.#checks.candidates(tab, lease.class);
@@ -397,7 +409,7 @@ export class Pool {
     const stream = this.#streams.get(lease.task);
     stream?.event(failedEvent(error));
     try {
-      await active?.opened.catch(() => undefined);
+      await active?.open();
       await this.#decide(lease.task, await this.#ports.sessions.failed(lease.task, error.code));
     } finally {
       stream?.close();

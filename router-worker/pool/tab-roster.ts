@@ -93,9 +93,10 @@ export class TabRoster {
       this.#greetings.set(socket, attachment);
       return;
     }
-    const tab = tabFrom(attachment, socket);
+    const tab = tabFrom(attachment, [], socket);
     this.#tabs.set(tab.identity, tab);
     this.#tabOf.set(socket, tab);
+    this.#wantKeys(tab);
   }
 
   /**
@@ -128,10 +129,10 @@ export class TabRoster {
         identity,
         network: greeting.network,
         standingKey,
-        oneTimeKeys: keys.filter((key) => key.oneTime).map((key) => key.statement),
         models: hello.models,
         direct: hello.direct,
       },
+      keys.filter((key) => key.oneTime).map((key) => key.statement),
       socket,
     );
     if (before !== null) {
@@ -187,18 +188,18 @@ export class TabRoster {
     const keys = await openKeys(tab.identity, statements);
     tab.oneTimeKeys.push(...keys.filter((key) => key.oneTime).map((key) => key.statement));
     tab.oneTimeKeys.splice(0, Math.max(0, tab.oneTimeKeys.length - ONE_TIME_KEY_BATCH));
-    this.remember(tab);
   }
 
   /** A one-time key while the tab has some, else its standing key, which gives no forward secrecy. */
   takeKey(tab: Tab): TakenKey {
     const statement = tab.oneTimeKeys.shift() ?? tab.standingKey;
-    this.remember(tab);
-    if (tab.oneTimeKeys.length < ONE_TIME_KEY_LOW_WATER) {
-      this.send(tab, { t: 'keysWanted', count: ONE_TIME_KEY_BATCH - tab.oneTimeKeys.length });
-    }
+    if (tab.oneTimeKeys.length < ONE_TIME_KEY_LOW_WATER) this.#wantKeys(tab);
     const { key, oneTime } = parsePayload('tab-key', tabKey, statement);
     return { statement, sealTo: key, oneTime };
+  }
+
+  #wantKeys(tab: Tab): void {
+    this.send(tab, { t: 'keysWanted', count: ONE_TIME_KEY_BATCH - tab.oneTimeKeys.length });
   }
 
   /** `false` when the tab is not connected: nothing was sent. */

@@ -10,7 +10,10 @@ export interface TabSocket {
   remember(attachment: TabAttachment): void;
 }
 
-/** Stored with the hibernating socket (at most 16 KiB): fields may be added, never repurposed. */
+/**
+ * Stored with the hibernating socket (at most 16 KiB): fields may be added, never repurposed. One-time keys are left out, or every lease would
+ * write them all again: a pool that lost its memory asks for fresh ones.
+ */
 export type TabAttachment =
   | { readonly state: 'greeting'; readonly nonce: string; readonly network: string }
   | {
@@ -18,7 +21,6 @@ export type TabAttachment =
       readonly identity: string;
       readonly network: string;
       readonly standingKey: Signed;
-      readonly oneTimeKeys: readonly Signed[];
       readonly models: readonly ReadyModel[];
       readonly direct: boolean;
     };
@@ -48,20 +50,19 @@ export function attachmentOf(tab: Tab): ReadyAttachment {
     identity: tab.identity,
     network: tab.network,
     standingKey: tab.standingKey,
-    oneTimeKeys: tab.oneTimeKeys,
     models: tab.models,
     direct: tab.direct,
   };
 }
 
-export function tabFrom(attachment: ReadyAttachment, socket: TabSocket): Tab {
+export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signed[], socket: TabSocket): Tab {
   return {
     identity: attachment.identity,
     network: attachment.network,
     socket,
     goneAt: null,
     standingKey: attachment.standingKey,
-    oneTimeKeys: [...attachment.oneTimeKeys],
+    oneTimeKeys: [...oneTimeKeys],
     models: attachment.models,
     direct: attachment.direct,
     leases: new Set(),

@@ -1,6 +1,6 @@
 import type { Bytes } from '../../shared/bytes.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
-import { encodeEvent, encodeFrameRecord, type StreamEvent } from '../../shared/protocol/stream-records.ts';
+import { encodeEvent, packetToFrameRecord, type StreamEvent } from '../../shared/protocol/stream-records.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /** Where the bytes of a task's stream go. */
@@ -35,8 +35,9 @@ export class TaskStream {
     this.#write(encodeEvent(event));
   }
 
-  frame(frame: Uint8Array): void {
-    this.#write(encodeFrameRecord(frame));
+  /** Passes a packet with a frame on. Its bytes are the stream's from now on. */
+  frame(packet: Bytes): void {
+    this.#write(packetToFrameRecord(packet));
   }
 
   close(): void {

@@ -27,7 +27,7 @@ export async function openPlainTask(
       private: false,
       signer: keys.signer,
       nonce: want.nonce,
-      routerKey: keys.signer.publicKey,
+      routerKey: null,
     },
     {
       async deliver(envelope) {

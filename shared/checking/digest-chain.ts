@@ -28,7 +28,7 @@ export const CHAIN_LINK_BYTES = 16;
 export class DigestChain {
   #link: Bytes;
   #rest: Bytes = new Uint8Array(0);
-  readonly #blocks: string[] = [];
+  readonly #blocks: Bytes[] = [];
   #bytes = 0;
 
   private constructor(link: Bytes) {
@@ -41,7 +41,7 @@ export class DigestChain {
 
   /** Complete blocks so far, and the first 16 bytes of the chain after them. */
   get progress(): { readonly blocks: number; readonly chain: Bytes } {
-    return { blocks: this.#blocks.length, chain: this.#link.slice(0, CHAIN_LINK_BYTES) };
+    return { blocks: this.#blocks.length, chain: this.#link.subarray(0, CHAIN_LINK_BYTES) };
   }
 
   async append(bytes: Uint8Array): Promise<void> {
@@ -49,7 +49,7 @@ export class DigestChain {
     let pending = concatBytes(this.#rest, bytes);
     while (pending.byteLength >= CHAIN_BLOCK_BYTES) {
       this.#link = await sha256(this.#link, pending.subarray(0, CHAIN_BLOCK_BYTES));
-      this.#blocks.push(toBase64Url(this.#link.subarray(0, CHAIN_LINK_BYTES)));
+      this.#blocks.push(this.#link.subarray(0, CHAIN_LINK_BYTES));
       pending = pending.slice(CHAIN_BLOCK_BYTES);
     }
     this.#rest = pending;
@@ -59,7 +59,7 @@ export class DigestChain {
     const length = new Uint8Array(4);
     new DataView(length.buffer).setUint32(0, this.#bytes);
     const head = await sha256(this.#link, this.#rest, length, utf8(reason));
-    return { blocks: [...this.#blocks], head: toBase64Url(head), bytes: this.#bytes };
+    return { blocks: this.#blocks.map(toBase64Url), head: toBase64Url(head), bytes: this.#bytes };
   }
 }
 

@@ -19,6 +19,8 @@ export interface Packet {
   readonly kind: PacketKind;
   readonly number: number;
   readonly payload: Bytes;
+  /** Header and payload. */
+  readonly whole: Bytes;
 }
 
 export const PACKET_HEADER_BYTES = 5;
@@ -39,5 +41,5 @@ export function decodePacket(data: ArrayBuffer | Uint8Array): Packet {
     throw new ShoalError('integrity_failed', 'A packet is not of the agreed shape.');
   }
   const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
-  return { kind, number, payload: bytes.subarray(PACKET_HEADER_BYTES) };
+  return { kind, number, payload: bytes.subarray(PACKET_HEADER_BYTES), whole: bytes };
 }

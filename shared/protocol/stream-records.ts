@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Bytes, concatBytes, EMPTY, fromUtf8, utf8 } from '../bytes.ts';
+import { type Bytes, concatBytes, EMPTY, fromUtf8, toBytes, utf8 } from '../bytes.ts';
 import { verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
 import { MAX_CONTROL_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../limits.ts';
@@ -63,6 +63,16 @@ export function encodeFrameRecord(frame: Uint8Array): Bytes {
   return record(TYPE_FRAME, frame);
 }
 
+/**
+ * The record of a frame that came as a packet. Both have a header of five bytes, so the packet's own bytes become the record, and nothing is
+ * copied: the packet must not be used afterwards.
+ */
+export function packetToFrameRecord(packet: Bytes): Bytes {
+  packet[0] = TYPE_FRAME;
+  new DataView(packet.buffer, packet.byteOffset).setUint32(1, packet.byteLength - HEADER_BYTES);
+  return packet;
+}
+
 function malformed(): ShoalError {
   return new ShoalError('integrity_failed', 'The stream of the task is not of the agreed shape.');
 }
@@ -83,7 +93,7 @@ export class RecordReader {
     if (length > MAX_RECORD_BYTES) throw malformed();
     if (!(await this.#fill(HEADER_BYTES + length))) throw malformed();
     const type = this.#pending[0];
-    const payload = this.#pending.slice(HEADER_BYTES, HEADER_BYTES + length);
+    const payload = this.#pending.subarray(HEADER_BYTES, HEADER_BYTES + length);
     this.#pending = this.#pending.subarray(HEADER_BYTES + length);
     if (type === TYPE_FRAME) return { frame: payload };
     if (type !== TYPE_EVENT) throw malformed();
@@ -109,7 +119,7 @@ export class RecordReader {
         if (this.#pending.byteLength > 0) throw malformed();
         return false;
       }
-      this.#pending = this.#pending.byteLength === 0 ? concatBytes(value) : concatBytes(this.#pending, value);
+      this.#pending = this.#pending.byteLength === 0 ? toBytes(value) : concatBytes(this.#pending, value);
     }
     return true;
   }

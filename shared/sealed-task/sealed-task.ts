@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { AsyncQueue } from '../async-queue.ts';
-import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
+import { type Bytes, equalBytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
 import { DigestChain, type FinishReason, finishReason } from '../checking/digest-chain.ts';
 import { cosine } from '../checking/similarity.ts';
 import type { Verdict } from '../checking/verdict.ts';
@@ -14,7 +14,7 @@ import { answerCommit, vectorFromText } from '../receipt/statements.ts';
 import { type BodySeal, encodeEnvelope, sealBody, type Wrap } from '../sealing/envelope.ts';
 import { type FrameContent, FrameOpener, FrameOrder, textOf } from '../sealing/frames.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
-import { openStatement, type Signed, type Signer } from '../signing/signed-statement.ts';
+import { openStatement, parsePayload, type Signed, type Signer } from '../signing/signed-statement.ts';
 
 /**
  * One task from the side that seals it: a page for its own prompt, or the router for a plain HTTP client. It seals the body for the tab
@@ -83,7 +83,8 @@ export interface TaskInput {
   readonly private: boolean;
   readonly signer: Signer;
   readonly nonce: string;
-  readonly routerKey: string;
+  /** The pinned key of the router; null when the router seals for itself and verifies nothing that it has just signed. */
+  readonly routerKey: string | null;
 }
 
 /** Streams that broke are taken up again this often. */
@@ -280,7 +281,11 @@ export class SealedTask {
 
   /** A lease by the pinned router, for this client, sealing to a key that the leased tab signed. */
   async #openLease(statement: Signed, keyStatement: Signed): Promise<Lease> {
-    const lease = await openStatement('lease', leaseSchema, statement, this.#input.routerKey);
+    const { routerKey } = this.#input;
+    const lease =
+      routerKey === null
+        ? parsePayload('lease', leaseSchema, statement)
+        : await openStatement('lease', leaseSchema, statement, routerKey);
     const { client, nonce } = lease;
     if (
       client !== this.#input.signer.publicKey ||
@@ -289,7 +294,10 @@ export class SealedTask {
     ) {
       throw new ShoalError('integrity_failed', 'The lease is for another client.');
     }
-    const key = await openStatement('tab-key', tabKey, keyStatement, lease.tab);
+    const key =
+      routerKey === null
+        ? parsePayload('tab-key', tabKey, keyStatement) // Verified when the tab joined.
+        : await openStatement('tab-key', tabKey, keyStatement, lease.tab);
     if (key.key !== lease.sealTo || key.oneTime !== lease.oneTime) {
       throw new ShoalError('integrity_failed', 'The key to seal to is not the one that the tab signed.');
     }
@@ -305,7 +313,7 @@ export class SealedTask {
     const text = textOf(content);
     await chain.append(content.payload);
     const progress = chain.progress;
-    if (progress.blocks !== content.blocks || toBase64Url(progress.chain) !== toBase64Url(content.chain)) {
+    if (progress.blocks !== content.blocks || !equalBytes(progress.chain, content.chain)) {
       throw new ShoalError('integrity_failed', 'The digest chain of a frame does not fit its text.');
     }
     this.#updates.push({ type: 'text', text, tokens: content.tokens, path });
@@ -326,7 +334,10 @@ export class SealedTask {
   async #committed(statement: Signed): Promise<void> {
     const lease = this.#lease?.lease;
     if (lease === undefined) throw new ShoalError('integrity_failed', 'A commit came before the lease.');
-    const commit = await openStatement('commit', answerCommit, statement, lease.tab);
+    const commit =
+      this.#input.routerKey === null
+        ? parsePayload('commit', answerCommit, statement) // Verified by the session.
+        : await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task) throw new ShoalError('integrity_failed', 'The commit is for another task.');
     this.#committedHead = commit.chain.head;
     this.#compareHeads();

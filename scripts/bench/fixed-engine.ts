@@ -1,0 +1,33 @@
+import type { Engine, GenerateEvent, GenerateRequest, LoadedModel } from '../../web-miner/engine/engine.ts';
+
+/** Writes exactly as many tokens as it is asked for, as fast as they are taken, after a pause in place of reading the prompt. */
+export class FixedEngine implements Engine {
+  prefillMs = 0;
+
+  async load(): Promise<LoadedModel> {
+    return { contextTokens: 512, vocabularySize: 1, threads: 1 };
+  }
+
+  async *generate({ sampling }: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    yield { type: 'prompt', tokens: 3 };
+    if (this.prefillMs > 0) await new Promise((resolve) => setTimeout(resolve, this.prefillMs));
+    for (let i = 0; i < sampling.maxTokens; i++) {
+      signal.throwIfAborted();
+      yield { type: 'delta', text: 'token', tokens: 1 };
+    }
+    yield {
+      type: 'end',
+      finish: 'length',
+      promptTokens: 3,
+      completionTokens: sampling.maxTokens,
+      prefillMs: 0,
+      decodeMs: 1,
+    };
+  }
+
+  embed(): Promise<Float32Array> {
+    return Promise.resolve(new Float32Array(1));
+  }
+
+  async dispose(): Promise<void> {}
+}
