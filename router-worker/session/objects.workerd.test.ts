@@ -106,6 +106,7 @@ describe('the session object', () => {
       expect(await state.storage.getAlarm()).toBeGreaterThan(Date.now());
       state.storage.sql.exec(`UPDATE task SET due_at = 1, state = json_set(state, '$.deadlineAt', 1)`);
     });
+    await evictDurableObject(session); // What it held in memory is gone: only what was stored tells that the task is overdue.
     expect(await runDurableObjectAlarm(session)).toBe(true);
     const receipt = await session.receipt(id.slice(5));
     expect(receipt.ok && JSON.parse(receipt.value.payload)).toMatchObject({
@@ -121,21 +122,6 @@ describe('the session object', () => {
     const session = await sessionOf(answer.id);
     await evictDurableObject(session);
     await expect.poll(async () => (await SELF.fetch(`${ORIGIN}/v1/receipts/${answer.id}`)).status).toBe(200);
-    await tab.tab.close();
-  });
-
-  it('signs a receipt that a crash left out', async () => {
-    const tab = await aTab('q8_0');
-    const answer = await (await ask('q8_0')).json<{ id: string }>();
-    const session = await sessionOf(answer.id);
-    await expect.poll(async () => (await SELF.fetch(`${ORIGIN}/v1/receipts/${answer.id}`)).status).toBe(200);
-    await runInDurableObject(session, async (_, state) => {
-      state.storage.sql.exec('UPDATE task SET receipt = NULL');
-      await state.storage.setAlarm(Date.now() + 60_000);
-    });
-    expect((await SELF.fetch(`${ORIGIN}/v1/receipts/${answer.id}`)).status).toBe(404);
-    await runDurableObjectAlarm(session);
-    expect((await SELF.fetch(`${ORIGIN}/v1/receipts/${answer.id}`)).status).toBe(200);
     await tab.tab.close();
   });
 

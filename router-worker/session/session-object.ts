@@ -18,18 +18,23 @@ export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok:
 /** After a failed sweep, ms: long enough not to spin on a lasting fault. */
 const SWEEP_RETRY_MS = 30_000;
 
-function newStore(ctx: DurableObjectState): SqlSessionStore {
-  return new SqlSessionStore(ctx.storage.sql, RECEIPT_KEPT_MS);
-}
-
 /** Doorman of {@link Session}: storage, alarm, RPC. */
 export class SessionObject extends DurableObject<Env> {
   #store: SqlSessionStore;
   #session: Promise<Session> | null = null;
+  /** When the one alarm goes off; it stands for all deadlines. */
+  #armedAt = Number.POSITIVE_INFINITY;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#store = newStore(ctx);
+    this.#store = this.#newStore();
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
+    });
+  }
+
+  #newStore(): SqlSessionStore {
+    return new SqlSessionStore(this.ctx.storage.sql, RECEIPT_KEPT_MS, (at) => this.#arm(at));
   }
 
   open(terms: TaskTerms): Promise<Reply<null>> {
@@ -80,23 +85,25 @@ export class SessionObject extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#armedAt = Number.POSITIVE_INFINITY;
     try {
       const session = await this.#open();
       const ended = await session.sweep();
       if (ended.length > 0) await poolStub(this.env).ended(ended);
-      if (this.#store.nextDueAt() === null) await this.#dissolve();
-      else await this.#arm();
+      const next = this.#store.nextDueAt();
+      if (next === null) await this.#dissolve();
+      else this.#arm(next);
     } catch (cause) {
       // An alarm that fails six times is gone for good: report, and arm it again ourselves.
       console.error(JSON.stringify({ event: 'session_sweep_failed', reason: String(cause) }));
-      await this.ctx.storage.setAlarm(Date.now() + SWEEP_RETRY_MS);
+      this.#arm(Date.now() + SWEEP_RETRY_MS);
     }
   }
 
   /** Nothing is kept any more: give the storage back, and be ready to begin again. */
   async #dissolve(): Promise<void> {
     await this.ctx.storage.deleteAll();
-    this.#store = newStore(this.ctx);
+    this.#store = this.#newStore();
     this.#session = null;
   }
 
@@ -109,9 +116,7 @@ export class SessionObject extends DurableObject<Env> {
 
   async #reply<T>(act: (session: Session) => Promise<T>): Promise<Reply<T>> {
     try {
-      const value = await act(await this.#open());
-      await this.#arm();
-      return { ok: true, value };
+      return { ok: true, value: await act(await this.#open()) };
     } catch (cause) {
       const error = ShoalError.from(cause);
       if (error.code === 'internal_error') {
@@ -121,11 +126,10 @@ export class SessionObject extends DurableObject<Env> {
     }
   }
 
-  /** One alarm for all deadlines: the earliest. */
-  async #arm(): Promise<void> {
-    const due = this.#store.nextDueAt();
-    if (due === null) return;
-    const armed = await this.ctx.storage.getAlarm();
-    if (armed === null || due < armed) await this.ctx.storage.setAlarm(due);
+  /** Moves the alarm forward, never back. The write is part of the event's own commit. */
+  #arm(at: number): void {
+    if (at >= this.#armedAt) return;
+    this.#armedAt = at;
+    void this.ctx.storage.setAlarm(at);
   }
 }

@@ -5,11 +5,10 @@ import type { Task } from '../task/task.ts';
 /** What a session keeps, synchronous and transactional. */
 export interface SessionStore {
   load(tail: TaskTail): Task | null;
-  /** Writes the task and, when it has one, its receipt, in one transaction. */
-  save(task: Task): void;
+  /** Writes the task, and its receipt when it has ended, at once. */
+  save(task: Task, receipt: Signed | null): void;
   receipt(tail: TaskTail): Signed | null;
-  saveReceipt(tail: TaskTail, receipt: Signed): void;
-  /** Tasks whose deadline has come, and ended ones that still lack a receipt. */
+  /** Running tasks whose deadline has come. */
   due(at: number): Task[];
   /** The next instant at which {@link due} or {@link forget} has something to do; null when nothing is kept. */
   nextDueAt(): number | null;
@@ -17,14 +16,21 @@ export interface SessionStore {
   forget(endedBefore: number): void;
 }
 
-/** How long after its end a task is kept is added by the caller: the store only knows instants. */
+/** When a task wants to be looked at next: at its deadline, or when its receipt may be forgotten. */
+export function dueAtOf(task: Task, keptMs: number): number {
+  return task.phase === 'ended' ? task.endedAt + keptMs : task.deadlineAt;
+}
+
 export class SqlSessionStore implements SessionStore {
   readonly #sql: SqlStorage;
   readonly #keptMs: number;
+  readonly #onDue: (at: number) => void;
 
-  constructor(sql: SqlStorage, keptMs: number) {
+  /** `onDue` hears of every instant at which a saved task wants to be looked at. */
+  constructor(sql: SqlStorage, keptMs: number, onDue: (at: number) => void = () => undefined) {
     this.#sql = sql;
     this.#keptMs = keptMs;
+    this.#onDue = onDue;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS task (
         tail TEXT PRIMARY KEY,
@@ -41,16 +47,17 @@ export class SqlSessionStore implements SessionStore {
     return row === undefined ? null : (JSON.parse(row.state) as Task);
   }
 
-  save(task: Task): void {
-    const ended = task.phase === 'ended';
+  save(task: Task, receipt: Signed | null): void {
+    const dueAt = dueAtOf(task, this.#keptMs);
     this.#sql.exec(
-      `INSERT INTO task (tail, ended, due_at, state) VALUES (?, ?, ?, ?)
-       ON CONFLICT (tail) DO UPDATE SET ended = excluded.ended, due_at = excluded.due_at, state = excluded.state`,
+      'INSERT OR REPLACE INTO task (tail, ended, due_at, state, receipt) VALUES (?, ?, ?, ?, ?)',
       task.task,
-      ended ? 1 : 0,
-      ended ? task.endedAt + this.#keptMs : task.deadlineAt,
+      task.phase === 'ended' ? 1 : 0,
+      dueAt,
       JSON.stringify(task),
+      receipt === null ? null : JSON.stringify(receipt),
     );
+    this.#onDue(dueAt);
   }
 
   receipt(tail: TaskTail): Signed | null {
@@ -60,15 +67,8 @@ export class SqlSessionStore implements SessionStore {
     return row?.receipt == null ? null : (JSON.parse(row.receipt) as Signed);
   }
 
-  saveReceipt(tail: TaskTail, receipt: Signed): void {
-    this.#sql.exec('UPDATE task SET receipt = ? WHERE tail = ?', JSON.stringify(receipt), tail);
-  }
-
   due(at: number): Task[] {
-    const rows = this.#sql.exec<{ state: string }>(
-      'SELECT state FROM task WHERE (ended = 0 AND due_at <= ?) OR (ended = 1 AND receipt IS NULL)',
-      at,
-    );
+    const rows = this.#sql.exec<{ state: string }>('SELECT state FROM task WHERE ended = 0 AND due_at <= ?', at);
     return rows.toArray().map((row) => JSON.parse(row.state) as Task);
   }
 

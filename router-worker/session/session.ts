@@ -47,6 +47,8 @@ export class Session {
   readonly #store: SessionStore;
   readonly #keys: RouterKeys;
   readonly #now: () => number;
+  /** Running tasks, as they are stored: a cache of the store, and the proof that nothing changed while a receipt was signed. */
+  readonly #running = new Map<TaskTail, Task>();
 
   constructor(store: SessionStore, keys: RouterKeys, now: () => number) {
     this.#store = store;
@@ -55,7 +57,7 @@ export class Session {
   }
 
   open(terms: TaskTerms): void {
-    if (this.#store.load(terms.task) === null) this.#store.save(openTask(terms));
+    if (this.#load(terms.task) === null) this.#save(openTask(terms), null);
   }
 
   /** The answering tab's commit. `candidates` could check it, most independent first. */
@@ -118,7 +120,7 @@ export class Session {
     if (reveal.task !== lease.task || reveal.lease !== digest) {
       throw new ShoalError('integrity_failed', "The checker's opening does not belong to its lease.");
     }
-    const task = this.#store.load(lease.task);
+    const task = this.#load(lease.task);
     if (task?.phase !== 'revealing') return NOTHING;
     const scope = { task: lease.task, lease: digest, checker: lease.tab };
     return this.#apply(lease.task, {
@@ -139,13 +141,12 @@ export class Session {
     return this.#apply(tail, { type: 'failed', at: this.#now(), code });
   }
 
-  /** Ends what is past its deadline, signs receipts that a crash left out, forgets what is old. Returns what ended. */
+  /** Ends what is past its deadline, forgets what is old. Returns what ended. */
   async sweep(): Promise<{ readonly tail: TaskTail; readonly ended: Ended }[]> {
     const at = this.#now();
     const ended: { tail: TaskTail; ended: Ended }[] = [];
     for (const task of this.#store.due(at)) {
-      const decision =
-        task.phase === 'ended' ? await this.#end(task) : await this.#apply(task.task, { type: 'clock', at });
+      const decision = await this.#apply(task.task, { type: 'clock', at });
       if (decision.do === 'end') ended.push({ tail: task.task, ended: decision });
     }
     this.#store.forget(at - RECEIPT_KEPT_MS);
@@ -153,7 +154,7 @@ export class Session {
   }
 
   view(tail: TaskTail): TaskView {
-    const task = this.#store.load(tail);
+    const task = this.#load(tail);
     if (task === null) throw new ShoalError('task_not_found', 'There is no task with this id.');
     return viewOf(task, this.#store.receipt(tail) !== null);
   }
@@ -161,55 +162,71 @@ export class Session {
   receipt(tail: TaskTail): Signed {
     const receipt = this.#store.receipt(tail);
     if (receipt !== null) return receipt;
-    if (this.#store.load(tail) === null) throw new ShoalError('receipt_not_found', 'There is no receipt with this id.');
+    if (this.#load(tail) === null) throw new ShoalError('receipt_not_found', 'There is no receipt with this id.');
     throw new ShoalError('receipt_pending', 'The task has not ended yet.', { retryAfterMs: 1000 });
   }
 
   /** A lease of ours. The one that the task was opened with is known; any other is verified. */
   async #openLease(statement: Signed, role: Lease['role']): Promise<{ lease: Lease; digest: string }> {
     const claimed = parsePayload('lease', leaseSchema, statement);
-    const known = this.#store.load(claimed.task)?.leaseStatement;
+    const known = this.#load(claimed.task)?.leaseStatement;
     const isKnown = known?.signature === statement.signature && known.payload === statement.payload;
     const lease = isKnown ? claimed : await openStatement('lease', leaseSchema, statement, this.#keys.signer.publicKey);
     if (lease.role !== role) throw new ShoalError('integrity_failed', 'The lease is for another role.');
     return { lease, digest: await leaseDigest(statement) };
   }
 
-  /** Loads, steps and saves without yielding, so that two events cannot interleave; signs the receipt afterwards. */
-  async #apply(tail: TaskTail, event: TaskEvent): Promise<Decision> {
-    const before = this.#store.load(tail);
-    if (before === null) return NOTHING;
-    const after = stepTask(before, event);
-    if (after === before) return NOTHING;
-    this.#store.save(after);
-    switch (after.phase) {
-      case 'drawing':
-        return { do: 'draw', checker: after.drawn };
-      case 'revealing':
-        return {
-          do: 'show',
-          answerLease: after.lease,
-          answerCommit: after.committed.statement,
-          evidenceKey: after.evidenceKey,
-        };
-      case 'ended':
-        return this.#end(after);
-      default:
-        return NOTHING;
-    }
+  #load(tail: TaskTail): Task | null {
+    const running = this.#running.get(tail);
+    if (running !== undefined) return running;
+    const stored = this.#store.load(tail);
+    if (stored !== null && stored.phase !== 'ended') this.#running.set(tail, stored);
+    return stored;
   }
 
-  async #end(task: EndedTask): Promise<Ended> {
-    const receipt = await buildReceipt(task, this.#keys.signer);
-    this.#store.saveReceipt(task.task, receipt);
-    return {
-      do: 'end',
-      verdict: task.verdict,
-      receipt,
-      answerTab: task.lease.tab,
-      checkers: task.checks.map((check) => check.checker),
-    };
+  #save(task: Task, receipt: Signed | null): void {
+    this.#store.save(task, receipt);
+    if (task.phase === 'ended') this.#running.delete(task.task);
+    else this.#running.set(task.task, task);
   }
+
+  /**
+   * Loads, steps and saves without yielding, so that two events cannot interleave. A task that ends is saved with its receipt; if another event
+   * came while that was signed, the step is taken again from where the task is then.
+   */
+  async #apply(tail: TaskTail, event: TaskEvent): Promise<Decision> {
+    for (;;) {
+      const before = this.#load(tail);
+      if (before === null) return NOTHING;
+      const after = stepTask(before, event);
+      if (after === before) return NOTHING;
+      if (after.phase !== 'ended') {
+        this.#save(after, null);
+        return decisionOf(after);
+      }
+      const receipt = await buildReceipt(after, this.#keys.signer);
+      if (this.#load(tail) !== before) continue;
+      this.#save(after, receipt);
+      return endedWith(after, receipt);
+    }
+  }
+}
+
+function decisionOf(task: Task): Decision {
+  if (task.phase === 'drawing') return { do: 'draw', checker: task.drawn };
+  if (task.phase !== 'revealing') return NOTHING;
+  const { lease, committed, evidenceKey } = task;
+  return { do: 'show', answerLease: lease, answerCommit: committed.statement, evidenceKey };
+}
+
+function endedWith(task: EndedTask, receipt: Signed): Ended {
+  return {
+    do: 'end',
+    verdict: task.verdict,
+    receipt,
+    answerTab: task.lease.tab,
+    checkers: task.checks.map((check) => check.checker),
+  };
 }
 
 /** `GET /v1/tasks/:id`. */

@@ -1,6 +1,6 @@
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
-import type { SessionStore } from '../session/session-store.ts';
+import { dueAtOf, type SessionStore } from '../session/session-store.ts';
 import type { Task } from '../task/task.ts';
 
 /** A session store for tests without workerd. Sits the same exam as the SQL one. */
@@ -17,29 +17,18 @@ export class MemorySessionStore implements SessionStore {
     return row === undefined ? null : (JSON.parse(row.state) as Task);
   }
 
-  save(task: Task): void {
-    const ended = task.phase === 'ended';
-    this.#rows.set(task.task, {
-      state: JSON.stringify(task),
-      ended,
-      dueAt: ended ? task.endedAt + this.#keptMs : task.deadlineAt,
-      receipt: this.#rows.get(task.task)?.receipt ?? null,
-    });
+  save(task: Task, receipt: Signed | null): void {
+    const dueAt = dueAtOf(task, this.#keptMs);
+    this.#rows.set(task.task, { state: JSON.stringify(task), ended: task.phase === 'ended', dueAt, receipt });
   }
 
   receipt(tail: TaskTail): Signed | null {
     return this.#rows.get(tail)?.receipt ?? null;
   }
 
-  saveReceipt(tail: TaskTail, receipt: Signed): void {
-    const row = this.#rows.get(tail);
-    if (row !== undefined) row.receipt = receipt;
-  }
-
   due(at: number): Task[] {
-    return [...this.#rows.values()]
-      .filter((row) => (row.ended ? row.receipt === null : row.dueAt <= at))
-      .map((row) => JSON.parse(row.state) as Task);
+    const late = [...this.#rows.values()].filter((row) => !row.ended && row.dueAt <= at);
+    return late.map((row) => JSON.parse(row.state) as Task);
   }
 
   nextDueAt(): number | null {

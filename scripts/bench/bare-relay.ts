@@ -48,6 +48,8 @@ export async function bareTabs(
     setTokens: (count) => {
       tokens = count;
     },
-    close: () => sockets.forEach((socket) => socket.close()),
+    close: () => {
+      for (const socket of sockets) socket.close();
+    },
   };
 }

@@ -36,16 +36,7 @@ export async function serveRaw(worker: RawWorker, port: number): Promise<RawWork
   const chosen = await freePort(port);
   const config = join(folder, 'config.capnp');
   await writeFile(config, capnp(worker, bundle, storage, chosen));
-  const child = spawn(
-    workerd.default,
-    [
-      'serve',
-      '--experimental',
-      ...(process.env.SHOAL_INSPECT ? ['--inspector-addr=localhost:' + process.env.SHOAL_INSPECT] : []),
-      config,
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
+  const child = spawn(workerd.default, ['serve', '--experimental', config], { stdio: ['ignore', 'ignore', 'inherit'] });
   const url = `http://localhost:${chosen}`;
   for (let i = 0; ; i++) {
     const reached = await fetch(url, { signal: AbortSignal.timeout(1000) }).then(
@@ -79,7 +70,7 @@ async function bundleWorker(worker: RawWorker, folder: string): Promise<string> 
   );
   const out = join(folder, 'bundle');
   const wrangler = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
-  const args = [wrangler, 'deploy', '--dry-run', '--outdir', out, '--config', toml];
+  const args = [wrangler, 'deploy', '--dry-run', '--minify', '--outdir', out, '--config', toml];
   await run(process.execPath, args, {
     env: {
       ...process.env,
