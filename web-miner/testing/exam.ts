@@ -1,10 +1,13 @@
 import wasmUrl from '@wllama/wllama/esm/wasm/wllama.wasm?url';
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
+import type { VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import type { Sampling } from '../../shared/protocol/lease.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
-import { Lending, type LendingPhase } from '../work/start-lending.ts';
+import { fetchWeights } from '../models/model-store.ts';
+import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
@@ -31,6 +34,29 @@ const api = {
     } catch (cause) {
       return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
     }
+  },
+
+  engine: null as WllamaEngine | null,
+
+  /** The engine alone, as a lending tab loads it. */
+  async loadEngine(variant: VariantEntry, contextTokens: number): Promise<void> {
+    const { signal } = new AbortController();
+    const weights = await fetchWeights(location.origin, variant, () => undefined, signal);
+    const batchTokens = batchTokensFor(variant.weights.bytes);
+    api.engine = new WllamaEngine(wasm);
+    await api.engine.load(weights, { contextTokens, threads: 1, batchTokens, embeddings: false }, signal);
+  },
+
+  /** Answers these prompts with nothing around the engine. Returns the tokens written. */
+  async generateAll(prompts: readonly string[], sampling: Sampling): Promise<number> {
+    if (api.engine === null) throw new Error('no engine is loaded');
+    let tokens = 0;
+    for (const prompt of prompts) {
+      for await (const event of api.engine.generate({ prompt, sampling, stop: [] }, new AbortController().signal)) {
+        if (event.type === 'end') tokens += event.completionTokens;
+      }
+    }
+    return tokens;
   },
 
   phase: null as LendingPhase | null,

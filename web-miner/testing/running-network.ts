@@ -76,7 +76,8 @@ export async function startNetwork(): Promise<RunningNetwork> {
   };
 }
 
-async function openExamPage(browser: LaunchedBrowser, url: string): Promise<Page> {
+/** {@link RunningNetwork.examPage}, in a browser of one's own. */
+export async function openExamPage(browser: LaunchedBrowser, url: string): Promise<Page> {
   const folder = join(CACHE, 'exam');
   await build({
     configFile: false,
