@@ -69,9 +69,9 @@ const other = await launchBrowser(() => undefined, ['--disable-features=LocalNet
 try {
   const alone = await openExamPage(other, network.router.url);
   const { variant, model } = served;
-  await alone.evaluate(([entry, context]) => window.exam.loadEngine(entry, context), [
+  await alone.evaluate(([entry, options]) => window.exam.loadEngine(entry, options), [
     variant,
-    model.contextTokens,
+    { contextTokens: model.contextTokens, threads: 1, batchTokens: null },
   ] as const);
   await network.lend(1, { model: name, direct: false });
 
@@ -81,7 +81,7 @@ try {
   const contenders = {
     alone: (round: number) =>
       cost(other, () =>
-        alone.evaluate(([prompts, fixed]) => window.exam.generateAll(prompts, fixed), [
+        alone.evaluate(async ([prompts, fixed]) => (await window.exam.generateAll(prompts, fixed)).tokens, [
           Array.from({ length: requests }, (_, index) =>
             renderer.render([{ role: 'user', content: question(round, index) }]),
           ),

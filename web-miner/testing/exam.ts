@@ -38,25 +38,36 @@ const api = {
 
   engine: null as WllamaEngine | null,
 
-  /** The engine alone, as a lending tab loads it. */
-  async loadEngine(variant: VariantEntry, contextTokens: number): Promise<void> {
+  /** The engine alone; `batchTokens` null: as a lending tab loads it. Returns the threads it runs. */
+  async loadEngine(
+    variant: VariantEntry,
+    options: { readonly contextTokens: number; readonly threads: number; readonly batchTokens: number | null },
+  ): Promise<number> {
     const { signal } = new AbortController();
     const weights = await fetchWeights(location.origin, variant, () => undefined, signal);
-    const batchTokens = batchTokensFor(variant.weights.bytes);
+    const batchTokens = options.batchTokens ?? batchTokensFor(variant.weights.bytes);
+    await api.engine?.dispose();
     api.engine = new WllamaEngine(wasm);
-    await api.engine.load(weights, { contextTokens, threads: 1, batchTokens, embeddings: false }, signal);
+    return (await api.engine.load(weights, { ...options, batchTokens, embeddings: false }, signal)).threads;
   },
 
-  /** Answers these prompts with nothing around the engine. Returns the tokens written. */
-  async generateAll(prompts: readonly string[], sampling: Sampling): Promise<number> {
+  /** Answers these prompts, one after the other, with nothing around the engine. */
+  async generateAll(
+    prompts: readonly string[],
+    sampling: Sampling,
+  ): Promise<{ readonly texts: readonly string[]; readonly tokens: number }> {
     if (api.engine === null) throw new Error('no engine is loaded');
+    const texts: string[] = [];
     let tokens = 0;
     for (const prompt of prompts) {
+      let text = '';
       for await (const event of api.engine.generate({ prompt, sampling, stop: [] }, new AbortController().signal)) {
-        if (event.type === 'end') tokens += event.completionTokens;
+        if (event.type === 'delta') text += event.text;
+        else if (event.type === 'end') tokens += event.completionTokens;
       }
+      texts.push(text);
     }
-    return tokens;
+    return { texts, tokens };
   },
 
   phase: null as LendingPhase | null,
