@@ -50,6 +50,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false, // Two cores: one browser at a time.
+          sequence: { groupOrder: 1 }, // After the others: its commands build `dist/` anew.
         },
       },
     ],

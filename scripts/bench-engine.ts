@@ -7,7 +7,6 @@ import { openExamPage, startNetwork } from '../web-miner/testing/running-network
 import { median, rounded } from './bench/figures.ts';
 import { type LaunchedBrowser, launchBrowser } from './browser/launch-browser.ts';
 import { buildAll } from './build.ts';
-import { assembleModels } from './models/catalogue-files.ts';
 
 /**
  * What serving the network costs a tab beside the engine itself: CPU time per token of the tab's process (page, workers, engine: Chromium's own count)
@@ -60,8 +59,7 @@ async function cost(browser: LaunchedBrowser, work: () => Promise<number>): Prom
   };
 }
 
-await buildAll(true);
-const [served] = variantsNamed(await servedVariants(await assembleModels()), values.model);
+const [served] = variantsNamed(await servedVariants(await buildAll(true)), values.model);
 if (served === undefined) throw new Error(`There is no model '${values.model}'.`);
 const name = `${served.model.id}:${served.variant.id}`;
 const network = await startNetwork();

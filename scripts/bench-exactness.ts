@@ -5,7 +5,6 @@ import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
 import { startNetwork } from '../web-miner/testing/running-network.ts';
 import { buildAll } from './build.ts';
-import { assembleModels } from './models/catalogue-files.ts';
 
 /**
  * How exact an exact class is: the same prompts, greedy and sampled, in engines with other threads, other batch sizes and another history, compared
@@ -41,8 +40,7 @@ const CONDITIONS = [
   { threads: 2, batchTokens: 8, what: 'two threads, batches of 8' },
 ];
 
-await buildAll(true);
-const [served] = variantsNamed(await servedVariants(await assembleModels()), values.model);
+const [served] = variantsNamed(await servedVariants(await buildAll(true)), values.model);
 if (served === undefined) throw new Error(`There is no model '${values.model}'.`);
 const { model, variant } = served;
 const renderer = promptRenderer(model.chat);

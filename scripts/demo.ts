@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { launchBrowser } from './browser/launch-browser.ts';
 import { lendTabs, linkBytesOf } from './browser/lend-tabs.ts';
 import { buildAll } from './build.ts';
@@ -37,9 +38,11 @@ const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
 /** Undone in reverse order, whatever happens. */
 const cleanups: (() => Promise<unknown>)[] = [];
 let stopping: Promise<void> | null = null;
+const stop = new AbortController();
 
 function stopAll(): Promise<void> {
   stopping ??= (async () => {
+    stop.abort();
     for (const cleanup of cleanups.reverse()) await cleanup().catch(() => undefined);
   })();
   return stopping;
@@ -58,30 +61,42 @@ for (const [signal, status] of [
 
 async function demo(): Promise<void> {
   report.title('Shoal: one prompt, end to end');
-  await buildAll(true);
+  const catalogue = await buildAll(true);
+  const variants = await servedVariants(catalogue);
+  const [served] = variantsNamed(variants, values.model);
+  if (served === undefined) {
+    const names = catalogue.models.map(({ id }) => id).join(', ');
+    throw new Error(
+      `there is no model '${values.model}'. There are: ${names}. Add one with: npm run models -- add FILE_OR_URL`,
+    );
+  }
+  const model = `${served.model.id}:${served.variant.id}`;
   report.say(`  built (${seconds()} s)`);
 
   const folder = await mkdtemp(join(tmpdir(), 'shoal-demo-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
   const secretFile = join(folder, 'secret.vars');
   await writeFile(secretFile, freshSecret(), { mode: 0o600 });
-  const router = await startRouter({
+  const starting = startRouter({
     port: await freePort(8788),
     inspectorPort: await freePort(9240),
     stateFolder: join(folder, 'state'),
     secretFile,
+    signal: stop.signal,
     onLog: (line) => {
       if (process.env.SHOAL_VERBOSE !== undefined) console.log(`    ${line}`);
     },
   });
-  cleanups.push(() => router.stop());
+  cleanups.push(async () => (await starting).stop());
+  const router = await starting;
   report.say(`  router at ${router.url} (${seconds()} s)`);
 
-  const browser = await launchBrowser((line) => report.say(`  ${line}`));
-  cleanups.push(() => browser.close());
-  const tabs = await lendTabs(browser, { url: router.url, count: TABS, model: values.model, direct: true });
+  const launching = launchBrowser((line) => report.say(`  ${line}`));
+  cleanups.push(async () => (await launching).close());
+  const browser = await launching;
+  const tabs = await lendTabs(browser, { url: router.url, count: TABS, model, direct: true });
   report.say(
-    `  ${TABS} tabs serve ${values.model}, each with keys and storage of its own; direct links allowed on each (${seconds()} s)`,
+    `  ${TABS} tabs serve ${model}, each with keys and storage of its own; direct links allowed on each (${seconds()} s)`,
   );
 
   const wellKnown = (await (await fetch(`${router.url}/.well-known/shoal.json`)).json()) as {
@@ -89,10 +104,10 @@ async function demo(): Promise<void> {
   };
   const routerKey = wellKnown.router_keys[0]?.key ?? '';
   const [first = '', second = '', third = ''] = prompts;
-  const common = { url: router.url, routerKey, model: values.model, maxTokens: MAX_TOKENS };
-  await askByHttp(report, { ...common, prompt: first, linkBytes: () => linkBytesOf(tabs) });
+  const common = { url: router.url, routerKey, maxTokens: MAX_TOKENS };
+  await askByHttp(report, { ...common, model, prompt: first, linkBytes: () => linkBytesOf(tabs) });
   const chat = await (await browser.profile()).newPage();
-  await askByPage(report, chat, { ...common, prompts: [second, third] });
+  await askByPage(report, chat, { ...common, model: served.model.id, prompts: [second, third] });
 }
 
 try {
@@ -110,7 +125,7 @@ function finish(): void {
   report.title(
     report.failed.length === 0 ? 'Every step held.' : `Steps that did not hold: ${report.failed.join(', ')}.`,
   );
-  if (values.model === EMBEDDED_MODEL) {
+  if (values.model.split(':')[0] === EMBEDDED_MODEL) {
     report.say(`
   Shoal Pup is a tiny demonstration model of 3 million parameters: it knows a few simple things and makes many mistakes. For a real
   one, bring any chat GGUF that llama.cpp runs (Llama 3.2 1B Instruct, for instance):

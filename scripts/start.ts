@@ -9,6 +9,9 @@ import { startRouter } from './router/router-process.ts';
 const WANTED_PORT = Number(process.env.PORT ?? 8787);
 const INSPECTOR_PORT = 9229;
 
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+
 await buildAll(true);
 const secretFile = await ensureDevSecret(ROOT);
 const port = await freePort(WANTED_PORT);
@@ -20,9 +23,14 @@ const router = await startRouter({
   inspectorPort: await freePort(INSPECTOR_PORT),
   stateFolder: join(ROOT, '.wrangler', 'state'),
   secretFile,
+  signal: stop.signal,
   onLog: (line) => {
     if (ready) console.log(line);
   },
+}).catch((cause) => {
+  if (stop.signal.aborted) process.exit(0);
+  console.error(cause instanceof Error ? cause.message : cause);
+  process.exit(1);
 });
 ready = true;
 
@@ -41,8 +49,8 @@ Open /join in two or more browser profiles, so that one can check the other; the
 
 Stop with Ctrl-C.
 `);
-
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void router.stop());
-}
 await router.ended;
+if (!stop.signal.aborted) {
+  console.error('The router ended by itself. The lines above say why; start it again with npm start.');
+  process.exitCode = 1;
+}

@@ -19,7 +19,7 @@ export type Choice =
   | { readonly tab: string; readonly class: string }
   | { readonly tab: null; readonly why: 'nobody_serves' | 'all_busy' };
 
-/** One engine runs one answer at a time: a second one would halve the speed of both (measured: `docs/measurements.md`). */
+/** One engine runs one answer at a time: a second one would share its cores, so both would come at half the speed. */
 export const MAX_LEASES_PER_TAB = 1;
 
 /** Speed assumed of a tab that has not answered yet, tokens per second: low, so that proven tabs go first. */

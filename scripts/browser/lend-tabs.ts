@@ -7,7 +7,13 @@ const SERVING_DEADLINE_MS = 120_000;
 /** Opens `/join` in profiles of their own, presses the button, and waits until each serves. Throws with what the page says. */
 export async function lendTabs(
   browser: LaunchedBrowser,
-  options: { readonly url: string; readonly count: number; readonly model: string; readonly direct: boolean },
+  options: {
+    readonly url: string;
+    readonly count: number;
+    /** With its variant. */
+    readonly model: string;
+    readonly direct: boolean;
+  },
 ): Promise<Page[]> {
   return Promise.all(
     Array.from({ length: options.count }, async () => {
@@ -15,9 +21,8 @@ export async function lendTabs(
       const page = await profile.newPage();
       await page.goto(`${options.url}/join`);
       const select = page.locator('#model');
-      const choice = select.locator(`option[value^="${options.model}"]`).first();
-      await choice.waitFor({ state: 'attached' });
-      await select.selectOption((await choice.getAttribute('value')) ?? options.model);
+      await select.locator(`option[value="${options.model}"]`).waitFor({ state: 'attached' });
+      await select.selectOption(options.model);
       await page.locator('#direct').setChecked(options.direct);
       await page.locator('#start').click();
       const serving = page.locator('#answers').waitFor({ timeout: SERVING_DEADLINE_MS });

@@ -1,16 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { withDeadline } from '../../shared/deadline.ts';
 import { ROOT } from '../paths.ts';
 
 export interface RouterOptions {
   readonly port: number;
   readonly inspectorPort: number;
-  /** Where the objects keep their state. */
+  /** Where the objects keep their state. Wrangler's log and registry go beside it, not into the user's home. */
   readonly stateFolder: string;
   /** Variables file with the router's secret. */
   readonly secretFile: string;
   readonly onLog: (line: string) => void;
+  /** Stops the router, at any moment from now on. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningRouter {
@@ -34,6 +37,8 @@ const QUIET = {
 
 /** `wrangler dev`: what ships, on this machine. Ready when it answers `/healthz`. Throws with the last lines of its log. */
 export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const url = `http://localhost:${options.port}`;
   const args = [
     join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js'),
@@ -42,9 +47,16 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     ...['--persist-to', options.stateFolder, '--env-file', options.secretFile],
     ...['--show-interactive-dev-session=false', '--log-level=log'],
   ];
+  const beside = dirname(options.stateFolder);
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
-    env: { ...process.env, ...QUIET, NO_COLOR: '1' },
+    env: {
+      ...process.env,
+      ...QUIET,
+      NO_COLOR: '1',
+      WRANGLER_LOG_PATH: join(beside, 'logs'),
+      WRANGLER_REGISTRY_PATH: join(beside, 'registry'),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32', // Its own group, so that a stop reaches the runtime below it too.
   });
@@ -60,10 +72,12 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   const ended = once(child, 'exit').then(() => undefined);
+  signal?.addEventListener('abort', () => void stopProcess(child, ended), { once: true });
   try {
     await untilReady(url, child);
   } catch (cause) {
     await stopProcess(child, ended);
+    signal?.throwIfAborted();
     throw new Error(
       `The router did not start: ${cause instanceof Error ? cause.message : cause}\n${lines.slice(-15).join('\n')}`,
     );
@@ -74,7 +88,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
 async function untilReady(url: string, child: ChildProcess): Promise<void> {
   const until = Date.now() + READY_DEADLINE_MS;
   while (Date.now() < until) {
-    if (child.exitCode !== null) throw new Error(`it ended with status ${child.exitCode}`);
+    if (hasEnded(child)) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
     const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2000) }).catch(() => null);
     if (response?.ok === true) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -82,13 +96,25 @@ async function untilReady(url: string, child: ChildProcess): Promise<void> {
   throw new Error(`it was not ready within ${READY_DEADLINE_MS / 1000} s`);
 }
 
-/** SIGTERM to wrangler lets it stop the runtime; what is left after the deadline is killed with its whole group. */
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** SIGTERM lets wrangler stop the runtime below it. What is left then, or after the deadline, is killed: wrangler may end before it knows its runtime. */
 async function stopProcess(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  if (child.exitCode !== null || child.pid === undefined) return;
-  child.kill('SIGTERM');
-  const deadline = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), STOP_DEADLINE_MS).unref());
-  if ((await Promise.race([ended, deadline])) !== 'late') return;
-  if (process.platform === 'win32') spawn('taskkill', ['/pid', String(child.pid), '/T', '/F']);
-  else process.kill(-child.pid, 'SIGKILL');
+  if (child.pid === undefined) return;
+  if (!hasEnded(child)) {
+    child.kill('SIGTERM');
+    await withDeadline(ended, STOP_DEADLINE_MS, undefined);
+  }
+  if (process.platform !== 'win32') {
+    try {
+      process.kill(-child.pid, 'SIGKILL'); // The whole group.
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause; // Nobody is left, as it should be.
+    }
+  } else if (!hasEnded(child)) {
+    await once(spawn('taskkill', ['/pid', String(child.pid), '/T', '/F']), 'exit');
+  }
   await ended;
 }

@@ -64,7 +64,7 @@ export async function startNetwork(): Promise<RunningNetwork> {
       lendTabs(browser, {
         url: router.url,
         count,
-        model: options.model ?? 'shoal-pup-3m',
+        model: options.model ?? 'shoal-pup-3m:q8_0',
         direct: options.direct ?? true,
       }),
     examPage: () => openExamPage(browser, router.url),

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HAS_WEBRTC } from '../web-miner/testing/running-network.ts';
+import { ROOT } from './paths.ts';
+
+let temporary: string;
+let children: ChildProcess[];
+beforeEach(async () => {
+  temporary = await mkdtemp(join(tmpdir(), 'shoal-commands-'));
+  children = [];
+});
+afterEach(async () => {
+  for (const child of children) if (child.exitCode === null) child.kill('SIGKILL');
+  await rm(temporary, { recursive: true, force: true });
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Resolves when the text was printed; rejects when the program ends before. */
+  printed(text: string): Promise<void>;
+  ended(): Promise<{ readonly status: number | null; readonly output: string }>;
+}
+
+/** A command of the project, in a temporary folder of its own. */
+function start(script: string, args: readonly string[], env: Record<string, string> = {}): Running {
+  const child = spawn(process.execPath, [join(ROOT, 'scripts', script), ...args], {
+    env: { ...process.env, TMPDIR: temporary, NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let output = '';
+  const listeners = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      for (const listener of listeners) listener();
+    });
+  }
+  const exit = once(child, 'close');
+  return {
+    child,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => output.includes(text) && resolve();
+        listeners.add(look);
+        void exit.then(() => reject(new Error(`ended before it printed "${text}":\n${output}`)));
+        look();
+      }),
+    ended: async () => {
+      await exit;
+      return { status: child.exitCode, output };
+    },
+  };
+}
+
+const lastLine = (output: string) => JSON.parse(output.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
+
+describe('npm run demo', () => {
+  it.runIf(HAS_WEBRTC)('holds every step with the newcomer’s own text, and leaves no litter', async () => {
+    const { status, output } = await start('demo.ts', ['What is', 'the capital of France?']).ended();
+    expect(lastLine(output), output).toMatchObject({ name: 'demo', held: true, failed: [] });
+    expect(status).toBe(0);
+    expect(output.match(/> What is the capital of France\?/g)).toHaveLength(3);
+    expect(output.match(/The capital of France is Paris\./g)).toHaveLength(3);
+    expect(output).toContain('tiny demonstration model');
+    expect(await readdir(temporary)).toEqual([]);
+  });
+
+  it('stops at once, without litter, when interrupted', async () => {
+    const demo = start('demo.ts', []);
+    await demo.printed('router at ');
+    const url = /http:\/\/localhost:\d+/;
+    demo.child.kill('SIGINT');
+    const { status, output } = await demo.ended();
+    expect(status).toBe(130);
+    expect(await readdir(temporary)).toEqual([]);
+    await expect(fetch(`${url.exec(output)?.[0]}/healthz`)).rejects.toThrow();
+  });
+
+  it('says which models there are when it is asked for another', async () => {
+    const { status, output } = await start('demo.ts', ['--model', 'nobody', 'x']).ended();
+    expect(status).toBe(1);
+    expect(output).toContain('shoal-pup-3m');
+    expect(output).not.toContain('    at ');
+    expect(await readdir(temporary)).toEqual([]);
+  });
+});
+
+describe('npm start', () => {
+  it('moves on from a taken port and says so, names the pages and a curl, and stops', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const taken = typeof address === 'object' && address !== null ? address.port : 0;
+    const router = start('start.ts', [], { PORT: String(taken) });
+    await router.printed('Stop with Ctrl-C.');
+    router.child.kill('SIGINT');
+    const { status, output } = await router.ended();
+    server.close();
+    expect(status).toBe(0);
+    const [, next] = new RegExp(`Port ${taken} is taken: using (\\d+)\\.`).exec(output) ?? [];
+    expect(Number(next)).toBeGreaterThan(taken);
+    for (const path of ['/join', '/chat', '/v1/models', '/v1/chat/completions']) {
+      expect(output).toContain(`http://localhost:${next}${path}`);
+    }
+    expect(output).toContain('curl ');
+  });
+});

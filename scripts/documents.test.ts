@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ERROR_CODES, ERROR_POLICIES } from '../shared/errors.ts';
+import { parseChatRequest } from '../shared/protocol/chat-api.ts';
+import { ROOT } from './paths.ts';
+
+const PROGRAMS = /npm run ([\w:]+)/g;
+
+async function documents(): Promise<{ readonly name: string; readonly text: string }[]> {
+  const inDocs = (await readdir(join(ROOT, 'docs'))).map((name) => `docs/${name}`);
+  const names = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'shared/SPEC.md', ...inDocs];
+  return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(ROOT, name), 'utf8') })));
+}
+
+describe('the documents', () => {
+  it('list every error with its status and next step, and no other', async () => {
+    const text = await readFile(join(ROOT, 'docs', 'http-api.md'), 'utf8');
+    const rows = [...text.matchAll(/^\| (\d{3}) \| `(\w+)` \| (.+) \|$/gm)].map(([, status, code, next]) => ({
+      code,
+      status: Number(status),
+      next,
+    }));
+    expect(rows).toEqual(
+      ERROR_CODES.map((code) => ({ code, status: ERROR_POLICIES[code].status, next: ERROR_POLICIES[code].next })),
+    );
+  });
+
+  it('list the fields that a chat request may have', async () => {
+    const text = await readFile(join(ROOT, 'docs', 'http-api.md'), 'utf8');
+    const table = text.slice(text.indexOf('## A chat request'), text.indexOf('Standard fields at the value'));
+    const fields = [...table.matchAll(/^\| (`.+?`) \|/gm)].flatMap(([, names]) =>
+      [...(names ?? '').matchAll(/`([\w.]+)`/g)].map(([, name]) => name ?? ''),
+    );
+    const request = {
+      model: 'm',
+      messages: [{ role: 'user', content: 'x' }],
+      stream: true,
+      stream_options: { include_usage: true },
+      max_tokens: 1,
+      max_completion_tokens: 1,
+      temperature: 1,
+      top_p: 1,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      seed: 1,
+      stop: 'x',
+      user: 'x',
+      shoal: { level: 'none', await_verdict: true },
+    };
+    expect(parseChatRequest(request)).toMatchObject({ model: 'm', level: 'none', awaitVerdict: true });
+    const accepted = Object.keys(request).flatMap((name) =>
+      name === 'shoal'
+        ? ['shoal.level', 'shoal.await_verdict']
+        : name === 'stream_options'
+          ? ['stream_options.include_usage']
+          : [name],
+    );
+    expect(new Set(fields)).toEqual(new Set(accepted));
+  });
+
+  it('name no npm script and no file that is not there', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    for (const { name, text } of await documents()) {
+      for (const [, script = ''] of text.matchAll(PROGRAMS))
+        expect(scripts, `${name}: ${script}`).toHaveProperty([script]);
+      for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+        expect(existsSync(join(ROOT, dirname(name), target)), `${name} links to ${target}`).toBe(true);
+      }
+    }
+  });
+
+  it('give no figure of a bench without naming its command', async () => {
+    const text = await readFile(join(ROOT, 'docs', 'measurements.md'), 'utf8');
+    for (const section of text.split(/^## /m).slice(1)) expect(section).toMatch(/^.*`npm run [\w:]+`/);
+  });
+});
