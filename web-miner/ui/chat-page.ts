@@ -71,6 +71,7 @@ export class ChatPage extends LitElement {
   declare running: SealedAnswer | 'opening' | null;
 
   #client: SealedClient | null = null;
+  #looked: Promise<void> = Promise.resolve();
 
   static override styles = [
     controls,
@@ -136,7 +137,7 @@ export class ChatPage extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.#look();
+    this.#looked = this.#look();
   }
 
   async #look(): Promise<void> {
@@ -284,6 +285,8 @@ export class ChatPage extends LitElement {
     };
     this.running = 'opening';
     try {
+      await this.#looked; // Whoever is quicker than the list of models waits for it.
+      if (this.model === '') throw new ShoalError('model_not_found', this.trouble ?? 'The router offers no model.');
       this.#client ??= new SealedClient({ baseUrl: location.origin, directLinks: this.direct });
       await this.#follow(this.#client, { model: this.model, messages, sampling: limits }, change);
     } catch (cause) {

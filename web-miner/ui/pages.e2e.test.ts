@@ -185,6 +185,34 @@ describe('an answer is hostile input', () => {
   );
 });
 
+describe('a visitor who is quicker than the network', () => {
+  it('is answered when the list of models comes after the question', async () => {
+    const page = await (await network.browser.profile()).newPage();
+    await page.route('**/v1/models', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await route.continue();
+    });
+    await page.goto(`${network.router.url}/chat`);
+    const exchange = await page.evaluate(() =>
+      document.querySelector('chat-page')!.ask('What is the capital of Japan?'),
+    );
+    expect(exchange, exchange.note).toMatchObject({ state: 'done', answer: 'The capital of Japan is Tokyo.' });
+    await page.context().close();
+  });
+
+  it('is told so when there is no list', async () => {
+    const page = await (await network.browser.profile()).newPage();
+    await page.route('**/v1/models', (route) => route.abort());
+    await page.goto(`${network.router.url}/chat`);
+    const exchange = await page.evaluate(() =>
+      document.querySelector('chat-page')!.ask('What is the capital of Japan?'),
+    );
+    expect(exchange).toMatchObject({ state: 'failed', answer: '' });
+    expect(exchange.note.length).toBeGreaterThan(20);
+    await page.context().close();
+  });
+});
+
 describe('a page of another site', () => {
   let site: Server;
   let origin: string;

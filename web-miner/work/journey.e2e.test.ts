@@ -210,7 +210,7 @@ describe('a page that seals for itself', () => {
       (marker) => document.querySelector('chat-page')!.ask(`Repeat after me: ${marker}`),
       PROMPT_MARKER,
     );
-    expect(exchange).toMatchObject({ state: 'done', verdict: { value: 'valid' } });
+    expect(exchange, exchange.note).toMatchObject({ state: 'done', verdict: { value: 'valid' } });
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(crossed.join('').length).toBeGreaterThan(10_000);
     expect(crossed.filter((text) => text.includes('"lease"')).length).toBeGreaterThan(0);
