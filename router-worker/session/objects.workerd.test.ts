@@ -84,7 +84,7 @@ describe('the pool object', () => {
     const response = await SELF.fetch(`${ORIGIN}/v1/tabs/socket`, { headers: { upgrade: 'websocket' } });
     const socket = response.webSocket!;
     const messages: string[] = [];
-    socket.addEventListener('message', ({ data }) => messages.push(String(data)));
+    socket.addEventListener('message', ({ data }) => void messages.push(String(data)));
     const closed = new Promise<number>((resolve) => socket.addEventListener('close', ({ code }) => resolve(code)));
     socket.accept();
     await expect.poll(() => messages.length).toBe(1);
