@@ -3,10 +3,10 @@ import { parseArgs } from 'node:util';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
 import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
-import { openExamPage, startNetwork } from '../web-miner/testing/running-network.ts';
 import { median, rounded } from './bench/figures.ts';
 import { type LaunchedBrowser, launchBrowser } from './browser/launch-browser.ts';
 import { buildAll } from './build.ts';
+import { openExamPage, startNetwork } from './testing/running-network.ts';
 
 /**
  * What serving the network costs a tab beside the engine itself: CPU time per token of the tab's process (page, workers, engine: Chromium's own count)

@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
 import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
-import { startNetwork } from '../web-miner/testing/running-network.ts';
 import { buildAll } from './build.ts';
+import { startNetwork } from './testing/running-network.ts';
 
 /**
  * How exact an exact class is: the same prompts, greedy and sampled, in engines with other threads, other batch sizes and another history, compared

@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HAS_WEBRTC } from '../web-miner/testing/running-network.ts';
 import { ROOT } from './paths.ts';
+import { HAS_WEBRTC } from './testing/running-network.ts';
 
 let temporary: string;
 let children: ChildProcess[];

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningNetwork, startNetwork } from '../web-miner/testing/running-network.ts';
 import { CACHE, ROOT } from './paths.ts';
+import { type RunningNetwork, startNetwork } from './testing/running-network.ts';
 
 const run = promisify(execFile);
 const DOCUMENTED_ROUTER = 'http://localhost:8787';

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { securityHeaders } from '../web-miner/testing/running-network.ts';
 import { BrowserMissing, findBrowser } from './browser/find-browser.ts';
 import { GgufError, readGguf } from './models/read-gguf.ts';
 import { ROOT } from './paths.ts';
 import { freePort } from './router/free-port.ts';
+import { securityHeaders } from './testing/running-network.ts';
 
 const run = promisify(execFile);
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');

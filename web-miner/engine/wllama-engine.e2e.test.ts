@@ -2,8 +2,8 @@ import type { Page } from 'playwright-core';
 import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
+import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 import { catalogue, piecePath } from '../../shared/classes/catalogue.ts';
-import { type RunningNetwork, startNetwork } from '../testing/running-network.ts';
 import { ENGINE_EXAM } from './engine-exam.ts';
 
 let network: RunningNetwork;

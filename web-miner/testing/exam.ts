@@ -1,17 +1,17 @@
-import wasmUrl from '@wllama/wllama/esm/wasm/wllama.wasm?url';
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
 import type { VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
+import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { fetchWeights } from '../models/model-store.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
-const wasm = new URL(wasmUrl, location.href).href;
+const wasm = new URL(wllamaWasmUrl, location.href).href;
 
 const api = {
   titles: ENGINE_EXAM.map(({ title }) => title),

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import axe, { type AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningNetwork, startNetwork } from '../testing/running-network.ts';
+import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 
 let network: RunningNetwork;
 

@@ -1,7 +1,7 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
-import { type RunningNetwork, startNetwork } from '../testing/running-network.ts';
 
 let network: RunningNetwork;
 let openai: OpenAI;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HAS_WEBRTC, type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
-import { HAS_WEBRTC, type RunningNetwork, startNetwork } from '../testing/running-network.ts';
 
 let network: RunningNetwork;
 let tabs: Page[];

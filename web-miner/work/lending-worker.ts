@@ -1,7 +1,7 @@
-import wasmUrl from '@wllama/wllama/esm/wasm/wllama.wasm?url';
 import type { LinkEvents } from '../../shared/peer/direct-links.ts';
 import { type PageLinkPort, pageLinkPort } from '../../shared/peer/page-link-port.ts';
 import type { LinkTraffic } from '../../shared/peer/peer-link.ts';
+import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
@@ -26,7 +26,13 @@ export class LendingWorker implements LinkEvents {
         false,
       );
     };
-    this.#post({ t: 'start', origin: location.origin, model, direct, wasmUrl: new URL(wasmUrl, location.href).href });
+    this.#post({
+      t: 'start',
+      origin: location.origin,
+      model,
+      direct,
+      wasmUrl: new URL(wllamaWasmUrl, location.href).href,
+    });
   }
 
   setDirect(direct: boolean): void {

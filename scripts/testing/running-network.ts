@@ -4,14 +4,14 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
-import { type LaunchedBrowser, launchBrowser } from '../../scripts/browser/launch-browser.ts';
-import { lendTabs } from '../../scripts/browser/lend-tabs.ts';
-import { buildAll } from '../../scripts/build.ts';
-import { CACHE, ROOT } from '../../scripts/paths.ts';
-import { freshSecret } from '../../scripts/router/dev-secret.ts';
-import { freePort } from '../../scripts/router/free-port.ts';
-import { type RunningRouter, startRouter } from '../../scripts/router/router-process.ts';
-import type {} from './exam.ts'; // Declares what the exam page puts on its window.
+import type {} from '../../web-miner/testing/exam.ts'; // Declares what the exam page puts on its window.
+import { type LaunchedBrowser, launchBrowser } from '../browser/launch-browser.ts';
+import { lendTabs } from '../browser/lend-tabs.ts';
+import { buildAll } from '../build.ts';
+import { CACHE, ROOT } from '../paths.ts';
+import { freshSecret } from '../router/dev-secret.ts';
+import { freePort } from '../router/free-port.ts';
+import { type RunningRouter, startRouter } from '../router/router-process.ts';
 
 /** `wrangler dev` and a real browser, for end-to-end tests. */
 export interface RunningNetwork {
