@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
+import { unicodeText } from './fields.ts';
 import type { Sampling } from './lease.ts';
 import type { ChatMessage } from './sealed-body.ts';
 
@@ -9,8 +10,8 @@ import type { ChatMessage } from './sealed-body.ts';
  * Nothing is ignored in silence.
  */
 
-const textPart = v.strictObject({ type: v.literal('text'), text: v.string() });
-const content = v.union([v.string(), v.array(textPart)]);
+const textPart = v.strictObject({ type: v.literal('text'), text: unicodeText });
+const content = v.union([unicodeText, v.array(textPart)]);
 
 const requestMessage = v.strictObject({
   role: v.picklist(['system', 'developer', 'user', 'assistant']),
@@ -23,7 +24,7 @@ const number = (low: number, high: number) =>
 const tokens = v.optional(
   v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_OUTPUT_TOKENS))),
 );
-const stopString = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_STOP_LENGTH));
+const stopString = v.pipe(unicodeText, v.minLength(1), v.maxLength(MAX_STOP_LENGTH));
 
 const chatRequest = v.strictObject({
   model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
@@ -181,10 +182,14 @@ function fieldError(issue: Issue, body: Record<string, unknown>, outer: readonly
   // Parts of a message's content: images and the like, which no tab takes yet.
   if (path.includes('content') && path.at(-1) === 'type') return unsupported(param);
   if (issue.type === 'picklist' || (issue.kind === 'validation' && issue.type !== 'safe_integer')) {
-    return new ShoalError('invalid_value', `The field '${param}' is out of range: ${describe(issue)}.`, { param });
+    return new ShoalError(
+      'invalid_value',
+      `The field '${param}' has a value that is not allowed: ${describe(issue)}.`,
+      { param },
+    );
   }
   const expected = issue.type === 'safe_integer' ? 'integer' : issue.expected;
-  return new ShoalError('invalid_type', `The field '${param}' must be of type ${expected}.`, { param });
+  return new ShoalError('invalid_type', `The field '${param}' must be of type ${expected?.toLowerCase()}.`, { param });
 }
 
 function pathText(path: readonly PropertyKey[]): string {
@@ -206,6 +211,8 @@ function describe(issue: Issue): string {
     case 'max_value':
     case 'max_length':
       return `at most ${String(issue.requirement)}`;
+    case 'check':
+      return issue.message;
     default:
       return `it must be ${issue.expected ?? 'as the README says'}`;
   }

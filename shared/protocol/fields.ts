@@ -29,6 +29,12 @@ export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxVal
 
 export const base64Url = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength), v.regex(/^[A-Za-z0-9_-]*$/));
 
+/** Text for a model. Half a character (a lone surrogate) has no UTF-8, so an engine cannot read it and a digest cannot tell it from another. */
+export const unicodeText = v.pipe(
+  v.string(),
+  v.check((text) => text.isWellFormed(), 'half of a character: a lone surrogate'),
+);
+
 /** Text that a person will read: no control characters, so that a name cannot rewrite a terminal or a log line. */
 export const shownText = (maxLength: number) =>
   v.pipe(

@@ -1,12 +1,12 @@
 import * as v from 'valibot';
 import { type Bytes, sha256, utf8 } from '../bytes.ts';
 import { MAX_MESSAGES, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
-import { bytes16 } from './fields.ts';
+import { bytes16, unicodeText } from './fields.ts';
 import { sampling } from './lease.ts';
 
 export const chatMessage = v.strictObject({
   role: v.picklist(['system', 'user', 'assistant']),
-  content: v.string(),
+  content: unicodeText,
 });
 export type ChatMessage = v.InferOutput<typeof chatMessage>;
 
@@ -17,7 +17,7 @@ export const sealedBody = v.object({
   salt: bytes16,
   messages: v.pipe(v.array(chatMessage), v.minLength(1), v.maxLength(MAX_MESSAGES)),
   stop: v.pipe(
-    v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_STOP_LENGTH))),
+    v.array(v.pipe(unicodeText, v.minLength(1), v.maxLength(MAX_STOP_LENGTH))),
     v.maxLength(MAX_STOP_STRINGS),
   ),
   sampling,

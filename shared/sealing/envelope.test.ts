@@ -141,6 +141,10 @@ describe('envelope', () => {
         );
       },
     ],
+    [
+      'whose text has half of a character',
+      () => sealed({}, { ...body(), messages: [{ role: 'user', content: 'a\ud800b' }] }),
+    ],
     ['that is empty', async () => new Uint8Array(0)],
     ['that is cut', async () => (await sealed()).slice(0, 100)],
     ['that is noise', async () => randomBytes(500)],
