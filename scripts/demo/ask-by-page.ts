@@ -57,11 +57,12 @@ async function askOne(
   report.figure('tokens per second', exchange.tokensPerSecond?.toFixed(0) ?? '–');
   report.figure('by relay', `${exchange.relayBytes} bytes, control messages and receipt included`);
   report.figure('over WebRTC (getStats)', `${exchange.directBytes} bytes`);
-  const view = (await (await fetch(`${question.url}/v1/tasks/${exchange.task}`)).json()) as {
-    readonly router_read?: { readonly prompt_bytes: number; readonly answer_bytes: number };
-  };
-  const readable = (view.router_read?.prompt_bytes ?? 1) + (view.router_read?.answer_bytes ?? 1);
-  report.step('content the router could read', readable === 0, `${readable} bytes`);
+  const { readableBytes } = exchange;
+  report.step(
+    'content the router could read',
+    readableBytes === 0,
+    `${readableBytes ?? 'unknown'} bytes, by its own count`,
+  );
   const { verdict, receipt } = exchange;
   const detail = verdict === null ? 'no verdict' : describeVerdict(verdict, exchange.cosine);
   report.step('checked by another tab', verdict?.value === 'valid', detail);

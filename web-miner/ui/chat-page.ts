@@ -10,6 +10,7 @@ import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { controls } from './controls.ts';
 import { megabytes, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
+import { fetchReadableBytes } from './readable-bytes.ts';
 
 /** One question and all that is known of its answer. Read by the demo and the page tests too. */
 export interface Exchange {
@@ -27,6 +28,8 @@ export interface Exchange {
   readonly tokensPerSecond: number | null;
   readonly relayBytes: number;
   readonly directBytes: number;
+  /** Content that the router could read, by its own count; null before the end, or when it cannot be asked. */
+  readonly readableBytes: number | null;
   readonly verdict: Verdict | null;
   readonly cosine: number | null;
   readonly receipt: Signed | null;
@@ -47,6 +50,7 @@ const EMPTY: Omit<Exchange, 'question'> = {
   tokensPerSecond: null,
   relayBytes: 0,
   directBytes: 0,
+  readableBytes: null,
   verdict: null,
   cosine: null,
   receipt: null,
@@ -190,7 +194,7 @@ export class ChatPage extends LitElement {
         <div><dt>First token</dt><dd>${exchange.firstTokenMs === null ? '–' : `${Math.round(exchange.firstTokenMs)} ms`}</dd></div>
         <div><dt>By relay</dt><dd>${megabytes(exchange.relayBytes)}</dd></div>
         <div><dt>By WebRTC</dt><dd>${megabytes(exchange.directBytes)}</dd></div>
-        <div><dt>Router could read</dt><dd>0 KB</dd></div>
+        <div><dt>Router could read</dt><dd>${exchange.readableBytes === null ? '–' : `${exchange.readableBytes} bytes`}</dd></div>
       </dl>
       <p class="facts">Answered by <code>${exchange.tab}</code></p>
       ${
@@ -316,6 +320,7 @@ export class ChatPage extends LitElement {
     let firstAt = 0;
     let answer = '';
     let tokens = 0;
+    let task = '';
     const frames = { relay: 0, direct: 0 };
     const running = await client.ask(question);
     this.running = running;
@@ -325,7 +330,8 @@ export class ChatPage extends LitElement {
           change({ note: update.ahead === 0 ? 'Waiting for a free tab' : `Waiting: ${update.ahead} before you` });
           break;
         case 'leased':
-          change({ note: 'Sealed and sent', task: taskId(update.lease.task), tab: update.lease.tab });
+          task = taskId(update.lease.task);
+          change({ note: 'Sealed and sent', task, tab: update.lease.tab });
           break;
         case 'accepted':
           change({ note: `The tab reads ${update.promptTokens} tokens`, promptPath: running.promptPath });
@@ -372,6 +378,7 @@ export class ChatPage extends LitElement {
             const { valid } = await verifyReceipt(update.receipt, { routerKey: await client.routerKey() });
             change({ receiptHolds: valid });
           }
+          change({ readableBytes: await fetchReadableBytes(task) });
           break;
         }
       }

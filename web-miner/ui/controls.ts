@@ -73,7 +73,7 @@ export const controls = css`
     align-items: flex-start;
     gap: 10px;
     font-weight: 400;
-    margin: 0 0 12px;
+    margin: 14px 0 12px;
   }
   label.check input {
     width: 20px;

@@ -171,6 +171,7 @@ describe('an answer is hostile input', () => {
             receiptHolds: true,
             relayBytes: 1,
             directBytes: 0,
+            readableBytes: null,
             tokensPerSecond: 1,
             firstTokenMs: 1,
           },
