@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import golden from '../shared/receipt/golden-receipt.json' with { type: 'json' };
 import { Shoal, ShoalError, verifyReceipt } from './index.ts';
 import { RouterCalls } from './router-calls.ts';
@@ -85,6 +85,28 @@ describe('the client package', () => {
       code: 'internal_error',
       message: expect.stringContaining('502'),
     });
+  });
+
+  it('[T1] does not wait for ever for a stream that does not begin, nor cuts one that has begun', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const answer = Promise.withResolvers<Response>();
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const calls = new RouterCalls('https://shoal.example', async (_, init) => {
+      signals.push(init?.signal);
+      const late = Promise.withResolvers<never>();
+      init?.signal?.addEventListener('abort', () => late.reject(init.signal?.reason));
+      return Promise.race([signals.length === 1 ? late.promise : answer.promise, late.promise]);
+    });
+    const never = new AbortController().signal;
+    const silent = expect(calls.openTask({} as never, never)).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    vi.advanceTimersByTime(60_000);
+    await silent;
+    const begun = calls.openTask({} as never, never);
+    answer.resolve(new Response('x'));
+    await begun;
+    vi.advanceTimersByTime(60_000);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, false]);
+    vi.useRealTimers();
   });
 
   it('refuses a router that lacks the pinned key, or is none', async () => {

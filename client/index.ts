@@ -10,10 +10,11 @@ export type { Completion, CompletionChunk } from '../shared/sealed-task/completi
 export type { TaskUpdate } from '../shared/sealed-task/sealed-task.ts';
 export {
   type AnswerTraffic,
+  type CallOptions,
   type Question,
   type SealedAnswer,
   SealedClient,
   type SealedClientOptions,
 } from './sealed-client.ts';
-export { type CallOptions, type ChatParams, type ChatStream, Shoal } from './shoal.ts';
+export { type ChatParams, type ChatStream, Shoal } from './shoal.ts';
 export { verifyReceipt } from './verify-receipt.ts';

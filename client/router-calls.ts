@@ -57,9 +57,14 @@ export class RouterCalls {
     return this.#stream('/v1/tasks', JSON.stringify(request), {}, signal);
   }
 
-  async reattach(access: TaskAccess, lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
+  async reattach(
+    access: TaskAccess,
+    lease: Signed,
+    from: number,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
     const path = `/v1/tasks/${taskId(access.task)}/stream`;
-    return this.#stream(path, JSON.stringify({ lease, from }), { [TASK_TOKEN_HEADER]: access.token }, null);
+    return this.#stream(path, JSON.stringify({ lease, from }), { [TASK_TOKEN_HEADER]: access.token }, signal);
   }
 
   async sendEnvelope(access: TaskAccess, envelope: Bytes): Promise<void> {
@@ -80,9 +85,6 @@ export class RouterCalls {
     return parsed.success ? parsed.output.signal : null;
   }
 
-  async askResend(access: TaskAccess, lease: Signed, from: number): Promise<void> {
-    await this.#post(access, 'resend', { lease, from });
-  }
 
   async receipt(id: string): Promise<Signed> {
     const response = await this.#call('GET', `/v1/receipts/${encodeURIComponent(id)}`, null, {});
@@ -98,20 +100,27 @@ export class RouterCalls {
     });
   }
 
+  /** The answer must begin in time; then it may take as long as its reader waits. */
   async #stream(
     path: string,
     body: string,
     headers: Record<string, string>,
-    signal: AbortSignal | null,
+    signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.#checked(path, {
-      method: 'POST',
-      body,
-      headers: { 'content-type': 'application/json', ...headers },
-      ...(signal !== null && { signal }),
-    });
-    if (response.body === null) throw new ShoalError('internal_error', 'The router sent no stream.');
-    return response.body;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new DOMException('late', 'TimeoutError')), CALL_DEADLINE_MS);
+    try {
+      const response = await this.#checked(path, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json', ...headers },
+        signal: AbortSignal.any([signal, late.signal]),
+      });
+      if (response.body === null) throw new ShoalError('internal_error', 'The router sent no stream.');
+      return response.body;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #call(method: string, path: string, body: BodyInit | null, headers: Record<string, string>): Promise<Response> {

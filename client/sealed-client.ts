@@ -31,6 +31,11 @@ export interface Question {
   readonly level?: 'none' | 'cross';
 }
 
+export interface CallOptions {
+  /** Stops the call, from its opening to its end. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Bytes of one answer by each way. */
 export interface AnswerTraffic {
   readonly relayBytes: number;
@@ -89,13 +94,18 @@ export class SealedClient {
     return this.#calls.receipt(id);
   }
 
-  async ask(question: Question): Promise<SealedAnswer> {
-    const [routerKey, signer] = await Promise.all([this.routerKey(), this.#signer()]);
-    const direct = await this.#directPath(signer);
+  /** Opens a task for the question. Throws {@link ShoalError}: `cancelled` once the signal is aborted. */
+  async ask(question: Question, { signal }: CallOptions = {}): Promise<SealedAnswer> {
+    const over = new AbortController();
+    const stopped = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+    if (stopped.aborted) throw wasStopped();
+    const [routerKey, signer] = await orStopped(Promise.all([this.routerKey(), this.#signer()]), stopped);
+    const direct = await orStopped(this.#directPath(signer), stopped);
+    const directBytes = async () => (await direct?.bytes()) ?? 0;
+    const counter = new ByteCounter();
+    const answer = new AnswerOnItsWay(counter, directBytes, await orStopped(directBytes(), stopped));
     const nonce = toBase64Url(randomBytes(16));
     const sampling = question.sampling ?? {};
-    const abort = new AbortController();
-    const counter = new ByteCounter();
     const opened = await this.#calls.openTask(
       {
         model: question.model,
@@ -106,26 +116,33 @@ export class SealedClient {
         session: this.#session,
         prefer: direct?.openPeer ?? null,
       },
-      abort.signal,
+      stopped,
     );
-    const directBytes = async () => (await direct?.bytes()) ?? 0;
-    const answer = new AnswerOnItsWay(counter, directBytes, await directBytes());
     const task: SealedTask = new SealedTask(
       counter.count(opened),
       { messages: question.messages, stop: question.stop ?? [], sampling, private: true, signer, nonce, routerKey },
       {
         deliver: (envelope, held) => this.#deliver(direct, envelope, held, task, answer),
         handOn: (wrap, held) => this.#calls.sendWrap(accessOf(held), wrap),
-        reattach: async (held, from) => counter.count(await this.#calls.reattach(accessOf(held), held.statement, from)),
+        reattach: async (held, from) =>
+          counter.count(await this.#calls.reattach(accessOf(held), held.statement, from, over.signal)),
       },
     );
+    const stop = () => void task.stop();
+    signal?.addEventListener('abort', stop);
+    if (stopped.aborted) stop(); // In the moment between the answer of the router and this line.
     this.#running.add(task);
-    void task.finished.then(() => this.#running.delete(task));
-    return answer.of(task, () => {
+    void task.finished.then(() => {
+      this.#running.delete(task);
+      signal?.removeEventListener('abort', stop);
       const lease = task.held?.lease;
-      if (lease !== undefined) direct?.send(lease.tab, encodePacket('stop', lease.number, new Uint8Array(0)));
-      abort.abort();
+      // However it came to its end: a tab at the other end of a link must not write on for nobody.
+      if (lease !== undefined && !task.answered) {
+        direct?.send(lease.tab, encodePacket('stop', lease.number, new Uint8Array(0)));
+      }
+      over.abort();
     });
+    return answer.of(task);
   }
 
   /** Closes direct links. Running answers go on by relay. */
@@ -141,15 +158,20 @@ export class SealedClient {
 
   #directPath(signer: Signer): Promise<DirectPath | null> {
     if (this.#options.directLinks !== true || typeof RTCPeerConnection !== 'function') return Promise.resolve(null);
-    this.#direct ??= import('./direct-path.ts').then(
-      ({ DirectPath }) =>
-        new DirectPath({
-          signer,
-          iceServers: this.#options.iceServers ?? [],
-          onMessage: (peer, message) => this.#fromPeer(peer, message),
-          onLost: (peer) => this.#linkLost(peer),
-        }),
-    );
+    this.#direct ??= import('./direct-path.ts')
+      .then(
+        ({ DirectPath }) =>
+          new DirectPath({
+            signer,
+            iceServers: this.#options.iceServers ?? [],
+            onMessage: (peer, message) => this.#fromPeer(peer, message),
+            onLost: (peer) => this.#linkLost(peer),
+          }),
+      )
+      .catch(() => {
+        this.#direct = null; // This question goes by relay; the next one tries again.
+        return null;
+      });
     return this.#direct;
   }
 
@@ -206,6 +228,23 @@ export class SealedClient {
   }
 }
 
+function wasStopped(): ShoalError {
+  return new ShoalError('cancelled', 'The request was stopped.');
+}
+
+/** The promise's value, unless the signal is aborted first. Throws `cancelled`. */
+async function orStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const stopped = Promise.withResolvers<never>();
+  const onAbort = () => stopped.reject(wasStopped());
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([stopped.promise, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 function accessOf(held: HeldLease): TaskAccess {
   return { task: held.lease.task, token: held.token };
 }
@@ -217,7 +256,6 @@ class AnswerOnItsWay implements SealedAnswer {
   readonly #directBytes: () => Promise<number>;
   readonly #directBefore: number;
   #task: SealedTask | null = null;
-  #onStop: () => void = () => undefined;
 
   constructor(counter: ByteCounter, directBytes: () => Promise<number>, directBefore: number) {
     this.#counter = counter;
@@ -225,9 +263,8 @@ class AnswerOnItsWay implements SealedAnswer {
     this.#directBefore = directBefore;
   }
 
-  of(task: SealedTask, onStop: () => void): this {
+  of(task: SealedTask): this {
     this.#task = task;
-    this.#onStop = onStop;
     return this;
   }
 
@@ -247,7 +284,6 @@ class AnswerOnItsWay implements SealedAnswer {
   }
 
   async stop(): Promise<void> {
-    this.#onStop();
     await this.#task?.stop();
   }
 }

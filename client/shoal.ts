@@ -4,10 +4,11 @@ import { parseChatRequest } from '../shared/protocol/chat-api.ts';
 import {
   type Completion,
   type CompletionChunk,
+  type CompletionOptions,
   collectCompletion,
   completionChunks,
 } from '../shared/sealed-task/completion.ts';
-import { type SealedAnswer, SealedClient, type SealedClientOptions } from './sealed-client.ts';
+import { type CallOptions, type SealedAnswer, SealedClient, type SealedClientOptions } from './sealed-client.ts';
 
 /** A chat request in OpenAI's shape; the fields that this network honours are listed in the README. */
 export interface ChatParams {
@@ -26,10 +27,6 @@ export interface ChatParams {
   readonly stop?: string | readonly string[];
   readonly stream_options?: { readonly include_usage?: boolean };
   readonly shoal?: { readonly level?: 'none' | 'cross'; readonly await_verdict?: boolean };
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal;
 }
 
 /** Chunks of an answer as they arrive. Read once; leaving the loop early stops the tab. */
@@ -82,29 +79,63 @@ export class Shoal {
     options: CallOptions,
   ): Promise<Completion | ChatStream> {
     const request = parseChatRequest(params);
-    const { signal } = options;
-    if (signal?.aborted === true) throw new ShoalError('cancelled', 'The request was stopped.');
     const { model, messages, stop, sampling, level } = request;
-    const answer = await this.sealed.ask({ model, messages, stop, sampling, level });
-    const onAbort = () => void answer.stop();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    if (!request.stream) return collectCompletion(answer, answer.updates(), request.awaitVerdict);
-    return {
-      answer,
-      async *[Symbol.asyncIterator]() {
-        let whole = false;
-        try {
-          for await (const chunk of completionChunks(answer, answer.updates(), request)) {
-            whole ||= chunk.choices[0]?.finish_reason != null;
-            yield chunk;
-          }
-        } finally {
-          signal?.removeEventListener('abort', onAbort);
-          if (!whole) await answer.stop();
-        }
-      },
-    };
+    const call = linkedTo(options.signal);
+    try {
+      const answer = await this.sealed.ask({ model, messages, stop, sampling, level }, { signal: call.signal });
+      if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
+      const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict);
+      call.release();
+      return completion;
+    } catch (cause) {
+      call.release();
+      throw cause;
+    }
   }
+}
+
+/** A signal that follows the caller's until it is released: what the caller aborts after its call must not stop the check. */
+function linkedTo(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly release: () => void } {
+  const own = new AbortController();
+  const onAbort = () => own.abort();
+  if (signal?.aborted === true) own.abort();
+  signal?.addEventListener('abort', onAbort);
+  return { signal: own.signal, release: () => signal?.removeEventListener('abort', onAbort) };
+}
+
+/**
+ * No generator: its `return` would wait for the chunk that is being waited for, and a reader who leaves during the prefill would keep the tab
+ * at work until the first token.
+ */
+function chunksOf(
+  answer: SealedAnswer,
+  options: CompletionOptions,
+  release: () => void,
+): AsyncIterator<CompletionChunk, void, undefined> {
+  const chunks = completionChunks(answer, answer.updates(), options);
+  let isWhole = false;
+  const leave = async () => {
+    release();
+    if (!isWhole) await answer.stop();
+  };
+  return {
+    async next() {
+      try {
+        const result = await chunks.next();
+        if (result.done === true) release();
+        else isWhole ||= result.value.choices[0]?.finish_reason != null;
+        return result;
+      } catch (cause) {
+        await leave();
+        throw cause;
+      }
+    },
+    async return() {
+      await leave();
+      void chunks.return();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /** The two forms of `create`: with `stream: true` chunks, else the whole. */

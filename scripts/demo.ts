@@ -59,6 +59,9 @@ for (const [signal, status] of [
   });
 }
 
+// Whoever read this has closed the pipe, as `head` does: nothing is left to say.
+process.stdout.on('error', () => void stopAll().then(() => process.exit(1)));
+
 async function demo(): Promise<void> {
   report.title('Shoal: one prompt, end to end');
   const catalogue = await buildAll(true);
@@ -82,6 +85,7 @@ async function demo(): Promise<void> {
     inspectorPort: await freePort(9240),
     stateFolder: join(folder, 'state'),
     secretFile,
+    removeAfterwards: [folder],
     signal: stop.signal,
     onLog: (line) => {
       if (process.env.SHOAL_VERBOSE !== undefined) console.log(`    ${line}`);

@@ -21,8 +21,8 @@ let ready = false;
 const router = await startRouter({
   port,
   inspectorPort: await freePort(INSPECTOR_PORT),
-  // A second router on another port gets objects of its own: two runtimes must not write one database.
-  stateFolder: join(ROOT, '.wrangler', port === WANTED_PORT ? 'state' : `state-${port}`),
+  // A router on another port has objects of its own: two runtimes must not write one database.
+  stateFolder: join(ROOT, '.wrangler', `state-${port}`),
   secretFile,
   signal: stop.signal,
   onLog: (line) => {

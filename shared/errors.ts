@@ -23,6 +23,7 @@ export const ERROR_POLICIES = {
     'Shorten the conversation, or choose a model with a longer context from GET /v1/models.',
   ),
   insecure_transport: { ...bad('Use https:// and wss://. Plain http:// works on localhost only.'), status: 403 },
+  body_too_slow: { ...bad('Send the whole body, without pauses of more than 20 seconds.'), status: 408 },
   body_too_large: { ...bad('Send less in one request: 1 MiB is the limit.'), status: 413 },
   unsupported_media_type: { ...bad('Send content-type application/json.'), status: 415 },
   model_not_found: missing('Choose one of the models that the message names, or GET /v1/models.'),
@@ -138,9 +139,4 @@ export class ShoalError extends Error {
     if (cause instanceof ShoalError) return cause;
     return new ShoalError('internal_error', 'Something went wrong on our side.', { cause });
   }
-}
-
-/** Asserts what only a programming fault can break. */
-export function invariant(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new Error(`invariant broken: ${message}`);
 }

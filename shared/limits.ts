@@ -6,8 +6,8 @@ export const MAX_REQUEST_BODY_BYTES = 1024 * 1024;
 /** Largest sealed envelope, bytes: a full request body, its JSON escapes, and the wrapping. */
 export const MAX_ENVELOPE_BYTES = 2 * MAX_REQUEST_BODY_BYTES;
 
-/** Largest JSON message on a tab's socket, bytes. The longest honest one is a commit: 32 bytes for each 64 of answer. */
-export const MAX_CONTROL_MESSAGE_BYTES = 256 * 1024;
+/** Largest JSON message on a tab’s socket, bytes. The longest honest one is a commit: 43 characters for each 64 bytes of answer. */
+export const MAX_CONTROL_MESSAGE_BYTES = 1024 * 1024;
 
 /** Largest sealed frame, bytes. Tabs cut longer text into several frames. */
 export const MAX_FRAME_BYTES = 16 * 1024;
@@ -48,8 +48,8 @@ export const RECONNECT_GRACE_MS = 5_000;
 export const MAX_WAITING_REQUESTS = 64;
 export const MAX_WAIT_MS = 30_000;
 
-/** How long a tab keeps the frames of an answer for a client that lost its connection, ms. */
-export const ANSWER_KEPT_MS = 120_000;
+/** How long a tab keeps an answer: for a client that lost its connection, and for a checker, ms. Longer than the slowest check takes. */
+export const ANSWER_KEPT_MS = 360_000;
 
 /** Check round: time to be given the body key, to run again, to be shown the answer and reveal, ms. */
 export const WRAP_DEADLINE_MS = 15_000;

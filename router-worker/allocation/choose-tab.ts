@@ -4,15 +4,16 @@ export interface Candidate {
   readonly class: string;
   /** Leases that the tab works on now. */
   readonly load: number;
-  /** Tokens per second, as last measured; null before the first answer. */
+  /** Tokens per second, as the pool measured them last; null before the first answer. */
   readonly decodeSpeed: number | null;
+  /** It missed a deadline not long ago. */
+  readonly isResting: boolean;
 }
 
 export interface Wanted {
   readonly classes: readonly string[];
   /** The tab that the client has a link to: taken when it is as free as any other. */
   readonly prefer: string | null;
-  readonly exclude: readonly string[];
 }
 
 export type Choice =
@@ -27,10 +28,11 @@ const UNPROVEN_SPEED = 1;
 
 /** Which tab serves, or why none. `draw`, 0 … 1, breaks ties, so that equal tabs share the work. */
 export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw: number): Choice {
-  const serving = candidates.filter(
-    (candidate) => wanted.classes.includes(candidate.class) && !wanted.exclude.includes(candidate.tab),
-  );
-  if (serving.length === 0) return { tab: null, why: 'nobody_serves' };
+  const able = candidates.filter((candidate) => wanted.classes.includes(candidate.class));
+  if (able.length === 0) return { tab: null, why: 'nobody_serves' };
+  // A request rather waits for a tab that is known to work than goes to one that was just lost sight of.
+  const rested = able.filter((candidate) => !candidate.isResting);
+  const serving = rested.length > 0 ? rested : able;
   const free = serving.filter((candidate) => candidate.load < MAX_LEASES_PER_TAB);
   if (free.length === 0) return { tab: null, why: 'all_busy' };
   const preferred = free.find((candidate) => candidate.tab === wanted.prefer);

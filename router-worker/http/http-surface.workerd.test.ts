@@ -1,5 +1,6 @@
 import { env, SELF } from 'cloudflare:test';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
 import { ERROR_POLICIES, type ErrorCode } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
@@ -128,6 +129,13 @@ describe('[E1] bad input gets its status, its code and the next step', () => {
     ['an unknown route', () => SELF.fetch(`${ORIGIN}/v1/nothing`), 'route_not_found', null],
     ['a wrong method', () => SELF.fetch(`${ORIGIN}/v1/chat/completions`), 'method_not_allowed', null],
     ['an unknown model by name', () => SELF.fetch(`${ORIGIN}/v1/models/nope`), 'model_not_found', 'model'],
+    ['a mistyped task', () => SELF.fetch(`${ORIGIN}/v1/tasks/task_${'A'.repeat(45)}B`), 'task_not_found', null],
+    [
+      'a mistyped receipt',
+      () => SELF.fetch(`${ORIGIN}/v1/receipts/rcpt_${'A'.repeat(45)}B`),
+      'receipt_not_found',
+      null,
+    ],
     ['an unknown task', () => SELF.fetch(`${ORIGIN}/v1/tasks/task_${'A'.repeat(46)}`), 'task_not_found', null],
     ['a task of no shape', () => SELF.fetch(`${ORIGIN}/v1/tasks/%2e%2e`), 'route_not_found', null],
     ['an unknown receipt', () => SELF.fetch(`${ORIGIN}/v1/receipts/rcpt_${'A'.repeat(46)}`), 'receipt_not_found', null],
@@ -207,6 +215,60 @@ describe('a chat through real objects', () => {
     const view = await (await SELF.fetch(`${ORIGIN}/v1/tasks/${body.id}`)).json();
     expect(view).toMatchObject({ object: 'task', status: 'ended', outcome: 'answered', verdict: { value: 'valid' } });
   });
+
+  it('[L9] a forged lease gets a typed refusal on every route of a sealed task', async () => {
+    const nonce = toBase64Url(randomBytes(16));
+    const key = toBase64Url(randomBytes(32));
+    const opened = await post('/v1/tasks', {
+      model: good.model,
+      sampling: {},
+      level: 'none',
+      client: key,
+      nonce,
+      session: nonce,
+      prefer: null,
+    });
+    const id = opened.headers.get('shoal-task') ?? '';
+    const token = /"token":"([^"]+)"/.exec(await firstChunk(opened))?.[1] ?? '';
+    const forged = { payload: '{}', key, signature: 'A'.repeat(86) };
+    const call = (route: string, body: object) =>
+      SELF.fetch(`${ORIGIN}/v1/tasks/${id}/${route}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'shoal-task-token': token },
+        body: JSON.stringify(body),
+      });
+    const link = await call('links', { lease: forged, link: nonce, signal: forged });
+    expect([link.status, await link.json()]).toEqual([200, { signal: null }]);
+    const stream = await call('stream', { lease: forged, from: 0 });
+    expect(await stream.text()).toContain('tab_lost');
+    const envelope = await SELF.fetch(`${ORIGIN}/v1/tasks/${id}/envelope`, {
+      method: 'POST',
+      headers: { 'shoal-task-token': token },
+      body: 'junk',
+    });
+    expect([envelope.status, (await envelope.json<{ error: { code: string } }>()).error.code]).toEqual([
+      400,
+      'sealed_body_invalid',
+    ]);
+    const foreign = await SELF.fetch(`${ORIGIN}/v1/tasks/${id}/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'shoal-task-token': 'A'.repeat(32) },
+      body: JSON.stringify({ lease: forged, from: 0 }),
+    });
+    expect(foreign.status).toBe(403);
+  });
+
+  async function firstChunk(response: Response): Promise<string> {
+    const reader = response.body!.getReader();
+    let text = '';
+    while (!text.includes('"token"')) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += new TextDecoder().decode(value);
+    }
+    await reader.cancel();
+    return text;
+  }
 
   it('streams in OpenAI’s shape', async () => {
     const response = await post('/v1/chat/completions', {

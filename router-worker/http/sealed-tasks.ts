@@ -5,14 +5,14 @@ import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import {
   linkRequest,
-  resendRequest,
   STREAM_CONTENT_TYPE,
   sealedTaskRequest,
+  streamRequest,
   TASK_TOKEN_HEADER,
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';
 import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
-import { newTaskTail, routerKeys, sessionNameOf, sessionOfTask, taskToken } from '../keys/router-keys.ts';
+import { isTaskToken, newTaskTail, routerKeys, sessionNameOf, sessionOfTask, taskToken } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -68,17 +68,10 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     return c.json({ signal: await poolStub(c.env).link(task, lease, link, signal) });
   });
 
-  app.post('/v1/tasks/:id/resend', async (c) => {
-    const task = await authorizedTask(c);
-    const { lease, from } = await parseBody(c, resendRequest);
-    unwrap(await poolStub(c.env).resend(task, lease, from));
-    return c.body(null, 204);
-  });
-
   app.post('/v1/tasks/:id/stream', async (c) => {
-    await authorizedTask(c);
-    const { lease, from } = await parseBody(c, resendRequest);
-    const stream = await poolStub(c.env).reattach(lease, from);
+    const task = await authorizedTask(c);
+    const { lease, from } = await parseBody(c, streamRequest);
+    const stream = await poolStub(c.env).reattach(task, lease, from);
     return new Response(stream, { headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store' } });
   });
 }
@@ -95,7 +88,7 @@ async function authorizedTask(c: AppContext): Promise<TaskTail> {
   const tail = tailOf(c.req.param('id') ?? '');
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
   await sessionOfTask(keys, tail);
-  if (c.req.header(TASK_TOKEN_HEADER) !== (await taskToken(keys, tail))) {
+  if (!(await isTaskToken(keys, tail, c.req.header(TASK_TOKEN_HEADER) ?? ''))) {
     throw new ShoalError('task_token_invalid', 'The token does not belong to this task.');
   }
   return tail;

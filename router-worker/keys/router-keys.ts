@@ -80,16 +80,30 @@ export async function newTaskTail(keys: RouterKeys, sessionName: string): Promis
 
 /** The name of the session object that holds a task. Throws `task_not_found` for an id that this router did not make. */
 export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<string> {
-  const bytes = fromBase64Url(tail);
+  let bytes: Bytes;
+  try {
+    bytes = fromBase64Url(tail);
+  } catch {
+    throw unknownTask(); // Of the right letters, but not a canonical text of whole bytes.
+  }
   const named = bytes.subarray(0, SESSION_BYTES + RANDOM_BYTES);
   const mac = await keys.mac('task', toBase64Url(named));
   if (!equalBytes(mac.subarray(0, MAC_BYTES), bytes.subarray(SESSION_BYTES + RANDOM_BYTES))) {
-    throw new ShoalError('task_not_found', 'There is no task with this id.');
+    throw unknownTask();
   }
   return toBase64Url(named.subarray(0, SESSION_BYTES));
+}
+
+function unknownTask(): ShoalError {
+  return new ShoalError('task_not_found', 'There is no task with this id.');
 }
 
 /** Lets its bearer act for a task: send the envelope, wrap a key, open a link. */
 export async function taskToken(keys: RouterKeys, tail: TaskTail): Promise<string> {
   return toBase64Url((await keys.mac('task-token', tail)).subarray(0, 24));
+}
+
+/** Compares in a time that tells nothing of the right token. */
+export async function isTaskToken(keys: RouterKeys, tail: TaskTail, token: string): Promise<boolean> {
+  return equalBytes(utf8(await taskToken(keys, tail)), utf8(token));
 }

@@ -13,17 +13,13 @@ import type { Env } from '../env.ts';
 /** Time after which the catalogue is read again, ms: a model added while the router runs shows up soon. */
 const KEPT_MS = 5_000;
 
-let cached: { readonly readAt: number; readonly variants: Promise<ServedVariant[]> } | null = null;
+let cached: { readonly readAt: number; readonly variants: ServedVariant[] } | null = null;
 
 /** Every variant that this router offers, whether or not a tab serves it at the moment. */
-export function servedCatalogue(env: Env): Promise<ServedVariant[]> {
-  const now = Date.now();
-  if (cached === null || now - cached.readAt > KEPT_MS) {
-    const variants = read(env);
-    cached = { readAt: now, variants };
-    variants.catch(() => {
-      cached = null;
-    });
+export async function servedCatalogue(env: Env): Promise<ServedVariant[]> {
+  if (cached === null || Date.now() - cached.readAt > KEPT_MS) {
+    // The value is kept, not the promise: one request's reading ends with that request, and others would wait in vain.
+    cached = { variants: await read(env), readAt: Date.now() };
   }
   return cached.variants;
 }
@@ -42,9 +38,13 @@ export function findVariants(variants: readonly ServedVariant[], name: string): 
   const [first, ...rest] = variantsNamed(variants, name);
   if (first !== undefined) return [first, ...rest];
   const known = [...new Set(variants.map(({ model }) => model.id))];
-  throw new ShoalError('model_not_found', `There is no model '${name}'. This router has: ${known.join(', ')}.`, {
-    param: 'model',
-  });
+  throw new ShoalError(
+    'model_not_found',
+    `There is no model '${name.slice(0, 128)}'. This router has: ${known.join(', ')}.`,
+    {
+      param: 'model',
+    },
+  );
 }
 
 /**

@@ -1,23 +1,23 @@
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Lease } from '../../shared/protocol/lease.ts';
+import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { Independence } from '../../shared/receipt/receipt.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
-import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
-import type { ActiveLease, LeaseBook } from './lease-book.ts';
+import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { PoolPorts } from './pool-ports.ts';
-import { independenceOf, type Tab } from './tab.ts';
+import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
 import type { TabRoster } from './tab-roster.ts';
-import type { TaskStream } from './task-stream.ts';
+import type { TaskBook } from './task-book.ts';
 
 /** What the desk needs of its pool. */
 export interface CheckDeskHost {
   readonly ports: PoolPorts;
   readonly roster: TabRoster;
   readonly leases: LeaseBook;
-  stream(task: TaskTail): TaskStream | undefined;
+  readonly tasks: TaskBook;
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
 }
@@ -34,65 +34,92 @@ export class CheckDesk {
 
   /** Tabs that could check an answer of this one, the most independent first; only free ones when there are any. */
   candidates(answered: Tab, classId: string): { tab: string; independence: Independence }[] {
-    const able = this.#host.roster
+    const { roster } = this.#host;
+    const able = roster
       .connected()
       .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId));
-    const free = able.filter((tab) => tab.leases.size === 0);
-    return (free.length > 0 ? free : able)
+    const rested = able.filter((tab) => !roster.isResting(tab));
+    const fit = rested.length > 0 ? rested : able;
+    const free = fit.filter((tab) => tab.leases.size === 0);
+    return (free.length > 0 ? free : fit)
       .map((tab) => ({ tab: tab.identity, independence: independenceOf(answered, tab) }))
       .sort((a, b) => RANK[a.independence] - RANK[b.independence]);
   }
 
   /** The session drew a checker: lease the check, and ask the client to wrap the key for it. */
   async drawn(task: TaskTail, checkerId: string): Promise<void> {
-    const { roster, leases, ports } = this.#host;
-    const stream = this.#host.stream(task);
+    const { roster, leases, ports, tasks } = this.#host;
+    const served = tasks.get(task);
     const checker = roster.get(checkerId);
-    const answer = stream?.answer ?? null;
-    if (stream === undefined || answer === null) return this.failed(task, checkerId, 'client_gone');
+    // Without the client nobody can wrap the key.
+    if (served?.stream == null || served.answer === null) return this.failed(task, checkerId, 'client_gone');
     if (checker === undefined) return this.failed(task, checkerId, 'checker_lost');
-    const active = await leases.issue(checker, 'check', roster.takeKey(checker), answer.lease);
-    const answered = roster.get(answer.lease.tab);
+    const active = await leases.issue(checker, 'check', roster.takeKey(checker), served.answer);
+    const answered = roster.get(served.answer.tab);
     const independence = answered === undefined ? 'key' : independenceOf(answered, checker);
-    await this.#host.decide(task, await ports.sessions.checkLeased(task, active.statement, independence));
+    const decision = await ports.sessions.checkLeased(task, active.statement, independence);
+    if (decision.do !== 'wrap') {
+      this.#host.release(active.number); // The task went on without it.
+      return this.#host.decide(task, decision);
+    }
     this.#askForKey(active, answered?.socket == null ? 'client' : 'tab');
     ports.log('check_leased', { task, tab: checkerId, number: active.number });
   }
 
   #askForKey(active: ActiveLease, handOnBy: 'tab' | 'client'): void {
     if (active.keyStatement === null) return;
-    const stream = this.#host.stream(active.lease.task);
-    stream?.event({ t: 'drawn', lease: active.statement, tabKey: active.keyStatement, handOnBy });
+    this.#host.tasks.tell(active.lease.task, {
+      t: 'drawn',
+      lease: active.statement,
+      tabKey: active.keyStatement,
+      handOnBy,
+    });
+  }
+
+  /** A client that came back may not have heard that the key is wanted. */
+  async askAgain(task: TaskTail, checkLease: Signed): Promise<void> {
+    const { lease } = await this.#host.leases.find(checkLease);
+    const active = this.#host.leases.get(lease.number);
+    // A pool that lost its memory has no proof of the checker's key any more.
+    if (active === undefined) return this.failed(task, lease.tab, 'checker_lost');
+    this.#askForKey(active, 'tab');
   }
 
   /** The client wrapped the key: the answering tab hands the sealed body on with it. Throws `sealed_body_invalid` or `tab_lost`. */
   async wrapped(task: TaskTail, lease: Lease, wrap: Wrap): Promise<void> {
-    const { roster, leases, ports } = this.#host;
-    const answer = this.#host.stream(task)?.answer ?? null;
-    if (lease.task !== task || lease.role !== 'check' || answer === null) {
-      throw new ShoalError('sealed_body_invalid', 'The wrap is for another task.');
+    const { roster, leases, ports, tasks } = this.#host;
+    const answer = tasks.get(task)?.answer ?? null;
+    if (lease.role !== 'check' || answer === null) {
+      throw new ShoalError('sealed_body_invalid', 'The wrap is for no check of this task.');
     }
     const active = leases.get(lease.number);
     const checker = roster.get(lease.tab);
     if (active === undefined || checker === undefined) throw new ShoalError('tab_lost', 'The checker went away.');
-    await this.#host.decide(task, await ports.sessions.handedOn(task));
+    // Asked once: each time costs the answering tab the whole envelope.
+    if (active.handOnAskedAt !== null || active.state !== 'leased') return;
     active.handOnAskedAt = ports.now();
-    const answered = roster.get(answer.lease.tab);
-    answered?.partners.add(lease.tab);
+    await this.#host.decide(task, await ports.sessions.handedOn(task));
+    const answered = roster.get(answer.tab);
+    if (answered !== undefined && answered.partners.size < MAX_PARTNERS) answered.partners.add(lease.tab);
     const direct = checker.direct && answered?.direct === true;
-    const asked = roster.send(answered, { t: 'handOn', number: answer.lease.number, wrap, to: lease.tab, direct });
-    if (!asked) this.#letClientHandOn(active);
+    const asked = roster.send(answered, { t: 'handOn', number: answer.number, wrap, to: lease.tab, direct });
+    if (!asked) await this.#letClientHandOn(active);
   }
 
-  #letClientHandOn(active: ActiveLease): void {
+  /** No tab can prevent its own check: the client sends the subtask itself. Without a client nobody can. */
+  async #letClientHandOn(active: ActiveLease): Promise<void> {
     active.handOnAskedAt = null;
+    const { task, tab } = active.lease;
+    if (this.#host.tasks.get(task)?.stream == null) return this.failed(task, tab, 'client_gone');
     this.#askForKey(active, 'client');
   }
 
   /** The answering tab says how it handed a check on. */
-  handedOn(tab: Tab, lease: Lease, path: 'direct' | 'relay', bytes: number): void {
-    const active = this.#host.leases.get(lease.number);
-    if (this.#host.stream(lease.task)?.answer?.lease.tab !== tab.identity || active === undefined) return;
+  handedOn(tab: Tab, statement: Signed, path: 'direct' | 'relay', bytes: number): void {
+    const { number, task } = parsePayload('lease', leaseSchema, statement);
+    const active = this.#host.leases.get(number);
+    const isItsOwn = this.#host.tasks.get(task)?.answer?.tab === tab.identity;
+    if (active?.statement.signature !== statement.signature || active.lease.task !== task || !isItsOwn) return;
     active.handedOn = { path, bytes };
   }
 
@@ -104,38 +131,39 @@ export class CheckDesk {
   }
 
   /** The checker committed: let the first tab show its answer, and the checker reveal. */
-  async committed(lease: Lease, leaseStatement: Signed, commit: Signed): Promise<void> {
-    const { ports, leases } = this.#host;
-    const handedOn = leases.get(lease.number)?.handedOn ?? null;
+  async committed({ lease, statement, active }: KnownLease, commit: Signed): Promise<void> {
     const decision = await this.#orRefused(lease, () =>
-      ports.sessions.checkCommitted(lease.task, leaseStatement, commit, handedOn),
+      this.#host.ports.sessions.checkCommitted(lease.task, statement, commit, active?.handedOn ?? null),
     );
-    if (decision.do === 'show') this.#show(lease, decision);
-    else await this.#host.decide(lease.task, decision);
+    await this.#host.decide(lease.task, decision);
   }
 
-  #show(lease: Lease, decision: Extract<Decision, { do: 'show' }>): void {
+  /** Both tabs are told: one to show its answer, the other to expect it and then to reveal. */
+  show(task: TaskTail, decision: Extract<Decision, { do: 'show' }>): void {
     const { roster, ports } = this.#host;
-    const { answerLease, answerCommit, evidenceKey } = decision;
+    const { answerLease, answerCommit, evidenceKey, checkLease } = decision;
     const willBeShown = roster.send(roster.get(answerLease.tab), {
       t: 'show',
       number: answerLease.number,
-      check: lease.number,
-      to: lease.tab,
+      check: checkLease.number,
+      to: checkLease.tab,
       evidenceKey,
     });
-    roster.send(roster.get(lease.tab), { t: 'reveal', number: lease.number, commit: answerCommit, willBeShown });
-    ports.log('check_committed', { task: lease.task, tab: lease.tab });
+    roster.send(roster.get(checkLease.tab), {
+      t: 'reveal',
+      number: checkLease.number,
+      commit: answerCommit,
+      willBeShown,
+    });
+    ports.log('check_committed', { task, tab: checkLease.tab });
   }
 
-  async revealed(lease: Lease, leaseStatement: Signed, reveal: Signed, evidence: string | null): Promise<void> {
+  async revealed({ lease, statement }: KnownLease, reveal: Signed, evidence: string | null): Promise<void> {
+    const { ports, tasks } = this.#host;
     if (evidence !== null) {
-      const stream = this.#host.stream(lease.task);
-      stream?.event({ t: 'evidence', number: lease.number, checker: lease.tab, frame: evidence });
+      tasks.tell(lease.task, { t: 'evidence', number: lease.number, checker: lease.tab, frame: evidence });
     }
-    const decision = await this.#orRefused(lease, () =>
-      this.#host.ports.sessions.checkRevealed(lease.task, leaseStatement, reveal),
-    );
+    const decision = await this.#orRefused(lease, () => ports.sessions.checkRevealed(lease.task, statement, reveal));
     this.#host.release(lease.number);
     await this.#host.decide(lease.task, decision);
   }
@@ -146,16 +174,22 @@ export class CheckDesk {
 
   /** A check that was not handed on in time is handed on by the client. */
   tick(): void {
-    for (const active of this.#host.leases.notHandedOn()) this.#letClientHandOn(active);
+    for (const active of this.#host.leases.notHandedOn()) {
+      this.#letClientHandOn(active).catch((cause) =>
+        this.#host.ports.log('session_unreachable', { task: active.lease.task, reason: String(cause) }),
+      );
+    }
   }
 
-  /** What a checker sent does not hold: the check ends, the answer stays unchecked. */
+  /** What a checker sent does not hold: the check ends, the answer stays unchecked. A fault of our own is not its fault. */
   async #orRefused(lease: Lease, act: () => Promise<Decision>): Promise<Decision> {
     try {
       return await act();
     } catch (cause) {
       const { ports } = this.#host;
-      ports.log('check_refused', { task: lease.task, tab: lease.tab, reason: ShoalError.from(cause).message });
+      const { code, message } = ShoalError.from(cause);
+      if (code === 'internal_error') throw cause;
+      ports.log('check_refused', { task: lease.task, tab: lease.tab, reason: message });
       return ports.sessions.checkFailed(lease.task, lease.tab, 'checker_refused');
     }
   }

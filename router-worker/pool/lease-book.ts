@@ -1,16 +1,26 @@
 import {
   ACK_DEADLINE_MS,
+  CHECK_DEADLINE_MS,
   FIRST_FRAME_DEADLINE_MS,
   FRAME_GAP_DEADLINE_MS,
   HAND_ON_DEADLINE_MS,
+  REVEAL_DEADLINE_MS,
+  SHOWN_DEADLINE_MS,
   SUBTASK_DEADLINE_MS,
+  WRAP_DEADLINE_MS,
 } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Lease, LeaseRole } from '../../shared/protocol/lease.ts';
-import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import { type Lease, type LeaseRole, lease as leaseSchema } from '../../shared/protocol/lease.ts';
+import { openStatement, parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
 import type { CheckOutcome } from '../task/task.ts';
 import type { Tab } from './tab.ts';
 import type { TakenKey } from './tab-roster.ts';
+
+/** How long a tab that was told to stop may take to commit to what it wrote, ms. It needs a token's time and a signature. */
+const STOP_DEADLINE_MS = 10_000;
+
+/** Longest life of a check's lease, ms. Its session ends it earlier; this is for a session that was never heard again. */
+const CHECK_LEASE_MS = WRAP_DEADLINE_MS + CHECK_DEADLINE_MS + SHOWN_DEADLINE_MS + REVEAL_DEADLINE_MS + 30_000;
 
 /** A lease that a tab works on. */
 export interface ActiveLease {
@@ -22,8 +32,11 @@ export interface ActiveLease {
   /** Whose slot it takes. Changes when the tab comes back on another socket. */
   tab: Tab;
   state: 'leased' | 'accepted' | 'running';
-  readonly leasedAt: number;
   movedAt: number;
+  /** When the tab took it up; null before, and for a lease that came back. */
+  acceptedAt: number | null;
+  /** When the client asked to stop; null as long as it did not. */
+  stoppedAt: number | null;
   /** The number of the frame that is due next by relay. */
   nextFrame: number;
   /** Tells the session of the task, once; resolves when it knows. Only a lease that is used gets a session. */
@@ -39,33 +52,57 @@ export type LeaseTerms = Pick<
   'task' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling'
 >;
 
+/** What a holder's copy of a lease turned out to be. */
+export interface KnownLease {
+  readonly lease: Lease;
+  readonly statement: Signed;
+  /** Null when it is not in hand: it is over, or was issued before this pool's memory began. */
+  readonly active: ActiveLease | null;
+  /** Released, lost or expired: whoever holds it comes too late. */
+  readonly isOver: boolean;
+}
+
 /** Leases in hand: issued, signed, watched, released. A lease occupies its tab from the moment it is drafted. */
 export class LeaseBook {
   readonly #signer: Signer;
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #leases = new Map<number, ActiveLease>();
+  readonly #bornAt: number;
+  #drafts = 0;
 
   constructor(signer: Signer, now: () => number, random: () => number) {
     this.#signer = signer;
     this.#now = now;
     this.#random = random;
+    this.#bornAt = now();
   }
 
   get size(): number {
-    return this.#leases.size;
+    return this.#leases.size + this.#drafts;
   }
 
   get(number: number): ActiveLease | undefined {
     return this.#leases.get(number);
   }
 
-  all(): ActiveLease[] {
-    return [...this.#leases.values()];
+  ofTask(task: TaskTail): ActiveLease[] {
+    return [...this.#leases.values()].filter((active) => active.lease.task === task);
   }
 
-  ofTask(task: TaskTail): ActiveLease[] {
-    return this.all().filter((active) => active.lease.task === task);
+  /**
+   * Reads a lease that somebody brings along. A living one is known by its signature. One that is not in hand was issued before this pool's
+   * memory began, or it is over. Throws `integrity_failed` for what is no lease of ours.
+   */
+  async find(statement: Signed): Promise<KnownLease> {
+    const claimed = parsePayload('lease', leaseSchema, statement);
+    const active = this.#leases.get(claimed.number);
+    if (active?.statement.signature === statement.signature && active.statement.payload === statement.payload) {
+      return { lease: active.lease, statement, active, isOver: false };
+    }
+    const lease = await openStatement('lease', leaseSchema, statement, this.#signer.publicKey);
+    const isOver = active !== undefined || lease.issuedAt >= this.#bornAt || lease.expiresAt <= this.#now();
+    return { lease, statement, active: null, isOver };
   }
 
   /** Drafts and signs a lease. The tab's slot is taken before anything is awaited: the next request must see the load. */
@@ -92,8 +129,16 @@ export class LeaseBook {
       expiresAt: issuedAt + SUBTASK_DEADLINE_MS,
     };
     tab.leases.add(lease.number);
-    const statement = await this.#signer.sign('lease', JSON.stringify(lease));
-    return this.#track(tab, lease, statement, key.statement, 'leased', 0);
+    this.#drafts++;
+    try {
+      const statement = await this.#signer.sign('lease', JSON.stringify(lease));
+      return this.#track(tab, lease, statement, key.statement, 'leased', 0);
+    } catch (cause) {
+      tab.leases.delete(lease.number);
+      throw cause;
+    } finally {
+      this.#drafts--;
+    }
   }
 
   /** A lease that its holders brought back after the pool lost its memory. */
@@ -110,7 +155,6 @@ export class LeaseBook {
     state: ActiveLease['state'],
     nextFrame: number,
   ): ActiveLease {
-    const at = this.#now();
     const active: ActiveLease = {
       number: lease.number,
       lease,
@@ -118,8 +162,9 @@ export class LeaseBook {
       keyStatement,
       tab,
       state,
-      leasedAt: at,
-      movedAt: at,
+      movedAt: this.#now(),
+      acceptedAt: null,
+      stoppedAt: null,
       nextFrame,
       open: () => Promise.resolve(),
       handOnAskedAt: null,
@@ -151,23 +196,33 @@ export class LeaseBook {
     active.movedAt = this.#now();
   }
 
-  /** Answers whose tab missed a deadline. Checks are watched by their session, frames over a direct link by the client. */
+  stopped(active: ActiveLease): void {
+    active.stoppedAt ??= this.#now();
+  }
+
+  /**
+   * Leases whose tab missed a deadline. The frames of a private answer may go over a direct link: their gaps are watched by the client, which
+   * stops the tab.
+   */
   late(): ActiveLease[] {
     const at = this.#now();
-    return this.all().filter((active) => {
-      if (active.lease.role === 'check') return false;
-      const idleMs = at - active.movedAt;
-      if (active.state === 'leased') return idleMs > ACK_DEADLINE_MS;
-      if (at - active.leasedAt > SUBTASK_DEADLINE_MS) return true;
-      if (active.lease.private) return false;
-      return idleMs > (active.state === 'accepted' ? FIRST_FRAME_DEADLINE_MS : FRAME_GAP_DEADLINE_MS);
+    return [...this.#leases.values()].filter(({ lease, state, movedAt, stoppedAt }) => {
+      if (lease.role === 'check') return at - lease.issuedAt > CHECK_LEASE_MS;
+      if (stoppedAt !== null && at - stoppedAt > STOP_DEADLINE_MS) return true;
+      const idleMs = at - movedAt;
+      if (state === 'leased') return idleMs > ACK_DEADLINE_MS;
+      if (at > lease.expiresAt) return true;
+      if (lease.private) return false;
+      return idleMs > (state === 'accepted' ? FIRST_FRAME_DEADLINE_MS : FRAME_GAP_DEADLINE_MS);
     });
   }
 
   /** Checks that the answering tab was asked to hand on, and that did not arrive. */
   notHandedOn(): ActiveLease[] {
     const at = this.#now();
-    return this.all().filter(({ handOnAskedAt }) => handOnAskedAt !== null && at - handOnAskedAt > HAND_ON_DEADLINE_MS);
+    return [...this.#leases.values()].filter(
+      ({ handOnAskedAt }) => handOnAskedAt !== null && at - handOnAskedAt > HAND_ON_DEADLINE_MS,
+    );
   }
 
   #newNumber(): number {

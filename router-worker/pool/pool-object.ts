@@ -41,13 +41,11 @@ export class PoolObject extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     const pool = this.#opened === null ? await this.#pool() : await this.#opened;
     await pool.receive(this.#socketOf(socket), data);
-    this.#watch(pool);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const pool = await this.#pool();
     pool.closed(this.#socketOf(socket), code);
-    this.#watch(pool);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
@@ -57,13 +55,13 @@ export class PoolObject extends DurableObject<Env> {
   /** The stream of a new task. */
   async request(want: LeaseWant): Promise<ReadableStream<Uint8Array>> {
     const pool = await this.#pool();
-    return this.#stream(pool, (sink) => pool.request(want, sink));
+    return this.#stream((sink) => pool.request(want, sink));
   }
 
   /** The stream of a running task, after the pool or the reader's connection to it was lost. */
-  async reattach(lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
+  async reattach(tail: TaskTail, lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
     const pool = await this.#pool();
-    return this.#stream(pool, (sink) => pool.reattach(lease, from, sink));
+    return this.#stream((sink) => pool.reattach(tail, lease, from, sink));
   }
 
   deliver(tail: TaskTail, envelope: Uint8Array<ArrayBuffer>): Promise<Reply<null>> {
@@ -74,15 +72,8 @@ export class PoolObject extends DurableObject<Env> {
     return this.#reply((pool) => pool.handOn(tail, wrap));
   }
 
-  resend(tail: TaskTail, lease: Signed, from: number): Promise<Reply<null>> {
-    return this.#reply((pool) => pool.resend(tail, lease, from));
-  }
-
   async link(tail: TaskTail, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
-    const pool = await this.#pool();
-    const answer = pool.link(tail, lease, link, signal);
-    this.#watch(pool);
-    return answer;
+    return (await this.#pool()).link(tail, lease, link, signal);
   }
 
   /** Tasks that a session ended by its own clock. */
@@ -109,6 +100,7 @@ export class PoolObject extends DurableObject<Env> {
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
+      busy: () => this.#watch(),
       random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
     });
@@ -133,10 +125,7 @@ export class PoolObject extends DurableObject<Env> {
   }
 
   /** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
-  async #stream(
-    pool: Pool,
-    open: (sink: StreamSink) => TaskStream | Promise<TaskStream>,
-  ): Promise<ReadableStream<Uint8Array>> {
+  async #stream(open: (sink: StreamSink) => TaskStream | Promise<TaskStream>): Promise<ReadableStream<Uint8Array>> {
     const { readable, writable } = new IdentityTransformStream();
     const writer = writable.getWriter();
     const stream = await open({
@@ -144,7 +133,6 @@ export class PoolObject extends DurableObject<Env> {
       close: () => void writer.close().catch(() => undefined),
     });
     writer.closed.catch(() => stream.gone());
-    this.#watch(pool);
     return readable;
   }
 
@@ -152,7 +140,6 @@ export class PoolObject extends DurableObject<Env> {
     try {
       const pool = await this.#pool();
       await act(pool);
-      this.#watch(pool);
       return { ok: true, value: null };
     } catch (cause) {
       const error = ShoalError.from(cause);
@@ -163,9 +150,9 @@ export class PoolObject extends DurableObject<Env> {
   }
 
   /** A timer keeps the object awake, so it runs only while there is something to watch. */
-  #watch(pool: Pool): void {
-    if (this.#ticking !== null || !pool.isBusy) return;
-    this.#ticking = setInterval(() => {
+  #watch(): void {
+    this.#ticking ??= setInterval(async () => {
+      const pool = await this.#pool();
       pool.tick();
       if (pool.isBusy || this.#ticking === null) return;
       clearInterval(this.#ticking);

@@ -15,6 +15,7 @@ export interface SessionPort {
     lease: Signed,
     commit: Signed,
     candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+    stopped: boolean,
   ): Promise<Decision>;
   checkLeased(tail: TaskTail, lease: Signed, independence: Independence): Promise<Decision>;
   handedOn(tail: TaskTail): Promise<Decision>;
@@ -22,6 +23,8 @@ export interface SessionPort {
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
   checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision>;
   failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
+  /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */
+  standing(tail: TaskTail): Promise<Decision | null>;
 }
 
 export interface PoolPorts {
@@ -29,6 +32,8 @@ export interface PoolPorts {
   readonly sessions: SessionPort;
   readonly now: () => number;
   readonly random: () => number;
+  /** Called when there is something with a deadline: {@link Pool.tick} is wanted from now on. */
+  readonly busy: () => void;
   /** One line a lifecycle transition; ids only. */
   readonly log: (event: string, fields: Readonly<Record<string, string | number>>) => void;
 }

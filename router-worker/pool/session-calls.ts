@@ -18,7 +18,7 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
       try {
         return unwrap(await act(sessionStub(env, name)));
       } catch (cause) {
-        // Every call is idempotent: the machine ignores an event that it has already seen.
+        // Every call is idempotent: an event that was seen before gets the same decision again.
         if (cause instanceof ShoalError || attempt >= ATTEMPTS) throw cause;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
       }
@@ -29,8 +29,8 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     open: async (terms) => {
       await call(terms.task, (session) => session.open(terms));
     },
-    committed: (tail, lease, commit, candidates) =>
-      call(tail, (session) => session.committed(lease, commit, candidates)),
+    committed: (tail, lease, commit, candidates, stopped) =>
+      call(tail, (session) => session.committed(lease, commit, candidates, stopped)),
     checkLeased: (tail, lease, independence) => call(tail, (session) => session.checkLeased(lease, independence)),
     handedOn: (tail) => call(tail, (session) => session.handedOn(tail)),
     checkCommitted: (tail, lease, commit, handedOn) =>
@@ -38,6 +38,7 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     checkRevealed: (tail, lease, reveal) => call(tail, (session) => session.checkRevealed(lease, reveal)),
     checkFailed: (tail, checker, reason) => call(tail, (session) => session.checkFailed(tail, checker, reason)),
     failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
+    standing: (tail) => call(tail, (session) => session.standing(tail)),
   };
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CHECK_DEADLINE_MS, SUBTASK_DEADLINE_MS, WRAP_DEADLINE_MS } from '../../shared/limits.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { settle, TestNetwork, type TestTab } from '../testing/network.ts';
+import { settle, TestNetwork, type TestTab, until } from '../testing/network.ts';
 
 /** mulberry32: a small seeded generator, so that a run can be repeated from its seed. */
 function seeded(seed: number): () => number {
@@ -43,12 +43,14 @@ async function simulate(seed: number): Promise<void> {
   }, 25);
 
   const tasks: string[] = [];
+  let settled = 0;
   const asking = Array.from({ length: 12 }, async (_, i) => {
     await new Promise((resolve) => setTimeout(resolve, random() * 400));
     const { task, want } = await network.open(`question ${i}`, { private: random() < 0.5 });
     tasks.push(want.task);
     if (random() < 0.2) setTimeout(() => void task.stop(), random() * 80);
     await network.follow(task, want).catch(() => undefined);
+    settled++;
   });
   await Promise.race([Promise.all(asking), new Promise((resolve) => setTimeout(resolve, 1_500))]);
   clearInterval(script);
@@ -61,6 +63,8 @@ async function simulate(seed: number): Promise<void> {
   await network.advance(SUBTASK_DEADLINE_MS + CHECK_DEADLINE_MS);
   await settle(50);
 
+  await until(() => settled === asking.length, `every client of seed ${seed} knows how its task ended`);
+  expect({ seed, isBusy: network.pool.isBusy }).toEqual({ seed, isBusy: false });
   for (const task of tasks) {
     const session = await network.session(task);
     const view = readOrNull(() => session.view(task));

@@ -6,12 +6,15 @@ import {
   CLOSE,
   encodeMessage,
   helloClaim,
+  type ReadyModel,
   type RouterToTab,
   type TabToRouter,
 } from '../../shared/protocol/tab-socket.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
+import { isSealingKey } from '../../shared/sealing/sealing-key.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Candidate } from '../allocation/choose-tab.ts';
+import { RestingTabs } from './resting-tabs.ts';
 import { attachmentOf, type Tab, type TabAttachment, type TabSocket, tabFrom } from './tab.ts';
 
 export interface Census {
@@ -27,17 +30,33 @@ export interface TakenKey {
   readonly oneTime: boolean;
 }
 
+/** Longest statement of a key, characters. The standing one is kept with the socket, where space is short. */
+const MAX_KEY_STATEMENT = 512;
+/** A socket that proves no identity in this time is closed, ms. */
+const GREETING_DEADLINE_MS = 10_000;
+/** Sockets that may be in their greeting at once; the oldest gives way. */
+const MAX_GREETINGS = 256;
+
+interface Greeting {
+  readonly nonce: string;
+  readonly network: string;
+  readonly since: number;
+}
+
 /** Who is connected: greeting, proof of identity, keys, and what survives a dropped socket. */
 export class TabRoster {
   readonly #routerKey: string;
   readonly #now: () => number;
   readonly #tabs = new Map<string, Tab>();
   readonly #tabOf = new Map<TabSocket, Tab>();
-  readonly #greetings = new Map<TabSocket, { readonly nonce: string; readonly network: string }>();
+  readonly #greetings = new Map<TabSocket, Greeting>();
+  readonly #refused = new WeakSet<TabSocket>();
+  readonly #resting: RestingTabs;
 
   constructor(routerKey: string, now: () => number) {
     this.#routerKey = routerKey;
     this.#now = now;
+    this.#resting = new RestingTabs(now);
   }
 
   get(identity: string): Tab | undefined {
@@ -57,11 +76,12 @@ export class TabRoster {
 
   candidates(): Candidate[] {
     return this.connected().flatMap((tab) =>
-      tab.models.map(({ class: id, decodeSpeed }) => ({
+      tab.models.map(({ class: id }) => ({
         tab: tab.identity,
         class: id,
         load: tab.leases.size,
-        decodeSpeed,
+        decodeSpeed: tab.measuredSpeed,
+        isResting: this.isResting(tab),
       })),
     );
   }
@@ -83,14 +103,16 @@ export class TabRoster {
   greet(socket: TabSocket, network: string): void {
     const nonce = toBase64Url(randomBytes(32));
     socket.remember({ state: 'greeting', nonce, network });
-    this.#greetings.set(socket, { nonce, network });
+    const [oldest] = this.#greetings.keys();
+    if (oldest !== undefined && this.#greetings.size >= MAX_GREETINGS) this.#dropGreeting(oldest);
+    this.#greetings.set(socket, { nonce, network, since: this.#now() });
     socket.send(encodeMessage({ t: 'challenge', v: PROTOCOL_VERSION, nonce, router: this.#routerKey }));
   }
 
   /** A socket that outlived the pool's memory. */
   restore(socket: TabSocket, attachment: TabAttachment): void {
     if (attachment.state === 'greeting') {
-      this.#greetings.set(socket, attachment);
+      this.#greetings.set(socket, { ...attachment, since: this.#now() });
       return;
     }
     const tab = tabFrom(attachment, [], socket);
@@ -129,7 +151,7 @@ export class TabRoster {
         identity,
         network: greeting.network,
         standingKey,
-        models: hello.models,
+        models: oncePerClass(hello.models),
         direct: hello.direct,
       },
       keys.filter((key) => key.oneTime).map((key) => key.statement),
@@ -137,6 +159,7 @@ export class TabRoster {
     );
     if (before !== null) {
       for (const partner of before.partners) tab.partners.add(partner);
+      tab.measuredSpeed = before.measuredSpeed;
       this.#unseat(before);
     }
     this.#tabs.set(identity, tab);
@@ -170,9 +193,55 @@ export class TabRoster {
     return [...this.#tabs.values()].filter((tab) => tab.goneAt !== null && at - tab.goneAt > RECONNECT_GRACE_MS);
   }
 
-  get hasMissing(): boolean {
+  /** Whether a socket is to prove itself, or a tab to come back: both have deadlines. */
+  get isExpecting(): boolean {
+    if (this.#greetings.size > 0) return true;
     for (const tab of this.#tabs.values()) if (tab.socket === null) return true;
     return false;
+  }
+
+  /** Closes sockets that never said who they are. */
+  dropSilent(): void {
+    const at = this.#now();
+    for (const [socket, { since }] of this.#greetings)
+      if (at - since > GREETING_DEADLINE_MS) this.#dropGreeting(socket);
+  }
+
+  #dropGreeting(socket: TabSocket): void {
+    this.#greetings.delete(socket);
+    socket.close(CLOSE.late, 'late');
+  }
+
+  /** Nothing more is heard of this socket. Returns the tab that sat on it. */
+  refuse(socket: TabSocket): Tab | null {
+    this.#refused.add(socket);
+    return this.lostSocket(socket);
+  }
+
+  isRefused(socket: TabSocket): boolean {
+    return this.#refused.has(socket);
+  }
+
+  /** The tab missed a deadline: others go first for a while. */
+  rest(tab: Tab): void {
+    this.#resting.missed(tab.identity);
+  }
+
+  isResting(tab: Tab): boolean {
+    return this.#resting.has(tab.identity);
+  }
+
+  /** The tab committed to an answer of so many tokens, begun at this time. */
+  worked(tab: Tab, tokens: number, acceptedAt: number): void {
+    this.#resting.worked(tab.identity);
+    const seconds = (this.#now() - acceptedAt) / 1000;
+    if (tokens > 0 && seconds > 0) tab.measuredSpeed = tokens / seconds;
+  }
+
+  setReady(tab: Tab, models: readonly ReadyModel[], direct: boolean): void {
+    tab.models = oncePerClass(models);
+    tab.direct = direct;
+    this.remember(tab);
   }
 
   remove(tab: Tab): void {
@@ -218,13 +287,21 @@ export class TabRoster {
   }
 }
 
+/** A tab that names a class twice serves it once. */
+function oncePerClass(models: readonly ReadyModel[]): ReadyModel[] {
+  return [...new Map(models.map((model) => [model.class, model])).values()];
+}
+
 async function openKeys(
   identity: string,
   statements: readonly Signed[],
 ): Promise<{ oneTime: boolean; statement: Signed }[]> {
   return Promise.all(
     statements.map(async (statement) => {
-      const { oneTime } = await openStatement('tab-key', tabKey, statement, identity);
+      if (statement.payload.length > MAX_KEY_STATEMENT) throw new ShoalError('invalid_value', 'A key is too long.');
+      const { oneTime, key } = await openStatement('tab-key', tabKey, statement, identity);
+      // A client would find out only when it seals, and could not know whose fault it is.
+      if (!(await isSealingKey(key))) throw new ShoalError('invalid_value', 'A sealing key is not of the curve.');
       return { oneTime, statement };
     }),
   );

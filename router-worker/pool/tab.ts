@@ -27,6 +27,9 @@ export type TabAttachment =
 
 export type ReadyAttachment = Extract<TabAttachment, { state: 'ready' }>;
 
+/** Tabs that one may hand subtasks on to over a link: more than it ever has links. */
+export const MAX_PARTNERS = 64;
+
 export interface Tab {
   readonly identity: string;
   /** Digest of the network prefix that the socket came from. */
@@ -38,6 +41,8 @@ export interface Tab {
   oneTimeKeys: Signed[];
   models: readonly ReadyModel[];
   direct: boolean;
+  /** Tokens per second of its last answer, by the pool's own clock; null before the first. What a tab claims of itself only greets the page. */
+  measuredSpeed: number | null;
   /** Numbers of the leases that the tab works on. */
   readonly leases: Set<number>;
   /** Tabs that this one may open a link to: it hands subtasks on to them. */
@@ -65,6 +70,7 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     oneTimeKeys: [...oneTimeKeys],
     models: attachment.models,
     direct: attachment.direct,
+    measuredSpeed: null,
     leases: new Set(),
     partners: new Set(),
   };

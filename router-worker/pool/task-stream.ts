@@ -1,7 +1,5 @@
 import type { Bytes } from '../../shared/bytes.ts';
-import type { Lease } from '../../shared/protocol/lease.ts';
 import { encodeEvent, packetToFrameRecord, type StreamEvent } from '../../shared/protocol/stream-records.ts';
-import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /** Where the bytes of a task's stream go. */
 export interface StreamSink {
@@ -19,8 +17,6 @@ export class TaskStream {
   readonly #onGone: () => void;
   #waitingBytes = 0;
   #open = true;
-  /** The lease of the answer, once there is one. */
-  answer: { readonly lease: Lease; readonly statement: Signed } | null = null;
 
   constructor(sink: StreamSink, onGone: () => void) {
     this.#sink = sink;

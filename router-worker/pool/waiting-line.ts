@@ -29,6 +29,12 @@ export class WaitingLine {
     return true;
   }
 
+  /** Its client went away. */
+  leave(stream: TaskStream): void {
+    const at = this.#requests.findIndex((request) => request.stream === stream);
+    if (at >= 0) this.#requests.splice(at, 1);
+  }
+
   /** Tries each in order; those that are settled, or whose client left, leave the line. */
   serve(settle: (request: WaitingRequest) => boolean): void {
     const waiting = this.#requests.splice(0);

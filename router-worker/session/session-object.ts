@@ -24,6 +24,8 @@ export class SessionObject extends DurableObject<Env> {
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
   #armedAt = Number.POSITIVE_INFINITY;
+  /** Tasks that ended by the clock, until the pool has heard of it. If this is lost, the pool's own deadlines close what is open. */
+  #untold: Awaited<ReturnType<Session['sweep']>> = [];
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -48,8 +50,9 @@ export class SessionObject extends DurableObject<Env> {
     lease: Signed,
     commit: Signed,
     candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+    stopped: boolean,
   ): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.committed(lease, commit, candidates));
+    return this.#reply((session) => session.committed(lease, commit, candidates, stopped));
   }
 
   checkLeased(lease: Signed, independence: Independence): Promise<Reply<Decision>> {
@@ -76,6 +79,10 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => session.failed(tail, code));
   }
 
+  standing(tail: TaskTail): Promise<Reply<Decision | null>> {
+    return this.#reply(async (session) => session.standing(tail));
+  }
+
   view(tail: TaskTail): Promise<Reply<TaskView>> {
     return this.#reply(async (session) => session.view(tail));
   }
@@ -88,8 +95,9 @@ export class SessionObject extends DurableObject<Env> {
     this.#armedAt = Number.POSITIVE_INFINITY;
     try {
       const session = await this.#open();
-      const ended = await session.sweep();
-      if (ended.length > 0) await poolStub(this.env).ended(ended);
+      this.#untold.push(...(await session.sweep()));
+      if (this.#untold.length > 0) await poolStub(this.env).ended(this.#untold);
+      this.#untold = [];
       const next = this.#store.nextDueAt();
       if (next === null) await this.#dissolve();
       else this.#arm(next);

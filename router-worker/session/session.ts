@@ -1,12 +1,12 @@
 import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import { CHAIN_BLOCK_BYTES, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
 import type { Independence } from '../../shared/receipt/receipt.ts';
-import { answerCommit, checkCommit, checkReveal } from '../../shared/receipt/statements.ts';
+import { type AnswerCommit, answerCommit, checkCommit, checkReveal } from '../../shared/receipt/statements.ts';
 import { opens } from '../../shared/receipt/verify.ts';
 import { leaseDigest } from '../../shared/sealing/envelope.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
@@ -26,14 +26,25 @@ import type { SessionStore } from './session-store.ts';
 /** What the pool is asked to do after an event: it holds the sockets and the client's stream. */
 export type Decision =
   | { readonly do: 'nothing' }
-  /** Lease a check to this tab and ask the client to wrap the key for it. */
+  /** The tab is still to commit to its answer. */
+  | { readonly do: 'run' }
+  /** Lease a check to this tab. */
   | { readonly do: 'draw'; readonly checker: string }
+  /** The check is leased: ask the client to wrap the key for it. */
+  | { readonly do: 'wrap'; readonly checkLease: Signed }
   /** Let the first tab show its answer to the checker, and the checker reveal. */
-  | { readonly do: 'show'; readonly answerLease: Lease; readonly answerCommit: Signed; readonly evidenceKey: string }
+  | {
+      readonly do: 'show';
+      readonly answerLease: Lease;
+      readonly answerCommit: Signed;
+      readonly checkLease: Lease;
+      readonly evidenceKey: string;
+    }
   | Ended;
 
 export interface Ended {
   readonly do: 'end';
+  readonly outcome: EndedTask['outcome'];
   readonly verdict: Verdict;
   readonly receipt: Signed;
   readonly answerTab: string;
@@ -60,17 +71,22 @@ export class Session {
     if (this.#load(terms.task) === null) this.#save(openTask(terms), null);
   }
 
-  /** The answering tab's commit. `candidates` could check it, most independent first. */
+  /**
+   * The answering tab's commit. `candidates` could check it, most independent first; `stopped`: the client asked to stop. Throws `integrity_failed`
+   * for a commit that is not this lease's.
+   */
   async committed(
     leaseStatement: Signed,
     statement: Signed,
     candidates: readonly { readonly tab: string; readonly independence: Independence }[],
+    stopped: boolean,
   ): Promise<Decision> {
     const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
     const commit = await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
       throw new ShoalError('integrity_failed', 'The commit does not belong to its lease.');
     }
+    if (!hasAllBlocks(commit.chain)) throw new ShoalError('integrity_failed', 'The commit lacks blocks of its answer.');
     // Drawn from the commit, so that nobody knows the checker while the answer can still be changed.
     const draw = await this.#keys.mac('draw', `${statement.signature}\n${lease.nonce}`);
     return this.#apply(lease.task, {
@@ -79,6 +95,7 @@ export class Session {
       statement,
       commit,
       candidates,
+      stopped,
       draw: new DataView(draw.buffer).getUint32(0) / 2 ** 32,
     });
   }
@@ -121,6 +138,7 @@ export class Session {
       throw new ShoalError('integrity_failed', "The checker's opening does not belong to its lease.");
     }
     const task = this.#load(lease.task);
+    if (task?.phase === 'ended') return this.#decisionOf(task);
     if (task?.phase !== 'revealing') return NOTHING;
     const scope = { task: lease.task, lease: digest, checker: lease.tab };
     return this.#apply(lease.task, {
@@ -139,6 +157,12 @@ export class Session {
 
   async failed(tail: TaskTail, code: ErrorCode): Promise<Decision> {
     return this.#apply(tail, { type: 'failed', at: this.#now(), code });
+  }
+
+  /** Where a task stands, for a pool that lost its memory of it; null when there is no such task. */
+  standing(tail: TaskTail): Decision | null {
+    const task = this.#load(tail);
+    return task === null ? null : this.#decisionOf(task);
   }
 
   /** Ends what is past its deadline, forgets what is old. Returns what ended. */
@@ -192,17 +216,18 @@ export class Session {
 
   /**
    * Loads, steps and saves without yielding, so that two events cannot interleave. A task that ends is saved with its receipt; if another event
-   * came while that was signed, the step is taken again from where the task is then.
+   * came while that was signed, the step is taken again from where the task is then. An event that was seen before gets the same decision
+   * again: the caller may have lost the first one with the connection. So does every event on a task that has ended.
    */
   async #apply(tail: TaskTail, event: TaskEvent): Promise<Decision> {
     for (;;) {
       const before = this.#load(tail);
       if (before === null) return NOTHING;
       const after = stepTask(before, event);
-      if (after === before) return NOTHING;
+      if (after === before) return wasSeen(before, event) ? this.#decisionOf(before) : NOTHING;
       if (after.phase !== 'ended') {
         this.#save(after, null);
-        return decisionOf(after);
+        return this.#decisionOf(after);
       }
       const receipt = await buildReceipt(after, this.#keys.signer);
       if (this.#load(tail) !== before) continue;
@@ -210,18 +235,51 @@ export class Session {
       return endedWith(after, receipt);
     }
   }
+
+  #decisionOf(task: Task): Decision {
+    switch (task.phase) {
+      case 'running':
+        return { do: 'run' };
+      case 'drawing':
+        return { do: 'draw', checker: task.drawn };
+      case 'checking':
+        return task.stage === 'wrapping' ? { do: 'wrap', checkLease: task.check.leaseStatement } : NOTHING;
+      case 'revealing': {
+        const { lease, committed, check, evidenceKey } = task;
+        const { statement } = committed;
+        return { do: 'show', answerLease: lease, answerCommit: statement, checkLease: check.lease, evidenceKey };
+      }
+      case 'ended': {
+        const receipt = this.#store.receipt(task.task);
+        return receipt === null ? NOTHING : endedWith(task, receipt);
+      }
+    }
+  }
 }
 
-function decisionOf(task: Task): Decision {
-  if (task.phase === 'drawing') return { do: 'draw', checker: task.drawn };
-  if (task.phase !== 'revealing') return NOTHING;
-  const { lease, committed, evidenceKey } = task;
-  return { do: 'show', answerLease: lease, answerCommit: committed.statement, evidenceKey };
+/** A chain has a link for every complete block of its answer, or it could be neither compared nor audited. */
+function hasAllBlocks(chain: AnswerCommit['chain']): boolean {
+  return chain.blocks.length === Math.floor(chain.bytes / CHAIN_BLOCK_BYTES);
+}
+
+function wasSeen(task: Task, event: TaskEvent): boolean {
+  if (task.phase === 'ended') return true;
+  switch (event.type) {
+    case 'committed':
+      return task.phase === 'drawing' && task.committed.statement.signature === event.statement.signature;
+    case 'check_leased':
+      return task.phase === 'checking' && task.check.leaseStatement.signature === event.check.leaseStatement.signature;
+    case 'check_committed':
+      return task.phase === 'revealing' && task.check.commit?.signature === event.statement.signature;
+    default:
+      return false;
+  }
 }
 
 function endedWith(task: EndedTask, receipt: Signed): Ended {
   return {
     do: 'end',
+    outcome: task.outcome,
     verdict: task.verdict,
     receipt,
     answerTab: task.lease.tab,

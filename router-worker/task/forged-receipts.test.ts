@@ -2,9 +2,28 @@ import { describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { TestNetwork } from '../testing/network.ts';
 
+type Truth = Record<string, unknown>;
+type Lie = (truth: Truth, network: TestNetwork) => Truth | Promise<Truth>;
+
+/** A check whose lease, signed by the router itself, differs in one term from what it should be. */
+async function withCheckLease(truth: Truth, network: TestNetwork, term: 'tab' | 'sampling' | 'model'): Promise<Truth> {
+  const answer = JSON.parse((truth.lease as { payload: string }).payload) as Truth & { tab: string };
+  const [check] = truth.checks as (Truth & { lease: { payload: string } })[];
+  const lease = JSON.parse(check!.lease.payload) as Truth & { tab: string };
+  const changed = {
+    tab: { ...lease, tab: answer.tab },
+    sampling: { ...lease, sampling: { ...(lease.sampling as object), seed: 8 } },
+    model: { ...lease, model: 'another-model' },
+  }[term];
+  const signed = await network.keys.signer.sign('lease', JSON.stringify(changed));
+  const alone = { ...check, checker: changed.tab, lease: signed, commit: null, reveal: null };
+  const readers = [...(truth.readers as object[]), { role: 'check', key: changed.tab }];
+  return { ...truth, checks: [alone], readers, verdict: { value: 'unchecked', reason: 'checker_lost' } };
+}
+
 /** Receipts that the router itself signs, with its own key, over a lie: what a verifier finds without trusting the router's verdict. */
 describe('[R3] a receipt by the true router key', () => {
-  it.each<[string, (truth: Record<string, unknown>) => Record<string, unknown>]>([
+  it.each<[string, Lie]>([
     [
       'with another verdict',
       (truth) => ({ ...truth, verdict: { value: 'invalid', method: 'exact-re-execution', falseBlock: 0, cosine: 1 } }),
@@ -29,6 +48,24 @@ describe('[R3] a receipt by the true router key', () => {
         })),
       }),
     ],
+    ['[K1] whose check was leased to the tab that answered', (truth, network) => withCheckLease(truth, network, 'tab')],
+    ['whose check ran with other sampling', (truth, network) => withCheckLease(truth, network, 'sampling')],
+    ['whose check ran another model', (truth, network) => withCheckLease(truth, network, 'model')],
+    ['that names another model than its lease', (truth) => ({ ...truth, model: 'a-better-model' })],
+    [
+      '[R4] that leaves the router out of the readers of a plain prompt',
+      (truth) => ({ ...truth, readers: (truth.readers as { role: string }[]).filter(({ role }) => role !== 'router') }),
+    ],
+    [
+      'that lists one checker twice',
+      (truth) => ({ ...truth, checks: [...(truth.checks as unknown[]), ...(truth.checks as unknown[])] }),
+    ],
+    [
+      'that says answered without an answer',
+      (truth) => ({ ...truth, commit: null, checks: [], verdict: { value: 'unchecked', reason: 'nobody_fit' } }),
+    ],
+    ['that calls a whole answer cancelled', (truth) => ({ ...truth, outcome: { value: 'cancelled' } })],
+    ['that judges an answer which failed', (truth) => ({ ...truth, outcome: { value: 'failed', code: 'tab_lost' } })],
     ['of no shape', () => ({ v: 2 })],
   ])('%s is refused', async (_, lie) => {
     const network = await TestNetwork.create();
@@ -39,7 +76,7 @@ describe('[R3] a receipt by the true router key', () => {
     const routerKey = network.keys.signer.publicKey;
     const again = await network.keys.signer.sign('receipt', JSON.stringify(truth));
     expect((await verifyReceipt(again, { routerKey })).valid).toBe(true);
-    const forged = await network.keys.signer.sign('receipt', JSON.stringify(lie(truth)));
+    const forged = await network.keys.signer.sign('receipt', JSON.stringify(await lie(truth, network)));
     const { valid, problems } = await verifyReceipt(forged, { routerKey });
     expect({ valid, said: problems.length }).toEqual({ valid: false, said: 1 });
   });

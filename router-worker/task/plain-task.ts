@@ -36,7 +36,7 @@ export async function openPlainTask(
       async handOn(wrap) {
         unwrap(await pool.handOn(want.task, wrap));
       },
-      reattach: ({ statement }, from) => poolStub(env).reattach(statement, from),
+      reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
     },
   );
 }

@@ -35,8 +35,24 @@ const reveal = { chain, shown: null, embedding: null } as unknown as CheckReveal
 const check = { checker: 'tab-b', independence: 'key' as const, leaseStatement: statement, lease: checkLease };
 
 const events = (at: number): TaskEvent[] => [
-  { type: 'committed', at, statement, commit, candidates: [{ tab: 'tab-b', independence: 'key' }], draw: 0.5 },
-  { type: 'committed', at, statement, commit: { ...commit, finish: 'cancelled' }, candidates: [], draw: 0.5 },
+  {
+    type: 'committed',
+    at,
+    statement,
+    commit,
+    candidates: [{ tab: 'tab-b', independence: 'key' }],
+    stopped: true,
+    draw: 0.5,
+  },
+  {
+    type: 'committed',
+    at,
+    statement,
+    commit: { ...commit, finish: 'cancelled' },
+    candidates: [],
+    stopped: true,
+    draw: 0.5,
+  },
   { type: 'check_leased', at, check },
   { type: 'check_leased', at, check: { ...check, checker: 'tab-x' } },
   { type: 'handed_on', at },
@@ -132,12 +148,28 @@ describe('the life of a task', () => {
       statement,
       commit,
       candidates: [{ tab: 'tab-a', independence: 'key' as const }],
+      stopped: false,
       draw: 0,
     };
     expect(stepTask(openTask(terms), own)).toMatchObject({
       phase: 'ended',
       verdict: { value: 'unchecked', reason: 'nobody_fit' },
     });
+  });
+
+  it('[K10] has failed when its tab stops by itself, and is cancelled when its client stopped it', () => {
+    const stops = (stopped: boolean) =>
+      stepTask(openTask(terms), {
+        type: 'committed',
+        at: 1,
+        statement,
+        commit: { ...commit, finish: 'cancelled' },
+        candidates: [{ tab: 'tab-b', independence: 'key' }],
+        stopped,
+        draw: 0,
+      });
+    expect(stops(false)).toMatchObject({ phase: 'ended', outcome: { value: 'failed', code: 'tab_lost' } });
+    expect(stops(true)).toMatchObject({ phase: 'ended', outcome: { value: 'cancelled' } });
   });
 
   it('draws only among the most independent', () => {
@@ -147,7 +179,15 @@ describe('the life of a task', () => {
       { tab: 'near', independence: 'key' as const },
     ];
     const drawn = [0, 0.49, 0.5, 0.999].map((draw) => {
-      const task = stepTask(openTask(terms), { type: 'committed', at: 1, statement, commit, candidates, draw });
+      const task = stepTask(openTask(terms), {
+        type: 'committed',
+        at: 1,
+        statement,
+        commit,
+        candidates,
+        stopped: false,
+        draw,
+      });
       return task.phase === 'drawing' ? task.drawn : null;
     });
     expect(drawn).toEqual(['far-1', 'far-1', 'far-2', 'far-2']);

@@ -93,6 +93,8 @@ export type TaskEvent = { readonly at: number } & (
       readonly commit: AnswerCommit;
       /** Who could check, most independent first; one of the best is drawn. */
       readonly candidates: readonly { readonly tab: string; readonly independence: Independence }[];
+      /** Whether the client had asked to stop. */
+      readonly stopped: boolean;
       /** 0 … 1, from the draw's digest. */
       readonly draw: number;
     }
@@ -207,7 +209,10 @@ function afterCommit(
   const committed = { statement: event.statement, commit: event.commit };
   const endUnchecked = (outcome: Outcome, reason: UncheckedReason) =>
     end(task, event.at, { outcome, committed, checks: [], verdict: { value: 'unchecked', reason } });
-  if (event.commit.finish === 'cancelled') return endUnchecked({ value: 'cancelled' }, 'no_answer');
+  if (event.commit.finish === 'cancelled') {
+    // Only a client may stop an answer: a tab that stops by itself has failed, or it could end every check before it began.
+    return endUnchecked(event.stopped ? { value: 'cancelled' } : { value: 'failed', code: 'tab_lost' }, 'no_answer');
+  }
   if (task.level === 'none') return endUnchecked({ value: 'answered' }, 'not_asked');
   const others = event.candidates.filter((candidate) => candidate.tab !== task.lease.tab);
   const best = others.filter((candidate) => candidate.independence === others[0]?.independence);

@@ -88,8 +88,13 @@ export class TestNetwork {
   readonly events: { readonly event: string; readonly fields: Readonly<Record<string, string | number>> }[] = [];
   readonly client: Signer;
   pool: Pool;
+  /** Calls every session twice, as after a lost reply, and believes the second answer. */
+  doublesCalls = false;
+  /** What a call of a session throws, when it throws. */
+  sessionFault: Error | null = null;
   #skewMs = 0;
   #wires: Wire[] = [];
+  #sinks = new Set<TestSink>();
 
   private constructor(keys: RouterKeys, client: Signer) {
     this.keys = keys;
@@ -114,9 +119,11 @@ export class TestNetwork {
     await settle();
   }
 
-  /** The pool loses its memory; sockets live on, as they do through hibernation. */
+  /** The pool loses its memory, and its streams break; sockets live on, as they do through hibernation. */
   loseMemory(): void {
     this.pool = this.#newPool();
+    for (const sink of this.#sinks) sink.break();
+    this.#sinks.clear();
     for (const wire of this.#wires) {
       const kept = wire.socket;
       if (kept?.attachment != null) this.pool.restore(kept.socket, kept.attachment);
@@ -181,14 +188,13 @@ export class TestNetwork {
   async open(
     prompt: string,
     part: Partial<LeaseWant> = {},
-    wrapStream: (stream: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array> = (stream) => stream,
   ): Promise<{ readonly task: SealedTask; readonly want: LeaseWant }> {
     const want = await this.want(part);
-    const { stream, sink } = pipe();
+    const { stream, sink } = this.pipe();
     const poolStream = this.pool.request(want, sink);
     sink.onCancel = () => poolStream.gone();
     const task = new SealedTask(
-      wrapStream(stream),
+      stream,
       {
         messages: [{ role: 'user', content: prompt }],
         stop: [],
@@ -202,8 +208,8 @@ export class TestNetwork {
         deliver: (envelope) => this.pool.deliver(want.task, envelope),
         handOn: (wrap) => this.pool.handOn(want.task, wrap),
         reattach: async ({ statement }, from) => {
-          const again = pipe();
-          const streamAgain = await this.pool.reattach(statement, from, again.sink);
+          const again = this.pipe();
+          const streamAgain = await this.pool.reattach(want.task, statement, from, again.sink);
           again.sink.onCancel = () => streamAgain.gone();
           return again.stream;
         },
@@ -236,17 +242,38 @@ export class TestNetwork {
     return session;
   }
 
+  /** The stream of a task, as its reader and its pool hold it. */
+  pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: TestSink } {
+    const made = pipe();
+    this.#sinks.add(made.sink);
+    return made;
+  }
+
   #newPool(): Pool {
     return new Pool({
       signer: this.keys.signer,
       sessions: this.#sessionPort(),
       now: this.now,
+      busy: () => undefined,
       random: Math.random,
       log: (event, fields) => this.events.push({ event, fields }),
     });
   }
 
   #sessionPort(): SessionPort {
+    const port = this.#sessionCalls();
+    const wrapped = Object.entries(port).map(([name, call]: [string, (...args: never[]) => Promise<unknown>]) => [
+      name,
+      async (...args: never[]) => {
+        if (this.sessionFault !== null) throw this.sessionFault;
+        const first = await call(...args);
+        return this.doublesCalls ? call(...args) : first;
+      },
+    ]);
+    return Object.fromEntries(wrapped) as SessionPort;
+  }
+
+  #sessionCalls(): SessionPort {
     return {
       open: async (terms) => (await this.session(terms.task)).open(terms),
       committed: async (tail, ...rest) => (await this.session(tail)).committed(...rest),
@@ -256,12 +283,15 @@ export class TestNetwork {
       checkRevealed: async (tail, ...rest) => (await this.session(tail)).checkRevealed(...rest),
       checkFailed: async (tail, ...rest) => (await this.session(tail)).checkFailed(tail, ...rest),
       failed: async (tail, code) => (await this.session(tail)).failed(tail, code),
+      standing: async (tail) => (await this.session(tail)).standing(tail),
     };
   }
 }
 
 interface TestSink extends StreamSink {
   onCancel: () => void;
+  /** The connection between pool and reader is gone; neither side said anything. */
+  break(): void;
 }
 
 /** A byte stream that a test reads and the pool writes. */
@@ -270,7 +300,14 @@ function pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: T
   const sink: TestSink = {
     onCancel: () => undefined,
     write: async (bytes: Bytes) => controller?.enqueue(bytes.slice()),
-    close: () => controller?.close(),
+    close: () => {
+      controller?.close();
+      controller = null;
+    },
+    break: () => {
+      controller?.error(new Error('the object was evicted'));
+      controller = null;
+    },
   };
   const stream = new ReadableStream<Uint8Array>({
     start(given) {

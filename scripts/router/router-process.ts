@@ -12,6 +12,8 @@ export interface RouterOptions {
   /** Variables file with the router's secret. */
   readonly secretFile: string;
   readonly onLog: (line: string) => void;
+  /** Folders that go when the router does, by whatever cause. */
+  readonly removeAfterwards?: readonly string[];
   /** Stops the router, at any moment from now on. */
   readonly signal?: AbortSignal;
 }
@@ -24,7 +26,8 @@ export interface RunningRouter {
 }
 
 const READY_DEADLINE_MS = 60_000;
-const STOP_DEADLINE_MS = 5_000;
+/** Longer than the guard’s own. */
+const STOP_DEADLINE_MS = 8_000;
 
 /** Without these, `wrangler dev` looks for the internet at every start and records every request in a trace store. */
 const QUIET = {
@@ -41,6 +44,8 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   signal?.throwIfAborted();
   const url = `http://localhost:${options.port}`;
   const args = [
+    join(import.meta.dirname, 'router-guard.ts'),
+    JSON.stringify(options.removeAfterwards ?? []),
     join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js'),
     'dev',
     ...['--port', String(options.port), '--inspector-port', String(options.inspectorPort)],
@@ -57,7 +62,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
       WRANGLER_LOG_PATH: join(beside, 'logs'),
       WRANGLER_REGISTRY_PATH: join(beside, 'registry'),
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     detached: process.platform !== 'win32', // Its own group, so that a stop reaches the runtime below it too.
   });
   const lines: string[] = [];
@@ -100,21 +105,20 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** SIGTERM lets wrangler stop the runtime below it. What is left then, or after the deadline, is killed: wrangler may end before it knows its runtime. */
+/** The guard stops what it guards when its input closes. One that does not is killed with its whole group. */
 async function stopProcess(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  if (child.pid === undefined) return;
-  if (!hasEnded(child)) {
-    child.kill('SIGTERM');
-    await withDeadline(ended, STOP_DEADLINE_MS, undefined);
-  }
-  if (process.platform !== 'win32') {
-    try {
-      process.kill(-child.pid, 'SIGKILL'); // The whole group.
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause; // Nobody is left, as it should be.
-    }
-  } else if (!hasEnded(child)) {
-    await once(spawn('taskkill', ['/pid', String(child.pid), '/T', '/F']), 'exit');
-  }
+  if (child.pid === undefined || hasEnded(child)) return;
+  child.stdin?.destroy();
+  if (
+    (await withDeadline(
+      ended.then(() => true),
+      STOP_DEADLINE_MS,
+      false,
+    )) ||
+    hasEnded(child)
+  )
+    return;
+  if (process.platform === 'win32') spawn('taskkill', ['/pid', String(child.pid), '/T', '/F']);
+  else process.kill(-child.pid, 'SIGKILL');
   await ended;
 }

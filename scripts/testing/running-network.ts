@@ -47,6 +47,7 @@ export async function startNetwork(): Promise<RunningNetwork> {
     inspectorPort: await freePort(9340),
     stateFolder,
     secretFile,
+    removeAfterwards: [folder],
     onLog: (line) => log.push(line),
   });
   // The exam page is handed in by the test, so the browser takes it for a page of another network.

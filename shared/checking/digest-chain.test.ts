@@ -58,6 +58,20 @@ describe('digest chain', () => {
     expect(firstFalseBlock(whole, await chainOf(salt, 'x'.repeat(100), 'stop'))).toBeNull();
   });
 
+  it('[C2] sees blocks too many, blocks too few and a false length beside a true head', async () => {
+    const whole = await chainOf(salt, 'x'.repeat(200), 'stop');
+    const lies = [
+      { ...whole, blocks: [...whole.blocks, 'A'.repeat(22)] },
+      { ...whole, blocks: whole.blocks.slice(0, -1) },
+      { ...whole, blocks: [] },
+      { ...whole, bytes: whole.bytes + 1 },
+    ];
+    for (const lie of lies) {
+      expect(firstFalseBlock(lie, whole)).not.toBeNull();
+      expect(firstFalseBlock(whole, lie)).not.toBeNull();
+    }
+  });
+
   it('[C4] depends on the salt in every block, so that a short answer cannot be guessed', async () => {
     const other = new Uint8Array(16).fill(8);
     const a = await chainOf(salt, 'y'.repeat(130), 'stop');

@@ -78,5 +78,9 @@ export function firstFalseBlock(claimed: AnswerChain, recomputed: AnswerChain): 
   for (let i = 0; i < shared; i++) {
     if (claimed.blocks[i] !== recomputed.blocks[i]) return i;
   }
-  return claimed.head === recomputed.head ? null : shared;
+  const isSameEnd =
+    claimed.head === recomputed.head &&
+    claimed.bytes === recomputed.bytes &&
+    claimed.blocks.length === recomputed.blocks.length;
+  return isSameEnd ? null : shared;
 }

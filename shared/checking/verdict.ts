@@ -3,8 +3,7 @@ import { count } from '../protocol/fields.ts';
 import { type AnswerChain, firstFalseBlock } from './digest-chain.ts';
 
 /**
- * What the network says of an answer. `invalid` names the first false block. `unchecked` and `inconclusive` carry a reason; they are
- * not a judgement of the tab.
+ * What the network says of an answer. `invalid` names the first false block. `unchecked` carries a reason; it is no judgement of the tab.
  */
 export const uncheckedReason = v.picklist([
   /** The request asked for no check. */
@@ -22,7 +21,7 @@ export const uncheckedReason = v.picklist([
 ]);
 export type UncheckedReason = v.InferOutput<typeof uncheckedReason>;
 
-export const verdict = v.variant('value', [
+export const verdict = v.union([
   v.object({
     value: v.literal('valid'),
     method: v.literal('exact-re-execution'),

@@ -26,6 +26,8 @@ export interface LinkEvents {
 interface Link {
   readonly id: string;
   readonly peer: string;
+  /** Whether this side offered. */
+  readonly isOurs: boolean;
   state: 'opening' | 'open' | 'closed';
   usedAt: number;
   readonly opened: PromiseWithResolvers<boolean>;
@@ -59,11 +61,6 @@ export class DirectLinks implements LinkEvents {
     return [...this.#links.values()].filter((link) => link.state === 'open').map((link) => link.peer);
   }
 
-  /** Id of the open link to a peer, for statistics. */
-  idOf(peer: string): string | null {
-    return this.#linkTo(peer)?.id ?? null;
-  }
-
   /** `false` when there is no open link: nothing was sent. */
   send(peer: string, message: Bytes): boolean {
     const link = this.#linkTo(peer);
@@ -90,7 +87,9 @@ export class DirectLinks implements LinkEvents {
       return await this.#untilOpen(link);
     } catch {
       this.#drop(link);
-      return false;
+      // Both sides offered at once and theirs won: the link that was asked for is the one that they offered.
+      const theirs = this.#linkTo(peer);
+      return theirs !== null && (await this.#untilOpen(theirs));
     }
   }
 
@@ -101,8 +100,14 @@ export class DirectLinks implements LinkEvents {
     if (claim === null || claim.link !== id || claim.type !== 'offer' || claim.to !== this.#options.signer.publicKey)
       return null;
     const before = this.#linkTo(peer);
-    if (before !== null) this.#drop(before); // The other side lost it, or both offered at once: the newer one counts.
+    // Both offered at once. Each side must choose the same offer, or each drops the one that the other waits for: the lower identity's wins.
+    if (before?.isOurs === true && before.state === 'opening' && this.#options.signer.publicKey < peer) {
+      await before.opened.promise; // Declined any sooner, they would give up before they hear of our offer.
+      return null;
+    }
+    if (before !== null) this.#drop(before); // Theirs won, or they lost the link that there was.
     const link = this.#create(peer, id, false);
+    void this.#untilOpen(link); // Nobody here waits for it, so nobody else would drop one that never opens.
     try {
       this.#port.accept(id, 'offer', claim.sdp);
       return await this.#signed(link, 'answer');
@@ -147,11 +152,11 @@ export class DirectLinks implements LinkEvents {
     return null;
   }
 
-  #create(peer: string, id: string, initiator: boolean): Link {
+  #create(peer: string, id: string, isOurs: boolean): Link {
     this.#makeRoom();
-    const link: Link = { id, peer, state: 'opening', usedAt: Date.now(), opened: Promise.withResolvers() };
+    const link: Link = { id, peer, isOurs, state: 'opening', usedAt: Date.now(), opened: Promise.withResolvers() };
     this.#links.set(id, link);
-    this.#port.create(id, initiator);
+    this.#port.create(id, isOurs);
     return link;
   }
 

@@ -2,8 +2,9 @@ import type { LinkEvents, LinkPort } from './direct-links.ts';
 import type { LinkTraffic, PeerLink } from './peer-link.ts';
 
 export interface PageLinkPort extends LinkPort {
-  /** Bytes on the wire of one link, and of all links that this port ever opened. */
-  traffic(id: string): Promise<LinkTraffic>;
+  /** Closes every link: whoever used them is gone. */
+  closeAll(): void;
+  /** Bytes on the wire of all links that this port ever opened. */
   totalTraffic(): Promise<LinkTraffic>;
 }
 
@@ -31,6 +32,24 @@ export function pageLinkPort(events: () => LinkEvents, iceServers: readonly RTCI
       ?.then((link) => link.traffic())
       .catch(() => NONE)) ?? NONE;
 
+  /** A link that cannot do what is asked of it is closed, as one that broke by itself. */
+  const use = (id: string, act: (link: PeerLink) => void) => {
+    links
+      .get(id)
+      ?.then(act)
+      .catch(() => events().closed(id));
+  };
+
+  function close(id: string): void {
+    const link = links.get(id);
+    if (link === undefined) return;
+    void trafficOf(id).then((traffic) => {
+      closedTraffic = sum(closedTraffic, traffic);
+    });
+    links.delete(id);
+    link.then((open) => open.close()).catch(() => undefined); // One that could not be opened need not be closed.
+  }
+
   return {
     create(id, initiator) {
       const link = open(id, initiator);
@@ -42,18 +61,12 @@ export function pageLinkPort(events: () => LinkEvents, iceServers: readonly RTCI
       if (link === undefined) throw new Error('no such link');
       return link.describe();
     },
-    accept: (id, type, sdp) => void links.get(id)?.then((link) => link.accept(type, sdp)),
-    send: (id, message) => void links.get(id)?.then((link) => link.send(message)),
-    close(id) {
-      const link = links.get(id);
-      if (link === undefined) return;
-      void trafficOf(id).then((traffic) => {
-        closedTraffic = sum(closedTraffic, traffic);
-      });
-      links.delete(id);
-      void link.then((open) => open.close());
+    accept: (id, type, sdp) => use(id, (link) => link.accept(type, sdp)),
+    send: (id, message) => use(id, (link) => void link.send(message)),
+    close,
+    closeAll() {
+      for (const id of [...links.keys()]) close(id);
     },
-    traffic: trafficOf,
     async totalTraffic() {
       const each = await Promise.all([...links.keys()].map(trafficOf));
       return each.reduce(sum, closedTraffic);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Bytes, concatBytes, utf8 } from '../bytes.ts';
-import { LINK_CHUNK_BYTES, MAX_LINKS } from '../limits.ts';
+import { LINK_CHUNK_BYTES, LINK_DEADLINE_MS, MAX_LINKS } from '../limits.ts';
 import { generateSigningKeys, type Signed, type Signer, signerOf } from '../signing/signed-statement.ts';
 import { backoffDelayMs, SOCKET_BACKOFF } from './backoff.ts';
 import { DirectLinks, type LinkPort, NO_LINKS } from './direct-links.ts';
@@ -53,10 +53,14 @@ class PairedPort implements LinkPort {
   other: PairedPort | null = null;
   links: DirectLinks | null = null;
   readonly created = new Set<string>();
+  readonly offered = new Set<string>();
   opens = true;
+  /** What this side closes, the other does not hear of. */
+  isMute = false;
 
-  create(id: string): void {
+  create(id: string, initiator: boolean): void {
     this.created.add(id);
+    if (initiator) this.offered.add(id);
   }
   async describe(id: string): Promise<string> {
     return `sdp of ${id}`;
@@ -74,8 +78,18 @@ class PairedPort implements LinkPort {
   }
   close(id: string): void {
     this.created.delete(id);
-    queueMicrotask(() => this.other?.links?.closed(id));
+    if (!this.isMute) queueMicrotask(() => this.other?.links?.closed(id));
   }
+}
+
+/** Nobody goes on before `count` are here. */
+function meeting(count: number): () => Promise<void> {
+  const full = Promise.withResolvers<void>();
+  let here = 0;
+  return () => {
+    if (++here === count) full.resolve();
+    return full.promise;
+  };
 }
 
 async function newSigner(): Promise<Signer> {
@@ -142,6 +156,71 @@ describe('direct links', () => {
     linksA.closed([...a.created][0]!);
     expect(changes).toEqual([true, false]);
     expect(linksA.send(signerB.publicKey, utf8('x'))).toBe(false);
+  });
+
+  it('open once when both sides offer at the same time: the offer of the lower identity wins', async () => {
+    for (let round = 0; round < 4; round++) {
+      const { a, b, linksA, linksB, signerA, signerB, received } = await twoSides();
+      // Both offers are under way before either arrives.
+      const crossed = meeting(2);
+      const [fromA, fromB] = await Promise.all([
+        linksA.connect(signerB.publicKey, async (id, offer) => {
+          await crossed();
+          return linksB.answer(signerA.publicKey, id, offer);
+        }),
+        linksB.connect(signerA.publicKey, async (id, offer) => {
+          await crossed();
+          return linksA.answer(signerB.publicKey, id, offer);
+        }),
+      ]);
+      expect([fromA, fromB]).toEqual([true, true]);
+      expect([...a.created]).toEqual([...b.created]);
+      expect(a.created.size).toBe(1);
+      const offerers = [a, b].map((port) => port.offered.has([...port.created][0]!));
+      const isLower = signerA.publicKey < signerB.publicKey;
+      expect(offerers).toEqual([isLower, !isLower]);
+      expect(linksA.send(signerB.publicKey, utf8('there'))).toBe(true);
+      expect(linksB.send(signerA.publicKey, utf8('back'))).toBe(true);
+      await Promise.resolve();
+      await Promise.resolve();
+      expect(received.sort()).toEqual(['back', 'there']);
+    }
+  });
+
+  it('that one side lost are opened again by its offer, whoever sorts lower', async () => {
+    const { a, b, linksA, linksB, signerA, signerB, exchange } = await twoSides();
+    const back = (id: string, offer: Signed) => linksA.answer(signerB.publicKey, id, offer);
+    await linksA.connect(signerB.publicKey, exchange);
+    for (const [port, links, peer, way] of [
+      [a, linksA, signerB, exchange],
+      [b, linksB, signerA, back],
+    ] as const) {
+      port.isMute = true; // The other side does not hear that the link is gone.
+      links.closeAll();
+      port.isMute = false;
+      expect(await links.connect(peer.publicKey, way)).toBe(true);
+      expect([linksA.openPeers, linksB.openPeers]).toEqual([[signerB.publicKey], [signerA.publicKey]]);
+    }
+  });
+
+  it('that were answered and never open are dropped in time', async () => {
+    const { a, b, linksA, signerB, exchange } = await twoSides();
+    a.opens = false;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const connecting = linksA.connect(signerB.publicKey, async (id, offer) => {
+        const answer = await exchange(id, offer);
+        a.isMute = true; // The offering side vanishes without a word.
+        return answer;
+      });
+      await vi.waitUntil(() => b.created.size === 1 && a.isMute);
+      await vi.advanceTimersByTimeAsync(LINK_DEADLINE_MS);
+      expect(await connecting).toBe(false);
+      expect(b.created.size).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('are at most so many: the one that was idle longest makes room', async () => {

@@ -12,7 +12,7 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
  *
  *   u8 type (1 event, 2 frame) ‖ u32 length ‖ payload
  */
-export const streamEvent = v.variant('t', [
+export const streamEvent = v.union([
   /** No tab is free; so many requests are before this one. */
   v.object({ t: v.literal('waiting'), ahead: count }),
   /** Seal to this key and send the envelope. */

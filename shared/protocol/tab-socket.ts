@@ -105,6 +105,8 @@ export type RouterToTab = v.InferOutput<typeof routerToTab>;
 export const CLOSE = {
   /** The tab said something that the protocol does not know, or proved nothing: do not come back without a reload. */
   protocol: 4400,
+  /** The tab did not take up a lease in time: its socket may be dead. Come back. */
+  late: 4408,
   /** Another tab with the same identity took its place. */
   replaced: 4409,
   version: 4426,

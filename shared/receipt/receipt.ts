@@ -39,7 +39,7 @@ export const receipt = v.object({
   sampling,
   openedAt: instant,
   endedAt: instant,
-  outcome: v.variant('value', [
+  outcome: v.union([
     v.object({ value: v.literal('answered') }),
     v.object({ value: v.literal('cancelled') }),
     v.object({ value: v.literal('failed'), code: shownText(64) }),

@@ -64,69 +64,103 @@ function demand(condition: boolean, problem: string): asserts condition {
 }
 
 async function verifyParts(receipt: Receipt, routerKey: string): Promise<void> {
-  const readers = new Set(receipt.readers.map((reader) => reader.key));
-  const committed = receipt.commit === null ? null : await verifyAnswer(receipt, receipt.commit, routerKey);
-  if (receipt.lease !== null) {
-    const lease = await openStatement('lease', leaseSchema, receipt.lease, routerKey);
-    demand(readers.has(lease.tab), 'The answering tab is missing from the list of readers.');
-  }
-  let following: Verdict | null = null;
-  for (const check of receipt.checks) {
-    const reveal = await verifyCheck(receipt, check, routerKey);
-    if (reveal !== null && committed !== null) following = verdictOf(committed.commit, reveal);
-  }
-  if (receipt.verdict.value === 'unchecked') {
-    demand(following === null, 'It says unchecked although a check was completed.');
-    return;
-  }
-  demand(following !== null, 'It gives a verdict that no completed check supports.');
+  demand(receipt.lease !== null, 'It names no lease.');
+  const lease = await openStatement('lease', leaseSchema, receipt.lease, routerKey);
+  verifyTerms(receipt, lease);
+  const listed = (role: Receipt['readers'][number]['role'], key: string) =>
+    receipt.readers.some((reader) => reader.role === role && reader.key === key);
   demand(
-    JSON.stringify(following) === JSON.stringify(receipt.verdict),
-    `The verdict does not follow from what the tabs signed: they say ${following.value}.`,
+    receipt.private || listed('router', routerKey),
+    'The router read a plain prompt and is missing from the readers.',
   );
+  demand(listed('answer', lease.tab), 'The answering tab is missing from the list of readers.');
+
+  const commit =
+    receipt.commit === null ? null : await verifyAnswer(receipt, { lease, statement: receipt.lease }, receipt.commit);
+  verifyOutcome(receipt, commit);
+  const checkers = new Set<string>();
+  const following: Verdict[] = [];
+  for (const check of receipt.checks) {
+    const reveal = await verifyCheck(receipt, check, lease, routerKey);
+    demand(listed('check', check.checker), 'A checking tab is missing from the list of readers.');
+    demand(!checkers.has(check.checker), 'One tab is listed as two checkers.');
+    checkers.add(check.checker);
+    if (reveal !== null && commit !== null) following.push(verdictOf(commit, reveal));
+  }
+  verifyVerdict(receipt.verdict, following);
 }
 
-async function verifyAnswer(
-  receipt: Receipt,
-  statement: Signed,
-  routerKey: string,
-): Promise<{ lease: Lease; commit: AnswerCommit }> {
-  demand(receipt.lease !== null, 'It has an answer but no lease for it.');
-  const lease = await openStatement('lease', leaseSchema, receipt.lease, routerKey);
-  const commit = await openStatement('commit', answerCommit, statement, lease.tab);
+/** Receipt and lease are about the same task, under the same terms. */
+function verifyTerms(receipt: Receipt, lease: Lease): void {
   demand(lease.role === 'answer', 'The lease of the answer is for another role.');
-  demand(lease.task === receipt.task && commit.task === receipt.task, 'The answer belongs to another task.');
-  demand(commit.lease === (await leaseDigest(receipt.lease)), 'The answer was committed under another lease.');
-  demand(
-    commit.class === lease.class && lease.class === receipt.class,
-    'The classes of lease, answer and receipt differ.',
-  );
+  demand(lease.task === receipt.task, 'The answer belongs to another task.');
+  demand(lease.class === receipt.class, 'The classes of lease and receipt differ.');
+  demand(lease.model === receipt.model && lease.variant === receipt.variant, 'Lease and receipt name other models.');
   demand(lease.private === receipt.private, 'Lease and receipt disagree on whether the task was private.');
   demand(
     JSON.stringify(lease.sampling) === JSON.stringify(receipt.sampling),
     'The sampling of lease and receipt differ.',
   );
-  return { lease, commit };
 }
 
+function verifyOutcome({ outcome, verdict }: Receipt, commit: AnswerCommit | null): void {
+  const wrote = commit !== null && commit.finish !== 'cancelled';
+  demand(outcome.value !== 'answered' || wrote, 'It says answered, and no tab committed to an answer.');
+  demand(outcome.value !== 'cancelled' || !wrote, 'It says cancelled, and the tab committed to a whole answer.');
+  demand(outcome.value === 'answered' || verdict.value === 'unchecked', 'It judges an answer that was not given.');
+}
+
+function verifyVerdict(verdict: Verdict, following: readonly Verdict[]): void {
+  const [first] = following;
+  if (verdict.value === 'unchecked') {
+    return demand(first === undefined, 'It says unchecked although a check was completed.');
+  }
+  demand(first !== undefined, 'It gives a verdict that no completed check supports.');
+  for (const one of following) {
+    demand(
+      JSON.stringify(one) === JSON.stringify(verdict),
+      `The verdict does not follow from what the tabs signed: they say ${one.value}.`,
+    );
+  }
+}
+
+async function verifyAnswer(
+  receipt: Receipt,
+  leased: { readonly lease: Lease; readonly statement: Signed },
+  statement: Signed,
+): Promise<AnswerCommit> {
+  const commit = await openStatement('commit', answerCommit, statement, leased.lease.tab);
+  demand(commit.task === receipt.task, 'The answer belongs to another task.');
+  demand(commit.lease === (await leaseDigest(leased.statement)), 'The answer was committed under another lease.');
+  demand(commit.class === receipt.class, 'The classes of answer and receipt differ.');
+  return commit;
+}
+
+/** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
+const SAME_TERMS = ['task', 'model', 'variant', 'class', 'client', 'nonce', 'private', 'sampling'] as const;
+
 /** The reveal, when the check was completed; null when the checker committed or revealed nothing. */
-async function verifyCheck(receipt: Receipt, check: ReceiptCheck, routerKey: string): Promise<CheckReveal | null> {
+async function verifyCheck(
+  receipt: Receipt,
+  check: ReceiptCheck,
+  answer: Lease,
+  routerKey: string,
+): Promise<CheckReveal | null> {
   const lease = await openStatement('lease', leaseSchema, check.lease, routerKey);
   const digest = await leaseDigest(check.lease);
-  demand(lease.role === 'check' && lease.task === receipt.task, 'The lease of a check is for something else.');
+  demand(lease.role === 'check', 'The lease of a check is for something else.');
+  demand(
+    SAME_TERMS.every((term) => JSON.stringify(lease[term]) === JSON.stringify(answer[term])),
+    'A check ran under other terms than the answer.',
+  );
   demand(lease.tab === check.checker, 'A check is attributed to another tab than the leased one.');
-  demand(lease.class === receipt.class, 'A check ran in another class than the answer.');
-  demand(
-    receipt.readers.some((reader) => reader.key === lease.tab && reader.role === 'check'),
-    'A checking tab is missing from the list of readers.',
-  );
-  demand(
-    !receipt.readers.some((reader) => reader.key === lease.tab && reader.role === 'answer'),
-    'A tab checked its own answer.',
-  );
+  demand(lease.tab !== answer.tab, 'A tab checked its own answer.');
   if (check.commit === null) return null;
   const commit = await openStatement('check-commit', checkCommit, check.commit, lease.tab);
-  demand(commit.task === receipt.task && commit.lease === digest, "A checker's commitment belongs to another check.");
+  demand(
+    commit.task === receipt.task && commit.lease === digest && commit.class === lease.class,
+    "A checker's commitment belongs to another check.",
+  );
   if (check.reveal === null) return null;
   const reveal = await openStatement('check-reveal', checkReveal, check.reveal, lease.tab);
   demand(reveal.task === receipt.task && reveal.lease === digest, "A checker's opening belongs to another check.");

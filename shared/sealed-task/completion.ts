@@ -94,15 +94,15 @@ function usageOf(answered: Answered): CompletionUsage {
   };
 }
 
-function finishOf(answered: Answered): 'stop' | 'length' {
-  return answered.finish === 'length' ? 'length' : 'stop';
+function noAnswer(): ShoalError {
+  return new ShoalError('tab_lost', 'The task ended without an answer.');
 }
 
 const PENDING = { value: 'pending' } as const;
 
 /**
  * The chunks of one answer. They end with the answer, or with the verdict if asked to wait for it; the task itself goes on to its verdict in any
- * case. The finish reason is told only when the tab's commit was seen to fit the text.
+ * case. The finish reason is told only when the tab's commit was seen to fit the text. Throws {@link ShoalError}.
  */
 export async function* completionChunks(
   task: Pick<SealedTask, 'salt'>,
@@ -133,14 +133,15 @@ export async function* completionChunks(
     else if (lease === null) continue;
     else if (update.type === 'text') yield chunk({ choices: [choice(update.text, null)] }, lease);
     else if (update.type === 'committed' && answered !== null) {
-      yield chunk({ choices: [choice(null, finishOf(answered))], shoal: notesOf(lease, task.salt, PENDING) }, lease);
+      yield chunk({ choices: [choice(null, answered.finish)], shoal: notesOf(lease, task.salt, PENDING) }, lease);
       if (options.includeUsage) yield chunk({ choices: [], usage: usageOf(answered) }, lease);
       if (!options.awaitVerdict) return;
-    } else if (update.type === 'ended') {
+    } else if (update.type === 'ended' && answered !== null) {
       yield chunk({ choices: [], shoal: notesOf(lease, task.salt, update.verdict) }, lease);
       return;
     }
   }
+  throw noAnswer();
 }
 
 /** The whole answer at once. Throws {@link ShoalError}. */
@@ -160,12 +161,12 @@ export async function collectCompletion(
     else if (update.type === 'ended') verdict = update.verdict;
     if (update.type === 'ended' || (update.type === 'committed' && !awaitVerdict)) break;
   }
-  if (lease === null || answered === null) throw new ShoalError('tab_lost', 'The task ended without an answer.');
+  if (lease === null || answered === null) throw noAnswer();
   const message = { role: 'assistant' as const, content: parts.join(''), refusal: null };
   return {
     ...headOf(lease, Math.floor(Date.now() / 1000)),
     object: 'chat.completion',
-    choices: [{ index: 0, message, logprobs: null, finish_reason: finishOf(answered) }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: answered.finish }],
     usage: usageOf(answered),
     shoal: notesOf(lease, task.salt, verdict),
   };

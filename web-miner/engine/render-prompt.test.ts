@@ -35,6 +35,22 @@ describe('rendering a conversation', () => {
     expect(inside.replaceAll('\u200b', '')).toBe(attack);
   });
 
+  it('breaks up control tokens that overlap, and those that another one hides', () => {
+    const controlTokens = ['<|a', 'a|>b', '>b', 'aa', '<<', '<<|'];
+    for (const attack of ['<|a|>b', 'aaaaaaa', '<<<|a|>b', '<<|aa|>b>b', 'aa|>bb']) {
+      const rendered = promptRenderer({ ...CHATML, controlTokens }).render([{ role: 'user', content: attack }]);
+      const inside = rendered.slice('<|im_start|>user\n'.length, rendered.lastIndexOf('<|im_end|>'));
+      for (const token of controlTokens) expect(inside, attack).not.toContain(token);
+      expect(inside.replaceAll('\u200b', '')).toBe(attack);
+    }
+  });
+
+  it('refuses a message that it cannot break up', () => {
+    const hiding = { ...CHATML, controlTokens: ['\u200b|'] };
+    expect(() => promptRenderer(hiding).render([{ role: 'user', content: '\u200b|' }])).toThrow('control tokens');
+    expect(promptRenderer(hiding).render([{ role: 'user', content: 'x' }])).toContain('x');
+  });
+
   it('gives a template no clock: the date is the same for all', () => {
     const dated = { ...CHATML, template: "{{ strftime_now('%d %b %Y') }}" };
     expect(promptRenderer(dated).render([{ role: 'user', content: 'x' }])).toBe('22 Nov 2026');

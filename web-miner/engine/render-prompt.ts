@@ -18,7 +18,7 @@ const ZERO_WIDTH_SPACE = '\u200b';
 
 export function promptRenderer(chat: ModelEntry['chat']): PromptRenderer {
   const program = parse(tokenize(chat.template, { lstrip_blocks: true, trim_blocks: true }));
-  const control = controlPattern(chat.controlTokens);
+  const control = controlTokens(chat.controlTokens);
   return {
     render(messages) {
       let prompt: string;
@@ -34,6 +34,7 @@ export function promptRenderer(chat: ModelEntry['chat']): PromptRenderer {
         for (const [name, value] of Object.entries(values)) scope.set(name, value);
         prompt = String(new Interpreter(scope).run(program).value);
       } catch (cause) {
+        if (cause instanceof EngineError) throw cause;
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new EngineError('unsupported', `The model's chat template refuses this conversation: ${reason}`);
       }
@@ -62,15 +63,31 @@ const GLOBALS = {
   strftime_now: () => FIXED_DATE,
 };
 
-function controlPattern(tokens: readonly string[]): RegExp | null {
-  const escaped = tokens
-    .filter((token) => token.length > 1)
-    .map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  return escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'g');
+interface ControlTokens {
+  readonly pattern: RegExp;
+  readonly longest: number;
 }
 
-/** Text that posed as a control token is broken up, so that no message can end its turn or open another one. */
-function neutralize(text: string, control: RegExp | null): string {
+function controlTokens(tokens: readonly string[]): ControlTokens | null {
+  const breakable = tokens.filter((token) => token.length > 1);
+  if (breakable.length === 0) return null;
+  const escaped = breakable.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return { pattern: new RegExp(escaped.join('|'), 'g'), longest: Math.max(...breakable.map(({ length }) => length)) };
+}
+
+/**
+ * Text that posed as a control token is broken up, so that no message can end its turn or open another one. Tokens may overlap, and breaking one can
+ * leave the next in one piece: each pass moves what is left at least one character on within the token before, so there are no more passes
+ * than the longest token has characters.
+ */
+function neutralize(text: string, control: ControlTokens | null): string {
   if (control === null) return text;
-  return text.replace(control, (token) => `${token.slice(0, 1)}${ZERO_WIDTH_SPACE}${token.slice(1)}`);
+  let broken = text;
+  for (let pass = 0; pass <= control.longest; pass++) {
+    const before = broken;
+    broken = before.replace(control.pattern, (token) => `${token.slice(0, 1)}${ZERO_WIDTH_SPACE}${token.slice(1)}`);
+    if (broken === before) return broken;
+  }
+  // Only a vocabulary whose tokens hold the space itself gets here.
+  throw new EngineError('unsupported', 'A message cannot be told from the control tokens of this model.');
 }

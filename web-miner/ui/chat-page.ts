@@ -1,61 +1,14 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
-import { type Question, type SealedAnswer, SealedClient } from '../../client/sealed-client.ts';
+import { SealedClient } from '../../client/sealed-client.ts';
 import type { Verdict } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
-import { taskId } from '../../shared/protocol/task-ids.ts';
-import { verifyReceipt } from '../../shared/receipt/verify.ts';
-import type { TaskPath } from '../../shared/sealed-task/sealed-task.ts';
-import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { controls } from './controls.ts';
+import { type AskLimits, Conversation, type Exchange } from './conversation.ts';
 import { megabytes, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import { fetchReadableBytes } from './readable-bytes.ts';
 
-/** One question and all that is known of its answer. Read by the demo and the page tests too. */
-export interface Exchange {
-  readonly question: string;
-  readonly answer: string;
-  readonly state: 'waiting' | 'writing' | 'checking' | 'done' | 'stopped' | 'failed';
-  readonly note: string;
-  readonly task: string | null;
-  readonly tab: string | null;
-  readonly promptPath: TaskPath | null;
-  readonly framesByRelay: number;
-  readonly framesDirect: number;
-  readonly firstTokenMs: number | null;
-  readonly tokens: number;
-  readonly tokensPerSecond: number | null;
-  readonly relayBytes: number;
-  readonly directBytes: number;
-  /** Content that the router could read, by its own count; null before the end, or when it cannot be asked. */
-  readonly readableBytes: number | null;
-  readonly verdict: Verdict | null;
-  readonly cosine: number | null;
-  readonly receipt: Signed | null;
-  readonly receiptHolds: boolean | null;
-}
-
-const EMPTY: Omit<Exchange, 'question'> = {
-  answer: '',
-  state: 'waiting',
-  note: 'Looking for a tab',
-  task: null,
-  tab: null,
-  promptPath: null,
-  framesByRelay: 0,
-  framesDirect: 0,
-  firstTokenMs: null,
-  tokens: 0,
-  tokensPerSecond: null,
-  relayBytes: 0,
-  directBytes: 0,
-  readableBytes: null,
-  verdict: null,
-  cosine: null,
-  receipt: null,
-  receiptHolds: null,
-};
+export type { Exchange } from './conversation.ts';
 
 /** The one stateful element of `/chat`: seals prompts in this page and shows the way, the check and the receipt of every answer. */
 export class ChatPage extends LitElement {
@@ -65,17 +18,29 @@ export class ChatPage extends LitElement {
     model: { state: true },
     direct: { state: true },
     trouble: { state: true },
-    running: { state: true },
+    busy: { state: true },
   };
   declare exchanges: readonly Exchange[];
   declare models: readonly ListedModel[];
   declare model: string;
   declare direct: boolean;
   declare trouble: string | null;
-  declare running: SealedAnswer | 'opening' | null;
+  declare busy: boolean;
 
   #client: SealedClient | null = null;
   #looked: Promise<void> = Promise.resolve();
+  readonly #conversation = new Conversation({
+    model: () => this.#chosenModel(),
+    client: () => {
+      this.#client ??= new SealedClient({ baseUrl: location.origin, directLinks: this.direct });
+      return this.#client;
+    },
+    readableBytes: fetchReadableBytes,
+    onChange: (exchanges, busy) => {
+      this.exchanges = exchanges;
+      this.busy = busy;
+    },
+  });
 
   static override styles = [
     controls,
@@ -136,7 +101,7 @@ export class ChatPage extends LitElement {
     this.model = '';
     this.direct = false;
     this.trouble = null;
-    this.running = null;
+    this.busy = false;
   }
 
   override connectedCallback(): void {
@@ -213,7 +178,7 @@ export class ChatPage extends LitElement {
   }
 
   #composer(): TemplateResult {
-    const busy = this.running !== null;
+    const { busy } = this;
     return html`<form class="card" @submit=${this.#submit}>
       ${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
       <label for="prompt">Your prompt</label>
@@ -252,7 +217,7 @@ export class ChatPage extends LitElement {
   #key(event: KeyboardEvent): void {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    if (this.running === null) (event.target as HTMLTextAreaElement).form?.requestSubmit();
+    if (!this.busy) (event.target as HTMLTextAreaElement).form?.requestSubmit();
   }
 
   #choose(event: Event): void {
@@ -269,120 +234,25 @@ export class ChatPage extends LitElement {
     event.preventDefault();
     const field = this.renderRoot.querySelector('textarea');
     const question = field?.value.trim() ?? '';
-    if (field === null || question === '' || this.running !== null) return;
+    if (field === null || question === '' || this.busy) return;
     field.value = '';
     await this.ask(question);
     field.focus();
   }
 
-  async #stop(): Promise<void> {
-    if (this.running !== null && this.running !== 'opening') await this.running.stop();
+  #stop(): void {
+    this.#conversation.stop();
   }
 
   /** Asks, and follows the answer to its verdict. Never throws: what goes wrong is shown beside the question. */
-  async ask(question: string, limits: { readonly maxTokens?: number } = {}): Promise<Exchange> {
-    const index = this.exchanges.length;
-    const messages = this.#conversation(question);
-    this.exchanges = [...this.exchanges, { question, ...EMPTY }];
-    const change = (part: Partial<Exchange>) => {
-      this.exchanges = this.exchanges.map((exchange, i) => (i === index ? { ...exchange, ...part } : exchange));
-    };
-    this.running = 'opening';
-    try {
-      await this.#looked; // Whoever is quicker than the list of models waits for it.
-      if (this.model === '') throw new ShoalError('model_not_found', this.trouble ?? 'The router offers no model.');
-      this.#client ??= new SealedClient({ baseUrl: location.origin, directLinks: this.direct });
-      await this.#follow(this.#client, { model: this.model, messages, sampling: limits }, change);
-    } catch (cause) {
-      const error = ShoalError.from(cause);
-      if (error.code === 'cancelled') change({ state: 'stopped', note: 'Stopped' });
-      else change({ state: 'failed', note: `${error.message} ${error.nextStep}` });
-    } finally {
-      this.running = null;
-    }
-    const exchange = this.exchanges[index];
-    return exchange ?? { question, ...EMPTY };
+  ask(question: string, limits: AskLimits = {}): Promise<Exchange> {
+    return this.#conversation.ask(question, limits);
   }
 
-  /** The turns so far, without those that failed. */
-  #conversation(question: string): ChatMessage[] {
-    const turns = this.exchanges
-      .filter((exchange) => exchange.state === 'done')
-      .flatMap((exchange): ChatMessage[] => [
-        { role: 'user', content: exchange.question },
-        { role: 'assistant', content: exchange.answer },
-      ]);
-    return [...turns, { role: 'user', content: question }];
-  }
-
-  async #follow(client: SealedClient, question: Question, change: (part: Partial<Exchange>) => void): Promise<void> {
-    const askedAt = performance.now();
-    let firstAt = 0;
-    let answer = '';
-    let tokens = 0;
-    let task = '';
-    const frames = { relay: 0, direct: 0 };
-    const running = await client.ask(question);
-    this.running = running;
-    for await (const update of running.updates()) {
-      switch (update.type) {
-        case 'waiting':
-          change({ note: update.ahead === 0 ? 'Waiting for a free tab' : `Waiting: ${update.ahead} before you` });
-          break;
-        case 'leased':
-          task = taskId(update.lease.task);
-          change({ note: 'Sealed and sent', task, tab: update.lease.tab });
-          break;
-        case 'accepted':
-          change({ note: `The tab reads ${update.promptTokens} tokens`, promptPath: running.promptPath });
-          break;
-        case 'text': {
-          const now = performance.now();
-          if (firstAt === 0) firstAt = now;
-          answer += update.text;
-          tokens += update.tokens;
-          frames[update.path]++;
-          change({
-            state: 'writing',
-            note: 'Writing',
-            answer,
-            tokens,
-            promptPath: running.promptPath,
-            firstTokenMs: firstAt - askedAt,
-            tokensPerSecond: now - firstAt > 50 ? ((tokens - 1) * 1000) / (now - firstAt) : null,
-            framesByRelay: frames.relay,
-            framesDirect: frames.direct,
-          });
-          break;
-        }
-        case 'answered': {
-          const seconds = (performance.now() - firstAt) / 1000;
-          change({
-            state: 'checking',
-            note: 'Written; waiting for the check',
-            tokens: update.completionTokens,
-            tokensPerSecond: seconds > 0 ? update.completionTokens / seconds : null,
-          });
-          break;
-        }
-        case 'checking':
-          change({ note: 'Another tab writes it again to check it' });
-          break;
-        case 'similarity':
-          change({ cosine: update.cosine });
-          break;
-        case 'ended': {
-          const { relayBytes, directBytes } = await running.traffic();
-          change({ state: 'done', verdict: update.verdict, receipt: update.receipt, relayBytes, directBytes });
-          if (update.receipt !== null) {
-            const { valid } = await verifyReceipt(update.receipt, { routerKey: await client.routerKey() });
-            change({ receiptHolds: valid });
-          }
-          change({ readableBytes: await fetchReadableBytes(task) });
-          break;
-        }
-      }
-    }
+  async #chosenModel(): Promise<string> {
+    await this.#looked;
+    if (this.model === '') throw new ShoalError('model_not_found', this.trouble ?? 'The router offers no model.');
+    return this.model;
   }
 }
 

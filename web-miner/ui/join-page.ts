@@ -3,10 +3,9 @@ import { type Preflight, preflight } from '../preflight/preflight.ts';
 import { LendingWorker } from '../work/lending-worker.ts';
 import type { LendingPhase } from '../work/start-lending.ts';
 import { controls } from './controls.ts';
+import { keepDirectChoice, keptDirectChoice } from './direct-choice.ts';
 import { megabytes, secondsLeft, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
-
-const DIRECT_KEY = 'shoal-direct-links';
 
 /** The one stateful element of `/join`: a visitor lends the tab, sees what it does, and stops it. */
 export class JoinPage extends LitElement {
@@ -84,7 +83,7 @@ export class JoinPage extends LitElement {
     this.device = null;
     this.models = [];
     this.chosen = '';
-    this.direct = readFlag();
+    this.direct = keptDirectChoice();
     this.trouble = null;
     this.identityKept = true;
   }
@@ -205,11 +204,13 @@ export class JoinPage extends LitElement {
     const connected = tab.connection.state === 'open' && tab.tab !== null;
     const doing = !connected
       ? 'Connecting to the router'
-      : tab.working === null
-        ? 'Ready: waiting for work'
-        : tab.working === 'answer'
-          ? 'Writing an answer'
-          : 'Checking another tab’s answer';
+      : tab.engineFailure !== null
+        ? 'Starting the engine again'
+        : tab.working === null
+          ? 'Ready: waiting for work'
+          : tab.working === 'answer'
+            ? 'Writing an answer'
+            : 'Checking another tab’s answer';
     return html`<section class="card" aria-labelledby="state">
       <h2 id="state"><span class="live ${connected ? '' : 'waiting'}" aria-hidden="true"></span>${doing}</h2>
       <p class="soft">${phase.model}, ${phase.threads === 1 ? 'one thread' : `${phase.threads} threads`}.</p>
@@ -301,16 +302,8 @@ export class JoinPage extends LitElement {
 
   #setDirect(event: Event): void {
     this.direct = (event.target as HTMLInputElement).checked;
-    localStorage.setItem(DIRECT_KEY, this.direct ? 'yes' : 'no');
-    this.#worker.setDirect(this.direct);
-  }
-}
-
-function readFlag(): boolean {
-  try {
-    return localStorage.getItem(DIRECT_KEY) === 'yes';
-  } catch {
-    return false;
+    this.#worker.setDirect(this.direct); // First: a browser that keeps nothing must not keep the links open either.
+    keepDirectChoice(this.direct);
   }
 }
 

@@ -7,6 +7,7 @@ import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.
 import { FrameSealer, MAX_FRAME_PAYLOAD_BYTES } from '../../shared/sealing/frames.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import { isAbort } from '../engine/engine.ts';
+import { boundedAnswer } from './answer-bound.ts';
 import { type Batch, FrameBatcher } from './frame-batcher.ts';
 import type { WorkModel } from './work-model.ts';
 
@@ -67,7 +68,8 @@ export class AnswerJob {
     let decodeMs = 0;
     try {
       const prompt = renderer.render(body.messages);
-      for await (const event of engine.generate({ prompt, sampling: lease.sampling, stop: body.stop }, signal)) {
+      const request = { prompt, sampling: lease.sampling, stop: body.stop };
+      for await (const event of boundedAnswer(engine.generate(request, signal))) {
         if (event.type === 'prompt') {
           counts.prompt = event.tokens;
           this.#ports.accepted(event.tokens);
@@ -84,7 +86,10 @@ export class AnswerJob {
         }
       }
     } catch (cause) {
-      if (!isAbort(cause)) throw cause;
+      if (!isAbort(cause)) {
+        batcher.drop();
+        throw cause;
+      }
       finish = 'cancelled';
     }
     batcher.flush();

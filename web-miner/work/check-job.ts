@@ -15,6 +15,7 @@ import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.
 import { FrameSealer } from '../../shared/sealing/frames.ts';
 import { generateSealingKeys, hpkeOpen, hpkeSeal } from '../../shared/sealing/hpke.ts';
 import { parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
+import { boundedAnswer } from './answer-bound.ts';
 import type { WorkModel } from './work-model.ts';
 
 export interface CheckPorts {
@@ -128,7 +129,7 @@ export class CheckJob {
     let finish: FinishReason = 'stop';
     let tokens = { prompt: 0, completion: 0 };
     const request = { prompt, sampling: lease.sampling, stop: body.stop };
-    for await (const event of this.#work.engine.generate(request, signal)) {
+    for await (const event of boundedAnswer(this.#work.engine.generate(request, signal))) {
       if (event.type === 'prompt') this.#ports.accepted(event.tokens);
       else if (event.type === 'delta') {
         text += event.text;

@@ -30,12 +30,16 @@ export class FrameBatcher {
   }
 
   flush(): void {
+    const batch = { text: this.#text, tokens: this.#tokens };
+    this.drop();
+    if (batch.text !== '') this.#emit(batch);
+  }
+
+  /** Forgets what was not sent: the answer failed, and nothing of it may follow the news. */
+  drop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#text === '') return;
-    const batch = { text: this.#text, tokens: this.#tokens };
     this.#text = '';
     this.#tokens = 0;
-    this.#emit(batch);
   }
 }

@@ -1,26 +1,23 @@
 import type { Bytes } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { ANSWER_KEPT_MS, ONE_TIME_KEY_BATCH, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
+import { ONE_TIME_KEY_BATCH } from '../../shared/limits.ts';
 import type { Connection, ConnectionEvents, SocketState } from '../../shared/peer/connection.ts';
 import { DirectLinks, type LinkPort } from '../../shared/peer/direct-links.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { decodePacket, encodePacket, type Packet } from '../../shared/protocol/packets.ts';
-import {
-  CLOSE,
-  decodeRouterToTab,
-  encodeMessage,
-  type RouterToTab,
-  type TabToRouter,
-} from '../../shared/protocol/tab-socket.ts';
-import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
-import { encodeEnvelope, type OpenedEnvelope, openEnvelope } from '../../shared/sealing/envelope.ts';
+import { decodeRouterToTab, type RouterToTab, type TabToRouter } from '../../shared/protocol/tab-socket.ts';
+import { type OpenedEnvelope, openEnvelope } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
-import { EngineError, isAbort } from '../engine/engine.ts';
+import { isAbort } from '../engine/engine.ts';
 import { KeyRing } from '../identity/key-ring.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
-import { type Answered, AnswerJob, type SentPath } from './answer-job.ts';
-import { CheckJob, sealShown } from './check-job.ts';
+import { AnswerJob, type SentPath } from './answer-job.ts';
+import { CheckJob } from './check-job.ts';
+import { HandOn } from './hand-on.ts';
+import { type CheckStatement, KeptWork } from './kept-work.ts';
+import { RouterStanding } from './router-standing.ts';
 import { SpeedMeter } from './speed-meter.ts';
+import { failureOf, isBreakdown } from './work-failure.ts';
 import type { WorkModel } from './work-model.ts';
 
 /** What a tab has done since it was opened. */
@@ -45,6 +42,8 @@ export interface TabSnapshot {
   readonly tokensPerSecond: number | null;
   readonly links: number;
   readonly direct: boolean;
+  /** Why the engine cannot work, as it said itself; null as long as it can. Whoever owns the engine withdraws the tab and loads it again. */
+  readonly engineFailure: string | null;
 }
 
 export interface TabPorts {
@@ -63,13 +62,8 @@ interface Running {
   readonly abort: AbortController;
   readonly check: CheckJob | null;
   readonly answer: AnswerJob | null;
-}
-
-/** An answer that is done, kept for clients that lost frames and for the checker. */
-interface Kept {
-  readonly opened: OpenedEnvelope;
-  readonly answered: Answered | null;
-  readonly frames: readonly Bytes[];
+  /** Length of the prompt, once it was said; null before. */
+  promptTokens: number | null;
 }
 
 const ZERO: TabCounts = { answers: 0, checks: 0, stopped: 0, failed: 0, valid: 0, invalid: 0, tokens: 0 };
@@ -80,18 +74,18 @@ export class LendingTab {
   readonly #keys: KeyRing;
   readonly #links: DirectLinks;
   readonly #socket: Connection;
+  readonly #router: RouterStanding;
+  readonly #handOn: HandOn;
   readonly #running = new Map<number, Running>();
-  readonly #kept = new Map<number, Kept>();
-  /** Numbers of leases that were taken once: an envelope that comes again is not run again. */
-  readonly #seen = new Set<number>();
+  readonly #kept = new KeptWork();
   readonly #speed: SpeedMeter;
-  #routerKey: string | null = null;
-  /** The router's clock minus ours, ms. */
-  #clockOffsetMs = 0;
-  #tab: string | null = null;
+  /** Answers that were running when the connection came back: their frames wait until the router says from where it wants them. */
+  readonly #awaitingResend = new Set<number>();
   #connection: SocketState = { state: 'connecting', attempt: 0 };
   #counts = ZERO;
   #direct: boolean;
+  #withdrawn = false;
+  #engineFailure: string | null = null;
   #closed = false;
 
   constructor(ports: TabPorts) {
@@ -107,11 +101,24 @@ export class LendingTab {
         onChange: () => this.#changed(),
       },
     );
+    this.#router = new RouterStanding({
+      socket: () => this.#socket,
+      identity: ports.identity,
+      keys: this.#keys,
+      ready: () => this.#ready(),
+      running: () => [...this.#running.keys(), ...this.#kept.untold],
+    });
+    this.#handOn = new HandOn({
+      links: this.#links,
+      direct: () => this.#direct,
+      say: (message) => this.#router.say(message),
+      relay: (packet) => this.#router.send(packet),
+    });
     this.#socket = ports.connect({
       onMessage: (data) => this.#fromRouter(data),
       onState: (state) => {
         this.#connection = state;
-        if (state.state !== 'open') this.#tab = null;
+        if (state.state !== 'open') this.#router.lost();
         this.#changed();
       },
     });
@@ -121,12 +128,13 @@ export class LendingTab {
     const working = [...this.#running.values()][0];
     return {
       connection: this.#connection,
-      tab: this.#tab,
+      tab: this.#router.tab,
       working: working === undefined ? null : working.check === null ? 'answer' : 'check',
       counts: this.#counts,
       tokensPerSecond: this.#speed.shown,
       links: this.#links.openPeers.length,
       direct: this.#direct,
+      engineFailure: this.#engineFailure,
     };
   }
 
@@ -134,7 +142,21 @@ export class LendingTab {
   setDirect(direct: boolean): void {
     this.#direct = direct;
     if (!direct) this.#links.closeAll();
-    this.#sayReady();
+    this.#router.sayReady();
+    this.#changed();
+  }
+
+  /** Takes no more work, but stays connected: the engine cannot work at the moment. */
+  withdraw(): void {
+    this.#withdrawn = true;
+    this.#router.sayReady();
+  }
+
+  /** Takes work again. */
+  resume(): void {
+    this.#withdrawn = false;
+    this.#engineFailure = null;
+    this.#router.sayReady();
     this.#changed();
   }
 
@@ -147,10 +169,11 @@ export class LendingTab {
     if (this.#closed) return;
     this.#closed = true;
     for (const running of this.#running.values()) running.abort.abort();
-    this.#say({ t: 'bye' });
+    this.#router.say({ t: 'bye' });
+    this.#handOn.close();
     this.#links.closeAll();
     this.#socket.close();
-    this.#kept.clear();
+    this.#kept.close();
   }
 
   // ---- the router's side -------------------------------------------------------------------------------------------
@@ -172,75 +195,73 @@ export class LendingTab {
   async #message(message: RouterToTab): Promise<void> {
     switch (message.t) {
       case 'challenge':
-        return this.#hello(message);
+        return this.#router.challenged(message);
       case 'welcome':
-        this.#tab = message.tab;
-        this.#clockOffsetMs = message.now - Date.now();
-        return this.#changed();
+        return this.#welcomed(message);
       case 'keysWanted':
-        this.#say({ t: 'keys', keys: await this.#keys.issue(Math.min(message.count, ONE_TIME_KEY_BATCH)) });
+        this.#router.say({ t: 'keys', keys: await this.#keys.issue(Math.min(message.count, ONE_TIME_KEY_BATCH)) });
         return;
       case 'stop':
         this.#running.get(message.number)?.abort.abort();
         return;
       case 'resend':
         return this.#resend(message.number, message.from);
-      case 'handOn':
-        return this.#handOn(message);
-      case 'show':
-        return this.#show(message);
+      case 'handOn': {
+        const kept = this.#kept.answer(message.number);
+        if (kept !== undefined) await this.#handOn.handOn(message, kept); // Else too old: the router asks the client.
+        return;
+      }
+      case 'show': {
+        const kept = this.#kept.answer(message.number);
+        if (kept !== undefined) await this.#handOn.show(message, kept);
+        return;
+      }
       case 'reveal':
         this.#running.get(message.number)?.check?.askedToReveal(message.commit, message.willBeShown);
         return;
-      case 'offer': {
-        const signal = this.#direct ? await this.#links.answer(message.from, message.link, message.signal) : null;
-        this.#say({ t: 'answer', link: message.link, signal });
+      case 'offer':
+        return this.#offered(message);
+      case 'answer':
+        return this.#handOn.answered(message.link, message.signal);
+      case 'verdict': {
+        const isNews = this.#kept.told(message.task, message.role);
+        if (!isNews || message.role !== 'answer') return;
+        if (message.value === 'valid') this.#count({ valid: 1 });
+        if (message.value === 'invalid') this.#count({ invalid: 1 });
         return;
       }
-      case 'answer':
-        this.#answers.get(message.link)?.(message.signal);
-        return;
-      case 'verdict':
-        if (message.role === 'answer' && message.value === 'valid') this.#count({ valid: 1 });
-        if (message.role === 'answer' && message.value === 'invalid') this.#count({ invalid: 1 });
-        return;
       case 'refused':
         console.warn('shoal: the router refused this tab:', message.error.message);
         return;
     }
   }
 
-  async #hello(challenge: Extract<RouterToTab, { t: 'challenge' }>): Promise<void> {
-    if (this.#routerKey !== null && this.#routerKey !== challenge.router) {
-      // The key of a router does not change while a tab is connected to it, or the leases it holds could be anyone's.
-      this.#socket.close(CLOSE.protocol, 'the router changed its key');
-      return;
+  /** The router knows this tab now: what the connection before may have swallowed is said again (L8). The router asks for the rest. */
+  #welcomed(message: Extract<RouterToTab, { t: 'welcome' }>): void {
+    this.#router.welcomed(message);
+    this.#awaitingResend.clear();
+    for (const [number, { answer, promptTokens }] of this.#running) {
+      if (promptTokens !== null) this.#router.say({ t: 'accepted', number, promptTokens });
+      if (answer !== null) this.#awaitingResend.add(number);
     }
-    this.#routerKey = challenge.router;
-    const { signer } = this.#ports.identity;
-    const claim = JSON.stringify({ v: 1, nonce: challenge.nonce, router: challenge.router });
-    this.#say({
-      t: 'hello',
-      v: PROTOCOL_VERSION,
-      proof: await signer.sign('hello', claim),
-      keys: [await this.#keys.standingStatement(), ...(await this.#keys.issue(ONE_TIME_KEY_BATCH))],
-      models: [this.#ready()],
-      direct: this.#direct,
-      running: [...this.#running.keys()].slice(0, 64),
-    });
+    for (const statement of this.#kept.statements) this.#router.say(statement);
+    this.#changed();
   }
 
-  #ready() {
+  #ready(): Pick<Extract<TabToRouter, { t: 'ready' }>, 'models' | 'direct'> {
     const { model, variant, class: id } = this.#ports.work;
-    return { model, variant, class: id, decodeSpeed: this.#speed.proven };
+    const loaded = { model, variant, class: id, decodeSpeed: this.#speed.proven };
+    return { models: this.#withdrawn ? [] : [loaded], direct: this.#direct };
   }
 
-  #sayReady(): void {
-    this.#say({ t: 'ready', models: [this.#ready()], direct: this.#direct });
-  }
-
-  #say(message: TabToRouter): void {
-    this.#socket.send(encodeMessage(message));
+  async #offered(message: Extract<RouterToTab, { t: 'offer' }>): Promise<void> {
+    let signal = this.#direct ? await this.#links.answer(message.from, message.link, message.signal) : null;
+    if (!this.#direct && signal !== null) {
+      // Switched off while the description was made: it names addresses, and stays here.
+      this.#links.close(message.from);
+      signal = null;
+    }
+    this.#router.say({ t: 'answer', link: message.link, signal });
   }
 
   // ---- packets -----------------------------------------------------------------------------------------------------
@@ -266,15 +287,15 @@ export class LendingTab {
   // ---- work --------------------------------------------------------------------------------------------------------
 
   async #take(number: number, envelope: Bytes): Promise<void> {
-    if (this.#routerKey === null || this.#closed || this.#seen.has(number)) return;
-    this.#remember(number);
+    const { routerKey } = this.#router;
+    if (routerKey === null || !this.#kept.take(number)) return;
     let opened: OpenedEnvelope;
     try {
       opened = await openEnvelope(envelope, {
         tab: this.#ports.identity.signer.publicKey,
-        router: this.#routerKey,
+        router: routerKey,
         takeKey: (sealTo) => this.#keys.take(sealTo),
-        now: () => Date.now() + this.#clockOffsetMs,
+        now: () => this.#router.now(),
       });
       if (opened.lease.number !== number || opened.lease.class !== this.#ports.work.class) {
         throw new ShoalError('sealed_body_invalid', 'The lease is for another class than this tab has loaded.');
@@ -282,13 +303,9 @@ export class LendingTab {
     } catch (cause) {
       return this.#refuse(envelope, ShoalError.from(cause));
     }
+    if (this.#closed) return;
     if (opened.lease.role === 'answer') await this.#answer(opened);
     else await this.#check(opened);
-  }
-
-  #remember(number: number): void {
-    this.#seen.add(number);
-    setTimeout(() => this.#seen.delete(number), SUBTASK_DEADLINE_MS);
   }
 
   /** The router is told why, when the envelope was whole enough to name its lease. */
@@ -298,7 +315,7 @@ export class LendingTab {
       const length = new DataView(envelope.buffer, envelope.byteOffset).getUint32(0);
       const header = JSON.parse(new TextDecoder().decode(envelope.subarray(4, 4 + length))) as { lease: Signed };
       if (parsePayload('lease', leaseSchema, header.lease).tab !== this.#ports.identity.signer.publicKey) return;
-      this.#say({
+      this.#router.say({
         t: 'failed',
         lease: header.lease,
         error: { code: error.code, message: error.message, param: error.param },
@@ -314,21 +331,23 @@ export class LendingTab {
     const job = new AnswerJob(opened, this.#ports.work, {
       signer: this.#ports.identity.signer,
       sendFrame: (frame) => this.#sendFrame(client, number, frame),
-      accepted: (promptTokens) => this.#say({ t: 'accepted', number, promptTokens }),
+      accepted: (promptTokens) => this.#accepted(number, promptTokens),
       wrote: (tokens) => this.#wrote(tokens),
     });
-    this.#running.set(number, { opened, abort, check: null, answer: job });
+    this.#running.set(number, { opened, abort, check: null, answer: job, promptTokens: null });
     this.#speed.begin();
     this.#changed();
     try {
       const answered = await job.run(abort.signal);
-      this.#keep(number, { opened, answered, frames: answered.frames });
+      this.#kept.keep({ opened, answered });
       this.#running.delete(number);
-      this.#say({ t: 'committed', lease: opened.statement, commit: answered.commit });
+      // Not before the frames: a commit frees the lease, and with it go the frames that the router still waits for.
+      if (!this.#awaitingResend.has(number)) this.#sayCommitted(number);
       if (answered.finish === 'cancelled') this.#count({ stopped: 1 });
       else {
+        this.#engineFailure = null;
         this.#count({ answers: 1 });
-        if (this.#speed.measured(answered.completionTokens, answered.decodeMs)) this.#sayReady();
+        if (this.#speed.measured(answered.completionTokens, answered.decodeMs)) this.#router.sayReady();
       }
     } catch (cause) {
       this.#running.delete(number);
@@ -342,20 +361,22 @@ export class LendingTab {
     const abort = new AbortController();
     const job = new CheckJob(opened, this.#ports.work, {
       signer: this.#ports.identity.signer,
-      accepted: (promptTokens) => this.#say({ t: 'accepted', number, promptTokens }),
+      accepted: (promptTokens) => this.#accepted(number, promptTokens),
       wrote: (tokens) => this.#wrote(tokens),
-      committed: (commit) => this.#say({ t: 'checkCommitted', lease: opened.statement, commit }),
+      committed: (commit) => this.#sayOfCheck(opened, { t: 'checkCommitted', lease: opened.statement, commit }),
     });
-    this.#running.set(number, { opened, abort, check: job, answer: null });
+    this.#running.set(number, { opened, abort, check: job, answer: null, promptTokens: null });
     this.#speed.begin();
     this.#changed();
     try {
       const { reveal, evidence } = await job.run(abort.signal);
       this.#running.delete(number);
-      this.#say({ t: 'checkRevealed', lease: opened.statement, reveal, evidence });
+      this.#sayOfCheck(opened, { t: 'checkRevealed', lease: opened.statement, reveal, evidence });
+      this.#engineFailure = null;
       this.#count({ checks: 1 });
     } catch (cause) {
       this.#running.delete(number);
+      this.#kept.unsay(number);
       this.#failed(opened, cause);
     }
     this.#changed();
@@ -363,9 +384,10 @@ export class LendingTab {
 
   #failed(opened: OpenedEnvelope, cause: unknown): void {
     if (isAbort(cause)) return this.#count({ stopped: 1 });
+    if (isBreakdown(cause)) this.#engineFailure = cause.message;
     this.#count({ failed: 1 });
-    const error = asShoalError(cause);
-    this.#say({
+    const error = failureOf(cause);
+    this.#router.say({
       t: 'failed',
       lease: opened.statement,
       error: { code: error.code, message: error.message, param: error.param },
@@ -375,69 +397,36 @@ export class LendingTab {
   #sendFrame(client: string, number: number, frame: Bytes): SentPath {
     const packet = encodePacket('frame', number, frame);
     if (this.#links.send(client, packet)) return 'direct';
-    this.#socket.send(packet);
+    if (!this.#awaitingResend.has(number)) this.#router.send(packet);
     return 'relay';
+  }
+
+  #accepted(number: number, promptTokens: number): void {
+    const running = this.#running.get(number);
+    if (running !== undefined) running.promptTokens = promptTokens;
+    this.#router.say({ t: 'accepted', number, promptTokens });
+  }
+
+  #sayCommitted(number: number): void {
+    const kept = this.#kept.answer(number);
+    if (kept === undefined) return;
+    this.#router.say({ t: 'committed', lease: kept.opened.statement, commit: kept.answered.commit });
+  }
+
+  #sayOfCheck(opened: OpenedEnvelope, statement: CheckStatement): void {
+    this.#kept.said(opened, statement);
+    this.#router.say(statement);
   }
 
   /** Frames that a client or a router missed, by relay. */
   #resend(number: number, from: number): void {
+    this.#awaitingResend.delete(number);
     const running = this.#running.get(number)?.answer;
-    const kept = this.#kept.get(number);
-    for (const frame of (running?.frames ?? kept?.frames ?? []).slice(from)) {
-      this.#socket.send(encodePacket('frame', number, frame));
+    for (const frame of running?.frames.slice(from) ?? this.#kept.frames(number, from)) {
+      this.#router.send(encodePacket('frame', number, frame));
     }
     // A socket that dropped may have swallowed the commit too; the session ignores a second one.
-    if (kept?.answered != null)
-      this.#say({ t: 'committed', lease: kept.opened.statement, commit: kept.answered.commit });
-  }
-
-  #keep(number: number, kept: Kept): void {
-    this.#kept.set(number, kept);
-    setTimeout(() => this.#kept.delete(number), ANSWER_KEPT_MS);
-  }
-
-  // ---- towards the checker -----------------------------------------------------------------------------------------
-
-  readonly #answers = new Map<string, (signal: Signed | null) => void>();
-
-  async #handOn(message: Extract<RouterToTab, { t: 'handOn' }>): Promise<void> {
-    const kept = this.#kept.get(message.number);
-    if (kept === undefined) return; // Too old: the router asks the client.
-    const check = parsePayload('lease', leaseSchema, message.wrap.lease);
-    const envelope = encodeEnvelope(message.wrap, kept.opened.sealed);
-    const packet = encodePacket('envelope', check.number, envelope);
-    const path = await this.#toTab(message.to, packet, message.direct);
-    this.#say({ t: 'handedOn', lease: message.wrap.lease, path, bytes: packet.byteLength });
-  }
-
-  async #show(message: Extract<RouterToTab, { t: 'show' }>): Promise<void> {
-    const kept = this.#kept.get(message.number);
-    if (kept?.answered == null) return;
-    const { task } = kept.opened.lease;
-    const sealed = await sealShown(message.evidenceKey, task, message.check, kept.answered.text);
-    await this.#toTab(message.to, encodePacket('shown', message.check, sealed), this.#links.isOpen(message.to));
-  }
-
-  /** Over a direct link where both sides allow it and one opens in time, else by relay. */
-  async #toTab(peer: string, packet: Bytes, direct: boolean): Promise<SentPath> {
-    const open =
-      direct && this.#direct && (await this.#links.connect(peer, (link, offer) => this.#exchange(link, peer, offer)));
-    if (open && this.#links.send(peer, packet)) return 'direct';
-    this.#socket.send(packet);
-    return 'relay';
-  }
-
-  #exchange(link: string, to: string, signal: Signed): Promise<Signed | null> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => settle(null), SIGNAL_DEADLINE_MS);
-      const settle = (answer: Signed | null) => {
-        clearTimeout(timer);
-        this.#answers.delete(link);
-        resolve(answer);
-      };
-      this.#answers.set(link, settle);
-      this.#say({ t: 'offer', link, to, signal });
-    });
+    this.#sayCommitted(number);
   }
 
   // ---- the page's side ---------------------------------------------------------------------------------------------
@@ -457,18 +446,4 @@ export class LendingTab {
   #changed(): void {
     if (!this.#closed || this.#connection.state === 'closed') this.#ports.onChange(this.snapshot);
   }
-}
-
-/** Longest wait for the answer to an offer, ms; the router gives up first. */
-const SIGNAL_DEADLINE_MS = 5_000;
-
-function asShoalError(cause: unknown): ShoalError {
-  if (cause instanceof EngineError) {
-    if (cause.reason === 'context_exceeded') {
-      return new ShoalError('context_length_exceeded', cause.message, { param: 'messages' });
-    }
-    if (cause.reason === 'unsupported') return new ShoalError('invalid_value', cause.message, { param: 'messages' });
-    return new ShoalError('engine_failed', 'The engine of the tab failed.', { cause });
-  }
-  return cause instanceof ShoalError ? cause : new ShoalError('engine_failed', 'The tab failed.', { cause });
 }

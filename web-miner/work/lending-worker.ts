@@ -10,6 +10,9 @@ export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
   #worker: Worker | null = null;
+  /** Ends the worker that is leaving; null while none is. */
+  #leaving: ReturnType<typeof setTimeout> | null = null;
+  #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
 
   constructor(onPhase: (phase: LendingPhase, identityKept: boolean) => void) {
     this.#onPhase = onPhase;
@@ -17,11 +20,17 @@ export class LendingWorker implements LinkEvents {
   }
 
   start(model: string, direct: boolean): void {
-    this.#worker?.terminate();
-    this.#worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
-    this.#worker.onmessage = (event: MessageEvent<WorkerToPage>) => this.#receive(event.data);
-    this.#worker.onerror = () => {
-      this.#onPhase(
+    this.#end();
+    const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
+    this.#worker = worker;
+    this.#last = null;
+    worker.onmessage = (event: MessageEvent<WorkerToPage>) => {
+      if (worker === this.#worker) this.#receive(event.data);
+    };
+    worker.onerror = () => {
+      if (worker !== this.#worker) return;
+      this.#end();
+      this.#show(
         { phase: 'failed', reason: 'The worker of this tab could not run.', next: 'Reload the page and start again.' },
         false,
       );
@@ -41,13 +50,9 @@ export class LendingWorker implements LinkEvents {
 
   /** Asks the worker to leave; what does not leave in time is ended, so that the memory comes back in any case. */
   stop(): void {
-    const worker = this.#worker;
-    if (worker === null) return;
+    if (this.#worker === null) return;
     this.#post({ t: 'stop' });
-    setTimeout(() => {
-      worker.terminate();
-      if (this.#worker === worker) this.#worker = null;
-    }, LEAVE_DEADLINE_MS);
+    this.#endSoon();
   }
 
   /** Bytes over direct links, by the browser's own count. */
@@ -67,6 +72,29 @@ export class LendingWorker implements LinkEvents {
     this.#post({ t: 'linkReceived', id, message });
   }
 
+  /** The worker has its last words to say to the router, and an engine to give back. */
+  #endSoon(): void {
+    this.#leaving ??= setTimeout(() => {
+      this.#end();
+      const { phase, identityKept } = this.#last ?? { phase: 'preparing', identityKept: true };
+      if (!isOver(phase)) this.#show({ phase: 'stopped' }, identityKept);
+    }, LEAVE_DEADLINE_MS);
+  }
+
+  /** Links are the page's: a worker that was ended cannot close them. */
+  #end(): void {
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#leaving = null;
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#links.closeAll();
+  }
+
+  #show(phase: LendingPhase, identityKept: boolean): void {
+    this.#last = { phase: phase.phase, identityKept };
+    this.#onPhase(phase, identityKept);
+  }
+
   #post(message: PageToWorker): void {
     this.#worker?.postMessage(message);
   }
@@ -74,7 +102,8 @@ export class LendingWorker implements LinkEvents {
   #receive(message: WorkerToPage): void {
     switch (message.t) {
       case 'phase':
-        return this.#onPhase(message.phase, message.identityKept);
+        if (isOver(message.phase.phase)) this.#endSoon();
+        return this.#show(message.phase, message.identityKept);
       case 'linkCreate':
         return this.#links.create(message.id, message.initiator);
       case 'linkDescribe':
@@ -91,6 +120,11 @@ export class LendingWorker implements LinkEvents {
         return this.#links.close(message.id);
     }
   }
+}
+
+/** Whether a worker that says so has nothing more to do. */
+function isOver(phase: LendingPhase['phase']): boolean {
+  return phase === 'stopped' || phase === 'failed';
 }
 
 /** Time for a running answer to be cut off and the router to be told, ms. */

@@ -12,11 +12,12 @@ import {
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
-import { type Engine, EngineError, isAbort } from '../engine/engine.ts';
+import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
+import { RateMeter } from './rate-meter.ts';
 
 /** Where a lending tab is on its way from the click to serving. */
 export type LendingPhase =
@@ -45,6 +46,8 @@ export interface LendingOptions {
   readonly onPhase: (phase: LendingPhase) => void;
 }
 
+/** Close codes after which coming back would end the same way. */
+const FINAL_CLOSE_CODES = [CLOSE.protocol, CLOSE.replaced, CLOSE.version];
 const FETCH_DEADLINE_MS = 20_000;
 /** Greedy tokens written before the tab joins: proves that the engine runs, and how fast. */
 const WARM_UP_TOKENS = 12;
@@ -54,6 +57,10 @@ export class Lending {
   readonly #options: LendingOptions;
   readonly #abort = new AbortController();
   #tab: LendingTab | null = null;
+  #load: (() => Promise<LoadedModel>) | null = null;
+  #isRepairing = false;
+  /** Answers and checks that were done when the engine was last loaded again. */
+  #doneAtRepair = -1;
   #direct: boolean;
 
   constructor(options: LendingOptions) {
@@ -106,16 +113,14 @@ export class Lending {
       signal,
     );
     onPhase({ phase: 'loading', model: name });
-    const loaded = await engine.load(
-      weights,
-      {
-        contextTokens: served.model.contextTokens,
-        threads: 1,
-        batchTokens: batchTokensFor(served.variant.weights.bytes),
-        embeddings: false,
-      },
-      signal,
-    );
+    const options = {
+      contextTokens: served.model.contextTokens,
+      threads: 1,
+      batchTokens: batchTokensFor(served.variant.weights.bytes),
+      embeddings: false,
+    };
+    this.#load = () => engine.load(weights, options, signal);
+    const loaded = await this.#load();
     onPhase({ phase: 'testing', model: name });
     const renderer = promptRenderer(served.model.chat);
     const decodeSpeed = await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]));
@@ -125,7 +130,7 @@ export class Lending {
         new ReconnectingSocket({
           ...events,
           url: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
-          finalCodes: Object.values(CLOSE),
+          finalCodes: FINAL_CLOSE_CODES,
         }),
       identity,
       work: { model: served.model.id, variant: served.variant.id, class: served.class, engine, renderer, sentence },
@@ -135,10 +140,46 @@ export class Lending {
       onChange: (tab) => {
         if (signal.aborted) return;
         if (tab.connection.state === 'closed') {
-          onPhase({ phase: 'failed', ...explainClosed(tab.connection.code, tab.connection.reason) });
-        } else onPhase({ phase: 'serving', model: name, threads: loaded.threads, tab });
+          void this.#fail(explainClosed(tab.connection.code, tab.connection.reason));
+          return;
+        }
+        onPhase({ phase: 'serving', model: name, threads: loaded.threads, tab });
+        if (tab.engineFailure !== null) void this.#repair(tab.engineFailure);
       },
     });
+  }
+
+  /**
+   * The engine cannot work: the tab takes no more, and the model is loaded again. When it breaks down once more before anything was done, the tab
+   * leaves: it is always free, and would draw every request to its failure.
+   */
+  async #repair(reason: string): Promise<void> {
+    const tab = this.#tab;
+    if (this.#isRepairing || tab === null || this.#load === null) return;
+    this.#isRepairing = true;
+    tab.withdraw();
+    await Promise.resolve(); // The tab has yet to say which lease failed, and may not leave before it did.
+    const { answers, checks } = tab.snapshot.counts;
+    try {
+      if (answers + checks === this.#doneAtRepair) throw new EngineError('crashed', reason);
+      this.#doneAtRepair = answers + checks;
+      await this.#load();
+      tab.resume();
+    } catch (cause) {
+      await this.#fail(explain(cause));
+    } finally {
+      this.#isRepairing = false;
+    }
+  }
+
+  /** For good: leaves the network and gives the engine's memory back. */
+  async #fail(why: { readonly reason: string; readonly next: string }): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    await this.#tab?.close();
+    this.#tab = null;
+    this.#options.onPhase({ phase: 'failed', ...why });
+    await this.#options.engine.dispose();
   }
 
   async #choose(): Promise<ServedVariant> {
@@ -191,18 +232,6 @@ export class Lending {
 export function batchTokensFor(weightBytes: number): number {
   const perSecond = 1e9 / weightBytes;
   return Math.max(4, Math.min(64, 2 ** Math.round(Math.log2(perSecond / 4))));
-}
-
-/** Bytes per second over the last few seconds. */
-class RateMeter {
-  readonly #marks: { readonly at: number; readonly bytes: number }[] = [];
-
-  rate(bytes: number, now = performance.now()): number {
-    this.#marks.push({ at: now, bytes });
-    while ((this.#marks[0]?.at ?? now) < now - 5_000) this.#marks.shift();
-    const first = this.#marks[0];
-    return first === undefined || now <= first.at ? 0 : ((bytes - first.bytes) * 1000) / (now - first.at);
-  }
 }
 
 function explain(cause: unknown): { readonly reason: string; readonly next: string } {

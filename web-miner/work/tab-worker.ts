@@ -16,7 +16,11 @@ self.onmessage = (event: MessageEvent<PageToWorker>) => {
   if (links.receive(message)) return;
   switch (message.t) {
     case 'start':
-      void start(message);
+      start(message).catch((cause: unknown) => {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        const phase = { phase: 'failed', reason, next: 'Reload the page and start again.' } as const;
+        post({ t: 'phase', phase, identityKept: false });
+      });
       return;
     case 'stop':
       void lending?.stop();
@@ -31,9 +35,9 @@ self.onmessage = (event: MessageEvent<PageToWorker>) => {
   }
 };
 
+/** A worker lends once: the page makes a new one for the next time. */
 async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<void> {
   const { identity, kept } = await loadIdentity();
-  await lending?.stop();
   lending = new Lending({
     origin: message.origin,
     model: message.model,

@@ -1,9 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { OpenedEnvelope } from '../../shared/sealing/envelope.ts';
+import { generateSigningKeys, signerOf } from '../../shared/signing/signed-statement.ts';
+import { EngineError } from '../engine/engine.ts';
 import { KeyRing } from '../identity/key-ring.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
+import { AnswerJob } from './answer-job.ts';
 import { BATCH_MS, BATCH_TOKENS, type Batch, FrameBatcher } from './frame-batcher.ts';
+import { RateMeter } from './rate-meter.ts';
 import { SpeedMeter } from './speed-meter.ts';
 import { batchTokensFor } from './start-lending.ts';
+import type { WorkModel } from './work-model.ts';
 
 describe('batching of frames', () => {
   beforeEach(() => vi.useFakeTimers());
@@ -35,6 +41,58 @@ describe('batching of frames', () => {
     vi.advanceTimersByTime(10 * BATCH_MS);
     frames.flush();
     expect(out).toHaveLength(2);
+  });
+
+  it('sends nothing more, and waits for nothing, once the answer failed', () => {
+    const { out, batcher: frames } = batcher();
+    frames.push('a', 1);
+    frames.push('b', 1);
+    frames.drop();
+    expect(vi.getTimerCount()).toBe(0);
+    frames.flush();
+    expect(out).toHaveLength(1);
+  });
+});
+
+describe('an answer whose engine fails', () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it('leaves no timer behind, and sends nothing after the news', async () => {
+    const { pair, publicKey } = await generateSigningKeys();
+    const exportSecret = async (_: string, length: number) => new Uint8Array(length);
+    const opened = {
+      lease: { private: false, sampling: {} },
+      body: { salt: 'AAAAAAAAAAAAAAAAAAAAAA', messages: [], stop: [] },
+      exporter: { exportSecret },
+    } as unknown as OpenedEnvelope;
+    const engine = {
+      async *generate() {
+        yield { type: 'delta', text: 'one ', tokens: 1 };
+        yield { type: 'delta', text: 'two ', tokens: 1 };
+        throw new EngineError('crashed', 'The engine broke down.');
+      },
+    };
+    const work = { engine, renderer: { render: () => '' } } as unknown as WorkModel;
+    const ports = {
+      signer: signerOf(pair.privateKey, publicKey),
+      sendFrame: () => 'relay' as const,
+      accepted: () => undefined,
+      wrote: () => undefined,
+    };
+    const job = new AnswerJob(opened, work, ports);
+    await expect(job.run(new AbortController().signal)).rejects.toThrow('broke down');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('the rate of a download', () => {
+  it('is that of the last few seconds', () => {
+    const meter = new RateMeter();
+    expect(meter.rate(0, 0)).toBe(0);
+    expect(meter.rate(1_000, 1_000)).toBe(1_000);
+    for (let second = 2; second <= 20; second++) meter.rate(1_000 + second, second * 1_000);
+    expect(meter.rate(1_021, 21_000)).toBeCloseTo(1);
   });
 });
 

@@ -1,0 +1,80 @@
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Lease } from '../../shared/protocol/lease.ts';
+import type { StreamEvent } from '../../shared/protocol/stream-records.ts';
+import { type StreamSink, TaskStream } from './task-stream.ts';
+
+/** A task between its request and its end, as the pool knows it. */
+export interface ServedTask {
+  readonly task: TaskTail;
+  /** Who reads it now; null when the client went away. The check goes on without. */
+  stream: TaskStream | null;
+  /** The lease of the answer, once there is one. It is needed until the end: the check is handed on by the tab that it names. */
+  answer: Lease | null;
+  /** The task has ended, and a client that came back is sent the frames that it lacks, until then; null otherwise. */
+  replayUntil: number | null;
+}
+
+/** The tasks in hand. One reader a task: a second one takes the first one's place. */
+export class TaskBook {
+  readonly #tasks = new Map<TaskTail, ServedTask>();
+  readonly #byAnswer = new Map<number, ServedTask>();
+  readonly #onGone: (served: ServedTask, stream: TaskStream) => void;
+
+  /** `onGone` is called when the reader of a task went away, and nobody had taken its place. */
+  constructor(onGone: (served: ServedTask, stream: TaskStream) => void) {
+    this.#onGone = onGone;
+  }
+
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  get(task: TaskTail): ServedTask | undefined {
+    return this.#tasks.get(task);
+  }
+
+  all(): ServedTask[] {
+    return [...this.#tasks.values()];
+  }
+
+  open(task: TaskTail, sink: StreamSink): { readonly served: ServedTask; readonly stream: TaskStream } {
+    const served = this.#tasks.get(task) ?? { task, stream: null, answer: null, replayUntil: null };
+    served.stream?.close();
+    const stream: TaskStream = new TaskStream(sink, () => {
+      if (served.stream !== stream) return;
+      served.stream = null;
+      this.#onGone(served, stream);
+    });
+    served.stream = stream;
+    this.#tasks.set(task, served);
+    return { served, stream };
+  }
+
+  /** The lease of the task's answer is known. */
+  answeredUnder(served: ServedTask, lease: Lease): void {
+    if (served.answer !== null) this.#byAnswer.delete(served.answer.number);
+    served.answer = lease;
+    this.#byAnswer.set(lease.number, served);
+  }
+
+  /** The task whose answer has this lease number. */
+  ofAnswer(number: number): ServedTask | undefined {
+    return this.#byAnswer.get(number);
+  }
+
+  /** Tells whoever reads the task. */
+  tell(task: TaskTail, event: StreamEvent): void {
+    this.#tasks.get(task)?.stream?.event(event);
+  }
+
+  /** The task is over for this pool: its stream ends. */
+  close(task: TaskTail): void {
+    const served = this.#tasks.get(task);
+    if (served === undefined) return;
+    this.#tasks.delete(task);
+    if (served.answer !== null) this.#byAnswer.delete(served.answer.number);
+    const { stream } = served;
+    served.stream = null;
+    stream?.close();
+  }
+}

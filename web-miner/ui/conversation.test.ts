@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import type { Question, SealedAnswer } from '../../client/sealed-client.ts';
+import { ShoalError } from '../../shared/errors.ts';
+import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
+import { type AskingClient, Conversation, type ConversationPorts, type Exchange } from './conversation.ts';
+
+const WRITTEN: readonly TaskUpdate[] = [
+  { type: 'waiting', ahead: 0 },
+  { type: 'accepted', promptTokens: 7 },
+  { type: 'text', text: 'Tea ', tokens: 1, path: 'relay' },
+  { type: 'text', text: 'is hot.', tokens: 3, path: 'direct' },
+  { type: 'answered', finish: 'stop', promptTokens: 7, completionTokens: 5 },
+  { type: 'committed' },
+  { type: 'similarity', cosine: 1 },
+  { type: 'ended', verdict: { value: 'unchecked', reason: 'nobody_fit' }, receipt: null },
+];
+
+/** A client that answers with these updates, and remembers what it was asked. */
+class FakeClient implements AskingClient {
+  readonly asked: Question[] = [];
+  readonly #answer: (signal: AbortSignal) => AsyncGenerator<TaskUpdate, void, undefined>;
+
+  constructor(answer: (signal: AbortSignal) => AsyncGenerator<TaskUpdate, void, undefined>) {
+    this.#answer = answer;
+  }
+
+  async ask(question: Question, { signal }: { readonly signal?: AbortSignal }): Promise<SealedAnswer> {
+    this.asked.push(question);
+    const updates = this.#answer(signal ?? new AbortController().signal);
+    return {
+      updates: () => updates,
+      salt: '',
+      promptPath: 'relay',
+      traffic: async () => ({ relayBytes: 10, directBytes: 20 }),
+      stop: async () => undefined,
+    };
+  }
+
+  routerKey(): Promise<string> {
+    return Promise.resolve('key');
+  }
+}
+
+async function* written(): AsyncGenerator<TaskUpdate, void, undefined> {
+  yield* WRITTEN;
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(new ShoalError('cancelled', 'The request was stopped.'));
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail);
+  });
+}
+
+function conversation(client: AskingClient, part: Partial<ConversationPorts> = {}) {
+  const seen: { readonly exchanges: readonly Exchange[]; readonly busy: boolean }[] = [];
+  const talk = new Conversation({
+    model: async () => 'pup',
+    client: () => client,
+    readableBytes: async () => 0,
+    onChange: (exchanges, busy) => seen.push({ exchanges, busy }),
+    ...part,
+  });
+  return { talk, seen, last: () => seen.at(-1)?.exchanges ?? [] };
+}
+
+describe('a conversation', () => {
+  it('shows an answer as it is written, and what became of it', async () => {
+    const { talk, seen, last } = conversation(new FakeClient(written));
+    const exchange = await talk.ask('How is tea?', { maxTokens: 9 });
+    expect(exchange).toMatchObject({
+      question: 'How is tea?',
+      answer: 'Tea is hot.',
+      state: 'done',
+      tokens: 5,
+      framesByRelay: 1,
+      framesDirect: 1,
+      relayBytes: 10,
+      directBytes: 20,
+      cosine: 1,
+      verdict: { value: 'unchecked', reason: 'nobody_fit' },
+    });
+    expect(last()).toEqual([exchange]);
+    const answers = seen.map(({ exchanges }) => exchanges[0]?.answer);
+    expect(new Set(answers)).toEqual(new Set(['', 'Tea ', 'Tea is hot.']));
+    expect(seen.map(({ busy }) => busy).slice(-2)).toEqual([true, false]);
+  });
+
+  it('goes on with the turns that were answered, and leaves out those that failed', async () => {
+    let fails = false;
+    const client = new FakeClient(async function* () {
+      if (fails) throw new ShoalError('tab_lost', 'The tab went away.');
+      yield* WRITTEN;
+    });
+    const { talk } = conversation(client);
+    await talk.ask('one');
+    fails = true;
+    expect(await talk.ask('two')).toMatchObject({ state: 'failed', note: expect.stringContaining('send the request') });
+    fails = false;
+    await talk.ask('three');
+    expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['one', 'Tea is hot.', 'three']);
+  });
+
+  it('says why when there is no model to ask', async () => {
+    const model = () => Promise.reject(new ShoalError('model_not_found', 'The router offers no model.'));
+    const { talk } = conversation(new FakeClient(written), { model });
+    expect(await talk.ask('x')).toMatchObject({ state: 'failed', note: expect.stringContaining('no model') });
+  });
+
+  it('stops while the list of models is on its way', async () => {
+    const { talk, seen } = conversation(new FakeClient(written), { model: () => new Promise(() => undefined) });
+    const asking = talk.ask('x');
+    talk.stop();
+    expect(await asking).toMatchObject({ state: 'stopped', note: 'Stopped' });
+    expect(seen.at(-1)?.busy).toBe(false);
+  });
+
+  it('stops while the question is being opened', async () => {
+    const client: AskingClient = {
+      ask: (_, { signal }) => aborted(signal ?? new AbortController().signal),
+      routerKey: async () => 'key',
+    };
+    const { talk } = conversation(client);
+    const asking = talk.ask('x');
+    await Promise.resolve();
+    talk.stop();
+    expect(await asking).toMatchObject({ state: 'stopped' });
+  });
+
+  it('stops in the middle of an answer, and keeps what was written', async () => {
+    const begun = Promise.withResolvers<void>();
+    const client = new FakeClient(async function* (signal) {
+      yield* WRITTEN.slice(0, 3);
+      begun.resolve();
+      await aborted(signal);
+    });
+    const { talk } = conversation(client);
+    const asking = talk.ask('x');
+    await begun.promise;
+    talk.stop();
+    expect(await asking).toMatchObject({ state: 'stopped', answer: 'Tea ' });
+  });
+});

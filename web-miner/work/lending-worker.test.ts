@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LendingWorker } from './lending-worker.ts';
+import type { LendingPhase } from './start-lending.ts';
+import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
+
+const ports = vi.hoisted(() => ({ closedAll: 0 }));
+vi.mock('../../shared/peer/page-link-port.ts', () => ({
+  pageLinkPort: () => ({ closeAll: () => ports.closedAll++ }),
+}));
+vi.mock('../engine/wllama-wasm.ts', () => ({ wllamaWasmUrl: '/engine.wasm' }));
+
+/** Stands in for the browser's worker: a test says what it says. */
+class FakeWorker {
+  static readonly all: FakeWorker[] = [];
+  readonly got: PageToWorker['t'][] = [];
+  isTerminated = false;
+  onmessage: ((event: { readonly data: WorkerToPage }) => void) | null = null;
+  onerror: (() => void) | null = null;
+
+  constructor() {
+    FakeWorker.all.push(this);
+  }
+  postMessage(message: PageToWorker): void {
+    this.got.push(message.t);
+  }
+  terminate(): void {
+    this.isTerminated = true;
+  }
+  says(phase: LendingPhase): void {
+    this.onmessage?.({ data: { t: 'phase', phase, identityKept: true } });
+  }
+}
+
+function lend() {
+  const phases: LendingPhase[] = [];
+  const lending = new LendingWorker((phase) => phases.push(phase));
+  lending.start('pup', false);
+  return { lending, phases, worker: FakeWorker.all.at(-1)! };
+}
+
+describe('the worker that lends a tab', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal('Worker', FakeWorker);
+    vi.stubGlobal('location', { origin: 'http://localhost', href: 'http://localhost/join' });
+    vi.stubGlobal('addEventListener', () => undefined);
+    ports.closedAll = 0;
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it('is ended when it does not leave in time: the page says stopped, and its links are closed', () => {
+    const { lending, phases, worker } = lend();
+    worker.says({ phase: 'preparing' });
+    const closedBefore = ports.closedAll;
+    lending.stop();
+    expect(worker.got).toEqual(['start', 'stop']);
+    vi.runAllTimers();
+    expect(worker.isTerminated).toBe(true);
+    expect(ports.closedAll).toBe(closedBefore + 1);
+    expect(phases).toEqual([{ phase: 'preparing' }, { phase: 'stopped' }]);
+  });
+
+  it('that left in time is ended too, and stopped is said once', () => {
+    const { lending, phases, worker } = lend();
+    lending.stop();
+    worker.says({ phase: 'stopped' });
+    vi.runAllTimers();
+    expect(worker.isTerminated).toBe(true);
+    expect(phases).toEqual([{ phase: 'stopped' }]);
+  });
+
+  it('that failed gives its memory back without being asked, and the reason stays', () => {
+    const { phases, worker } = lend();
+    worker.says({ phase: 'failed', reason: 'Another tab took over.', next: 'Nothing to do.' });
+    vi.runAllTimers();
+    expect(worker.isTerminated).toBe(true);
+    expect(phases.map(({ phase }) => phase)).toEqual(['failed']);
+  });
+
+  it('that cannot run is ended, and the page says so', () => {
+    const { phases, worker } = lend();
+    worker.onerror?.();
+    expect(worker.isTerminated).toBe(true);
+    expect(phases.map(({ phase }) => phase)).toEqual(['failed']);
+  });
+
+  it('makes room for the next one at once, and has nothing more to say', () => {
+    const { lending, phases, worker } = lend();
+    lending.stop();
+    lending.start('pup', false);
+    const next = FakeWorker.all.at(-1)!;
+    expect([worker.isTerminated, next.isTerminated]).toEqual([true, false]);
+    worker.says({ phase: 'stopped' });
+    next.says({ phase: 'preparing' });
+    vi.runAllTimers();
+    expect(next.isTerminated).toBe(false);
+    expect(phases).toEqual([{ phase: 'preparing' }]);
+  });
+});
