@@ -85,6 +85,9 @@ export class RouterCalls {
     return parsed.success ? parsed.output.signal : null;
   }
 
+  async askResend(access: TaskAccess, lease: Signed, from: number): Promise<void> {
+    await this.#post(access, 'resend', { lease, from });
+  }
 
   async receipt(id: string): Promise<Signed> {
     const response = await this.#call('GET', `/v1/receipts/${encodeURIComponent(id)}`, null, {});

@@ -4,10 +4,10 @@ import { ShoalError } from '../../shared/errors.ts';
 import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import {
+  framesRequest,
   linkRequest,
   STREAM_CONTENT_TYPE,
   sealedTaskRequest,
-  streamRequest,
   TASK_TOKEN_HEADER,
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';
@@ -68,9 +68,16 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     return c.json({ signal: await poolStub(c.env).link(task, lease, link, signal) });
   });
 
+  app.post('/v1/tasks/:id/resend', async (c) => {
+    const task = await authorizedTask(c);
+    const { lease, from } = await parseBody(c, framesRequest);
+    unwrap(await poolStub(c.env).resend(task, lease, from));
+    return c.body(null, 204);
+  });
+
   app.post('/v1/tasks/:id/stream', async (c) => {
     const task = await authorizedTask(c);
-    const { lease, from } = await parseBody(c, streamRequest);
+    const { lease, from } = await parseBody(c, framesRequest);
     const stream = await poolStub(c.env).reattach(task, lease, from);
     return new Response(stream, { headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store' } });
   });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_WAITING_REQUESTS, RECONNECT_GRACE_MS } from '../../shared/limits.ts';
+import { decodePacket } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
+import { peekFrame } from '../../shared/sealing/frames.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { TEST_SAMPLING, TestNetwork, until } from '../testing/network.ts';
 
@@ -173,6 +175,25 @@ describe('one prompt through the network', () => {
       lost = true;
     }
     expect(parts.join('')).toBe(undisturbed.text);
+  });
+
+  it('[T7] asks a tab at work for its frames by relay, for a client whose link broke, and no tab that is not', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab({ engine: new ScriptedEngine(SLOW) });
+    const { task, want } = await network.open('hello', { level: 'none', private: true });
+    const firstFrames = () =>
+      tab.wire.log.filter((entry) => {
+        if (typeof entry === 'string') return false;
+        const { kind, payload } = decodePacket(entry);
+        return kind === 'frame' && peekFrame(payload).sequence === 0;
+      }).length;
+    let asked = false;
+    for await (const update of task.updates()) {
+      if (update.type === 'text' && !asked) await network.pool.resend(want.task, task.held!.statement, 0);
+      asked ||= update.type === 'text';
+    }
+    expect(firstFrames()).toBe(2);
+    await expect(network.pool.resend(want.task, task.held!.statement, 0)).rejects.toMatchObject({ code: 'tab_lost' });
   });
 
   it('[L2] seats one socket an identity: the newer one', async () => {

@@ -72,6 +72,10 @@ export class PoolObject extends DurableObject<Env> {
     return this.#reply((pool) => pool.handOn(tail, wrap));
   }
 
+  resend(tail: TaskTail, lease: Signed, from: number): Promise<Reply<null>> {
+    return this.#reply((pool) => pool.resend(tail, lease, from));
+  }
+
   async link(tail: TaskTail, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
     return (await this.#pool()).link(tail, lease, link, signal);
   }

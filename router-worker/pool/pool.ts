@@ -200,6 +200,15 @@ export class Pool {
     return this.#offerTo(tab, { link, from: signal.key, signal });
   }
 
+  /** A direct link broke: the tab that is at work is asked for its frames by relay. Throws `tab_lost`. */
+  async resend(tail: TaskTail, statement: Signed, from: number): Promise<void> {
+    const { lease } = await this.#clientsLease(tail, statement);
+    const isAsked =
+      lease.role === 'answer' &&
+      this.#roster.send(this.#roster.get(lease.tab), { t: 'resend', number: lease.number, from });
+    if (!isAsked) throw lost('tab_lost');
+  }
+
   /** A lease as the client of this task brings it. Throws `sealed_body_invalid` or `tab_lost`. */
   async #clientsLease(tail: TaskTail, statement: Signed): Promise<KnownLease> {
     const known = await this.#leases.find(statement).catch(() => null);

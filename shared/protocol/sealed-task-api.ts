@@ -29,8 +29,8 @@ export const wrapRequest = v.strictObject({ wrap });
 export const linkRequest = v.strictObject({ lease: signed, link: bytes16, signal: signed });
 export const linkResponse = v.object({ signal: v.nullable(signed) });
 
-/** `POST /v1/tasks/:id/stream`: the task’s stream once more, with the frames from this number on. */
-export const streamRequest = v.strictObject({
+/** `POST /v1/tasks/:id/resend`: the frames from this number on again, by relay. `POST …/stream`: the stream once more, with them. */
+export const framesRequest = v.strictObject({
   lease: signed,
   from: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(1_000_000)),
 });
