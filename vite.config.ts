@@ -29,6 +29,7 @@ export default defineConfig({
           name: 'node',
           include: ['**/*.test.ts'],
           exclude: ['**/*.{workerd,e2e,gpu}.test.ts', '**/node_modules/**'],
+          testTimeout: 20_000, // Milliseconds when alone; a busy machine may take its time.
         },
       },
       {

@@ -2,11 +2,11 @@ import './require-node.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { launchBrowser } from './browser/launch-browser.ts';
 import { lendTabs, linkBytesOf } from './browser/lend-tabs.ts';
 import { buildAll } from './build.ts';
+import { readArguments } from './command-line.ts';
 import { askByHttp } from './demo/ask-by-http.ts';
 import { askByPage } from './demo/ask-by-page.ts';
 import { Report } from './demo/report.ts';
@@ -18,15 +18,13 @@ const EMBEDDED_MODEL = 'shoal-pup-3m';
 const MAX_TOKENS = 200;
 const TABS = 3;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { model: { type: 'string', default: EMBEDDED_MODEL } },
-});
+const USAGE = 'npm run demo [-- [--model NAME] "your prompt"]';
+const { values, positionals } = readArguments(USAGE, { model: { type: 'string', default: EMBEDDED_MODEL } });
 const own = positionals.join(' ').trim();
 const prompts =
   own === ''
     ? [
-        'Explain in detail how Shoal answers a question.',
+        'Tell me a long story about a robot and friendship.',
         'How do I make a cup of tea?',
         'What is the capital of Japan?',
       ]

@@ -1,55 +1,52 @@
+import './require-node.ts';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { CommandError, readArguments, runCommand } from './command-line.ts';
 import { addModel } from './models/add-model.ts';
 import { assembleModels, LOCAL_WEIGHTS, readEmbedded, readLocal, writeCatalogue } from './models/catalogue-files.ts';
-import { GgufError } from './models/read-gguf.ts';
 import { DIST } from './paths.ts';
 
 const USAGE = `npm run models -- add FILE_OR_URL [--name NAME] [--context TOKENS] [--temperature T]
 npm run models -- list
 npm run models -- remove NAME`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    name: { type: 'string' },
-    context: { type: 'string' },
-    temperature: { type: 'string' },
-    embedded: { type: 'boolean', default: false },
-  },
+const { values, positionals } = readArguments(USAGE, {
+  name: { type: 'string' },
+  context: { type: 'string' },
+  temperature: { type: 'string' },
+  embedded: { type: 'boolean', default: false },
 });
-const [command, target] = positionals;
+const [command, target, ...rest] = positionals;
 
-try {
-  if (command === 'add' && target !== undefined) await add(target);
-  else if (command === 'list') await list();
-  else if (command === 'remove' && target !== undefined) await remove(target);
-  else {
-    console.error(USAGE);
-    process.exitCode = 2;
-  }
-} catch (cause) {
-  if (!(cause instanceof GgufError)) throw cause;
-  console.error(cause.message);
-  process.exitCode = 1;
+if (command === 'add' && target !== undefined && rest.length === 0) await runCommand(() => add(target));
+else if (command === 'list' && target === undefined) await runCommand(list);
+else if (command === 'remove' && target !== undefined && rest.length === 0) await runCommand(() => remove(target));
+else {
+  console.error(USAGE);
+  process.exitCode = 2;
 }
 
-function numberOr(value: string | undefined, what: string): number | null {
+function numberOr(value: string | undefined, what: string, low: number, high: number): number | null {
   if (value === undefined) return null;
   const number = Number(value);
-  if (!Number.isFinite(number) || number < 0) throw new GgufError(`--${what} must be a number.`);
+  if (value.trim() === '' || !Number.isFinite(number) || number < low || number > high) {
+    throw new CommandError(`--${what} must be a number from ${low} to ${high}.`);
+  }
   return number;
 }
 
 async function add(source: string): Promise<void> {
+  const contextTokens = numberOr(values.context, 'context', 256, 1_000_000);
+  if (contextTokens !== null && !Number.isInteger(contextTokens)) {
+    throw new CommandError('--context must be a whole number of tokens.');
+  }
   const entry = await addModel(
     source,
     {
       name: values.name ?? null,
-      contextTokens: numberOr(values.context, 'context'),
-      temperature: numberOr(values.temperature, 'temperature'),
+      contextTokens,
+      temperature: numberOr(values.temperature, 'temperature', 0, 2),
       embedded: values.embedded,
     },
     (line) => console.log(line),
@@ -57,6 +54,9 @@ async function add(source: string): Promise<void> {
   if (existsSync(DIST)) await assembleModels();
   const variants = entry.variants.map((variant) => `${entry.id}:${variant.id}`).join(', ');
   console.log(`Added. It can be asked for as ${entry.id} (${variants}), context ${entry.contextTokens} tokens.`);
+  if (contextTokens !== null && contextTokens !== entry.contextTokens) {
+    console.log(`(The context is a multiple of 256, and no longer than the model was trained for.)`);
+  }
   console.log(`Open /join and choose it there, or: npm run demo -- --model ${entry.id} "your prompt"`);
 }
 
@@ -79,14 +79,15 @@ async function list(): Promise<void> {
 async function remove(id: string): Promise<void> {
   const { models } = await readLocal();
   const model = models.find((candidate) => candidate.id === id);
-  if (model === undefined) throw new GgufError(`There is no local model ${id}. See: npm run models -- list`);
-  await writeCatalogue(
-    'local',
-    models.filter((candidate) => candidate !== model),
-  );
-  for (const variant of model.variants) {
-    await rm(join(LOCAL_WEIGHTS, variant.weights.sha256), { recursive: true, force: true });
-    await rm(join(DIST, 'models', 'weights', variant.weights.sha256), { recursive: true, force: true });
+  if (model === undefined) throw new CommandError(`There is no local model ${id}. See: npm run models -- list`);
+  const others = models.filter((candidate) => candidate !== model);
+  await writeCatalogue('local', others);
+  // Two names may share one file.
+  const inUse = new Set(others.flatMap((other) => other.variants.map((variant) => variant.weights.sha256)));
+  for (const { weights } of model.variants) {
+    if (inUse.has(weights.sha256)) continue;
+    await rm(join(LOCAL_WEIGHTS, weights.sha256), { recursive: true, force: true });
+    await rm(join(DIST, 'models', 'weights', weights.sha256), { recursive: true, force: true });
   }
   if (existsSync(DIST)) await assembleModels();
   console.log(`Removed ${id}.`);

@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BrowserMissing, findBrowser } from './browser/find-browser.ts';
-import { GgufError, readGguf } from './models/read-gguf.ts';
+import { CommandError } from './command-line.ts';
+import { readGguf } from './models/read-gguf.ts';
 import { ROOT } from './paths.ts';
 import { freePort } from './router/free-port.ts';
 import { securityHeaders } from './testing/running-network.ts';
@@ -39,7 +40,7 @@ describe('reading a GGUF', () => {
     await writeFile(noise, 'this is no model');
     const cut = join(folder, 'cut.gguf');
     await writeFile(cut, (await readFile(PUP)).subarray(0, 1000));
-    for (const file of [noise, cut]) await expect(readGguf(file)).rejects.toThrow(GgufError);
+    for (const file of [noise, cut]) await expect(readGguf(file)).rejects.toThrow(CommandError);
   });
 });
 
@@ -74,19 +75,44 @@ describe('npm run models', () => {
     expect((await models('list')).out).not.toContain('my-model');
   });
 
+  it('keeps the file that another name still uses', async () => {
+    await models('add', PUP, '--name', 'one');
+    await models('add', PUP, '--name', 'two');
+    expect((await models('remove', 'one')).status).toBe(0);
+    const weights = await readdir(join(folder, 'local', 'weights'));
+    expect(weights).toHaveLength(1);
+    expect((await models('remove', 'two')).status).toBe(0);
+    expect(await readdir(join(folder, 'local', 'weights'))).toEqual([]);
+  });
+
   it('says what is wrong, and leaves nothing half done', async () => {
-    for (const args of [
+    const half = await readFile(PUP);
+    await writeFile(join(folder, 'half.gguf'), half.subarray(0, half.byteLength - 200_000));
+    const wrong = [
       ['add', join(folder, 'absent.gguf')],
       ['add', join(folder, 'noise.gguf')],
       ['remove', 'nobody'],
       ['add', PUP, '--context', 'many'],
+      ['add', PUP, '--context', '1.5'],
+      ['add', PUP, '--temperature', '9'],
+      ['add', PUP, '--name', 'Bad Name!'],
+      ['add', PUP, '--name', ''],
+      ['add', PUP, '--name', '../../../evil'],
+      ['add', PUP, '--name', 'shoal-pup-3m'],
+      ['add', folder],
+      ['add', join(folder, 'half.gguf')],
       ['add', 'http://localhost:9/x.gguf'],
-    ]) {
-      const { status, out } = await models(...args);
-      expect({ args, status }).toEqual({ args, status: 1 });
+    ];
+    const answers = await Promise.all(wrong.map((args) => models(...args)));
+    for (const [i, { status, out }] of answers.entries()) {
+      expect({ args: wrong[i], status }).toEqual({ args: wrong[i], status: 1 });
       expect(out).not.toContain('    at ');
     }
-    expect((await models('dance')).status).toBe(2);
+    for (const args of [['dance'], ['add'], ['add', PUP, 'more'], ['add', PUP, '--nonsense']]) {
+      expect((await models(...args)).status).toBe(2);
+    }
+    expect(await models('--help')).toMatchObject({ status: 0, out: expect.stringContaining('remove NAME') });
+    expect((await models('list')).out).not.toContain('local');
   });
 });
 

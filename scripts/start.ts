@@ -1,12 +1,18 @@
 import './require-node.ts';
 import { join } from 'node:path';
 import { buildAll } from './build.ts';
+import { readArguments } from './command-line.ts';
 import { ROOT } from './paths.ts';
 import { ensureDevSecret } from './router/dev-secret.ts';
 import { freePort } from './router/free-port.ts';
 import { startRouter } from './router/router-process.ts';
 
+readArguments('npm start; PORT=… takes another port than 8787', {});
 const WANTED_PORT = Number(process.env.PORT ?? 8787);
+if (!Number.isInteger(WANTED_PORT) || WANTED_PORT < 1 || WANTED_PORT > 65_000) {
+  console.error(`PORT must be a number from 1 to 65000, and is ${process.env.PORT}.`);
+  process.exit(2);
+}
 const INSPECTOR_PORT = 9229;
 
 const stop = new AbortController();

@@ -14,6 +14,7 @@ import {
   type VariantEntry,
 } from '../../shared/classes/catalogue.ts';
 import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
+import { CommandError } from '../command-line.ts';
 import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
 
 /**
@@ -27,9 +28,20 @@ const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-em
 
 export async function readCatalogue(file: string): Promise<Catalogue> {
   if (!existsSync(file)) return { v: 1, models: [] };
-  const parsed = v.safeParse(catalogue, JSON.parse(await readFile(file, 'utf8')));
-  if (!parsed.success) throw new Error(`${file} is damaged: ${v.getDotPath(parsed.issues[0])}`);
+  const parsed = v.safeParse(catalogue, parseJson(await readFile(file, 'utf8')));
+  if (!parsed.success) {
+    const where = v.getDotPath(parsed.issues[0]);
+    throw new CommandError(`${file} is damaged at ${where}. Repair it, or delete it and add its models again.`);
+  }
   return parsed.output;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 export const readEmbedded = () => readCatalogue(EMBEDDED_CATALOGUE);
@@ -42,8 +54,12 @@ async function writeWhole(file: string, content: string): Promise<void> {
   await rename(partial, file);
 }
 
-export function writeCatalogue(which: 'embedded' | 'local', models: readonly ModelEntry[]): Promise<void> {
+export async function writeCatalogue(which: 'embedded' | 'local', models: readonly ModelEntry[]): Promise<void> {
   const sorted = [...models].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const parsed = v.safeParse(catalogue, { v: 1, models: sorted });
+  if (!parsed.success) {
+    throw new CommandError(`The file's metadata cannot be served: ${v.getDotPath(parsed.issues[0])} is out of bounds.`);
+  }
   const file = which === 'embedded' ? EMBEDDED_CATALOGUE : LOCAL_CATALOGUE;
   return writeWhole(file, `${JSON.stringify({ v: 1, models: sorted }, null, 2)}\n`);
 }

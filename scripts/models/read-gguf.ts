@@ -1,6 +1,8 @@
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { GGMLFileQuantizationType, gguf } from '@huggingface/gguf';
 import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import { CommandError } from '../command-line.ts';
 
 /** What a catalogue entry takes from a GGUF's own metadata. */
 export interface GgufFacts {
@@ -16,27 +18,25 @@ export interface GgufFacts {
   readonly chat: ModelEntry['chat'];
 }
 
-export class GgufError extends Error {
-  override readonly name = 'GgufError';
-}
-
 const TOKEN_TYPE_CONTROL = 3;
 const TOKEN_TYPE_USER_DEFINED = 4;
 
-/** Reads a local GGUF. Throws {@link GgufError} with what to do when the file is no chat model that this network can run. */
+/** Reads a local GGUF. Throws {@link CommandError} with what to do when the file is no chat model that this network can run. */
 export async function readGguf(file: string): Promise<GgufFacts> {
-  const { metadata, tensorInfos } = await parse(file);
+  const parsed = await parse(file);
+  const { metadata, tensorInfos } = parsed;
+  await refuseCut(file, parsed);
   const meta: Readonly<Record<string, unknown>> = { ...metadata };
   const architecture = text(meta['general.architecture']) ?? 'unknown';
   const template = text(meta['tokenizer.chat_template']);
   if (template === null) {
-    throw new GgufError(
+    throw new CommandError(
       `${basename(file)} has no chat template: it is not a chat model. Use an "Instruct" or "Chat" file.`,
     );
   }
   const tokens = list(meta['tokenizer.ggml.tokens']).map(String);
   const types = list(meta['tokenizer.ggml.token_type']).map(Number);
-  if (tokens.length === 0) throw new GgufError(`${basename(file)} has no vocabulary.`);
+  if (tokens.length === 0) throw new CommandError(`${basename(file)} has no vocabulary.`);
   const kind = text(meta['tokenizer.ggml.model']) ?? 'gpt2';
   const tokenAt = (key: string) => tokens[Number(meta[key] ?? -1)] ?? '';
   const quantization = GGMLFileQuantizationType[Number(meta['general.file_type'])]?.toLowerCase() ?? 'unknown';
@@ -67,12 +67,38 @@ export async function readGguf(file: string): Promise<GgufFacts> {
   };
 }
 
+/**
+ * A download that broke off has its metadata whole: what is missing is at the end. Tensors lie one after the other, so all but the last tell their
+ * size, and with it the bytes that a value of their type takes.
+ */
+async function refuseCut(file: string, { tensorInfos, tensorDataOffset }: Awaited<ReturnType<typeof parse>>) {
+  const tensors = tensorInfos
+    .map(({ shape, dtype, offset }) => ({
+      values: Number(shape.reduce((a, b) => a * b, 1n)),
+      dtype,
+      at: Number(offset),
+    }))
+    .sort((a, b) => a.at - b.at);
+  const bytesPerValue = new Map<number, number>();
+  tensors.forEach(({ values, dtype, at }, i) => {
+    const next = tensors[i + 1];
+    if (next !== undefined) bytesPerValue.set(dtype, Math.min(bytesPerValue.get(dtype) ?? 8, (next.at - at) / values));
+  });
+  const last = tensors.at(-1);
+  if (last === undefined) return;
+  const wanted = Number(tensorDataOffset) + last.at + Math.floor(last.values * (bytesPerValue.get(last.dtype) ?? 0));
+  const { size } = await stat(file);
+  if (size >= wanted) return;
+  const [have, need] = [size, wanted].map((bytes) => (bytes / 1e6).toFixed(1));
+  throw new CommandError(`${basename(file)} is cut: it has ${have} of ${need} MB. Download it again.`);
+}
+
 async function parse(file: string) {
   try {
     return await gguf(file, { allowLocalFile: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GgufError(`${basename(file)} is not a readable GGUF file: ${reason}`);
+    throw new CommandError(`${basename(file)} is not a readable GGUF file: ${reason}`);
   }
 }
 
