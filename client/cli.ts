@@ -24,6 +24,10 @@ export async function main(args: readonly string[]): Promise<number> {
     console.error(`${cause instanceof Error ? cause.message : cause}\n\n${USAGE}`);
     return 2;
   }
+  if (parsed.values.help === true) {
+    console.log(USAGE);
+    return 0;
+  }
   const [command, file] = parsed.positionals;
   if (command !== 'verify' || file === undefined) {
     console.error(USAGE);
@@ -41,7 +45,7 @@ function parse(args: readonly string[]) {
   return parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { key: { type: 'string' }, router: { type: 'string' } },
+    options: { key: { type: 'string' }, router: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
 }
 
@@ -49,11 +53,26 @@ async function verify(
   file: string,
   options: { readonly key?: string | undefined; readonly router?: string | undefined },
 ): Promise<number> {
-  const content: unknown = JSON.parse(file === '-' ? await readStandardInput() : await readFile(file, 'utf8'));
+  const content = await readJson(file);
   const routerKey = options.key ?? (await publishedKey(content, options.router));
   const result = await verifyReceipt(content, { routerKey });
   report(result, options.key === undefined);
   return result.valid ? 0 : 1;
+}
+
+async function readJson(file: string): Promise<unknown> {
+  const name = file === '-' ? 'Standard input' : file;
+  let text: string;
+  try {
+    text = file === '-' ? await readStandardInput() : await readFile(file, 'utf8');
+  } catch {
+    throw new Error(`${name} cannot be read.`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${name} is no receipt: it is not JSON.`);
+  }
 }
 
 async function readStandardInput(): Promise<string> {
@@ -86,7 +105,8 @@ function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter
   model     ${receipt.model}:${receipt.variant} (${receipt.class ?? 'no class'})
   outcome   ${receipt.outcome.value}
   verdict   ${verdict.value === 'unchecked' ? `unchecked (${verdict.reason})` : `${verdict.value}, by ${verdict.method}`}
-  checkers  ${receipt.checks.map((check) => `${check.checker.slice(0, 12)}… (other ${check.independence})`).join(', ') || 'none'}
+  answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'}
+  checked   ${receipt.checks.map((check) => `${check.checker} (${check.independence === 'key' ? 'another key' : 'another key and network'})`).join(', ') || 'by nobody'}
   readers   ${receipt.readers.map((reader) => reader.role).join(', ')}
 It does not prove that the tabs belong to different people.`);
   if (keyFromRouter)

@@ -138,7 +138,7 @@ export class RouterCalls {
       if (init.signal?.aborted === true && init.signal.reason?.name !== 'TimeoutError') {
         throw new ShoalError('cancelled', 'The request was stopped.', { cause });
       }
-      throw new ShoalError('deadline_exceeded', `The router at ${this.#origin} could not be reached.`, { cause });
+      throw new ShoalError('internal_error', `The router at ${this.#origin} could not be reached.`, { cause });
     }
     if (response.ok) return response;
     const parsed = v.safeParse(errorBody, await response.json().catch(() => null));

@@ -82,6 +82,22 @@ describe('npm run demo', () => {
     await expect(fetch(`${url.exec(output)?.[0]}/healthz`)).rejects.toThrow();
   });
 
+  it('leaves no router and no folder of its own behind when it is killed without a word', async () => {
+    const demo = start('demo.ts', []);
+    await demo.printed('router at ');
+    demo.child.kill('SIGKILL');
+    const { output } = await demo.ended();
+    const url = /http:\/\/localhost:\d+/.exec(output)?.[0];
+    const isUp = () =>
+      fetch(`${url}/healthz`).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(isUp, { timeout: 15_000 }).toBe(false);
+    const own = async () => (await readdir(temporary)).filter((name) => name.startsWith('shoal-'));
+    await expect.poll(own, { timeout: 15_000 }).toEqual([]);
+  });
+
   it('says which models there are when it is asked for another', async () => {
     const { status, output } = await start('demo.ts', ['--model', 'nobody', 'x']).ended();
     expect(status).toBe(1);

@@ -15,7 +15,7 @@ import { freePort } from './router/free-port.ts';
 import { startRouter } from './router/router-process.ts';
 
 const EMBEDDED_MODEL = 'shoal-pup-3m';
-const MAX_TOKENS = 200;
+const MAX_TOKENS = 300;
 const TABS = 3;
 
 const USAGE = 'npm run demo [-- [--model NAME] "your prompt"]';

@@ -89,5 +89,6 @@ function routeTable(app: Hono<AppEnv>): Map<string, Set<string>> {
 function matches(pattern: string, path: string): boolean {
   const parts = pattern.split('/');
   const given = path.split('/');
-  return parts.length === given.length && parts.every((part, i) => part.startsWith(':') || part === given[i]);
+  const fits = (part: string, i: number) => (part.startsWith(':') ? given[i] !== '' : part === given[i]);
+  return parts.length === given.length && parts.every(fits);
 }

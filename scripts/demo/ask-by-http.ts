@@ -43,10 +43,12 @@ export async function askByHttp(report: Report, question: HttpQuestion): Promise
   let id = '';
   let text = '';
   let tokens = 0;
+  let isCut = false;
   process.stdout.write('  ');
   for await (const chunk of stream) {
     id = chunk.id;
     tokens = chunk.usage?.completion_tokens ?? tokens;
+    isCut ||= chunk.choices[0]?.finish_reason === 'length';
     const piece = chunk.choices[0]?.delta.content ?? '';
     if (piece === '') continue;
     lastAt = performance.now();
@@ -55,7 +57,11 @@ export async function askByHttp(report: Report, question: HttpQuestion): Promise
     process.stdout.write(piece.replaceAll('\n', '\n  '));
   }
   process.stdout.write('\n\n');
-  report.step('answer', text !== '' && tokens > 0, `${tokens} tokens, ${Buffer.byteLength(text)} bytes`);
+  report.step(
+    'answer',
+    text !== '' && tokens > 0,
+    `${tokens} tokens${isCut ? ', cut at the limit' : ''}, ${Buffer.byteLength(text)} bytes`,
+  );
   report.figure('path', 'client → router (HTTP) → tab (sealed, by relay)');
   report.figure('time to first token', `${Math.round(firstAt - askedAt)} ms`);
   report.figure('tokens per second', lastAt > firstAt ? ((tokens - 1) / ((lastAt - firstAt) / 1000)).toFixed(0) : '–');

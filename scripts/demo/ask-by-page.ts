@@ -12,6 +12,8 @@ export interface PageQuestion {
   readonly maxTokens: number;
 }
 
+const READING_MS = 1_500;
+
 /** Opens `/chat` as a person would: the first prompt goes by relay while the link opens beside it, the second over the link. */
 export async function askByPage(report: Report, page: Page, question: PageQuestion): Promise<void> {
   await page.goto(`${question.url}/chat`);
@@ -20,6 +22,8 @@ export async function askByPage(report: Report, page: Page, question: PageQuesti
   const [first, second] = question.prompts;
   report.title('2. A page, first prompt: sealed in the page, by relay at once');
   await askOne(report, page, question, first, 'relay');
+  // A person reads the first answer; the link opens meanwhile.
+  await page.waitForTimeout(READING_MS);
   report.title('3. A page, second prompt: sealed, over WebRTC from its first byte');
   await askOne(report, page, question, second, 'direct');
 }
@@ -44,7 +48,9 @@ async function askOne(
   report.step(
     'answer',
     exchange.answer !== '',
-    exchange.state === 'done' ? `${exchange.tokens} tokens` : exchange.note,
+    exchange.state === 'done'
+      ? `${exchange.tokens} tokens${exchange.isCut ? ', cut at the limit' : ''}`
+      : exchange.note,
   );
   const frames = `${exchange.framesByRelay} frames by relay, ${exchange.framesDirect} direct`;
   const way = `prompt ${exchange.promptPath ?? 'not sent'}; ${frames}`;

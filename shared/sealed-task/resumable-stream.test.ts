@@ -45,7 +45,7 @@ describe('a stream that breaks', () => {
       await turn();
       asked[i]!.reject(new Error('still nobody there'));
     }
-    await expect(next).rejects.toMatchObject({ code: 'tab_lost' });
+    await expect(next).rejects.toMatchObject({ code: 'internal_error', retryable: true });
     expect(asked).toHaveLength(2);
     await expect(records.renew()).rejects.toMatchObject({ code: 'tab_lost' });
   });

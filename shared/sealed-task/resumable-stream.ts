@@ -50,7 +50,7 @@ export class ResumableStream {
     if (this.#stopped) return null;
     throw cause instanceof ShoalError
       ? cause
-      : new ShoalError('tab_lost', 'The connection to the router broke.', { cause });
+      : new ShoalError('internal_error', 'The connection to the router broke.', { cause });
   }
 
   async #open(): Promise<void> {

@@ -29,6 +29,8 @@ export class ChatPage extends LitElement {
 
   #client: SealedClient | null = null;
   #looked: Promise<void> = Promise.resolve();
+  /** The person named a model: it is not changed for one that has tabs. */
+  #hasChosen = false;
   readonly #conversation = new Conversation({
     model: () => this.#chosenModel(),
     client: () => {
@@ -113,7 +115,7 @@ export class ChatPage extends LitElement {
     try {
       this.models = await fetchModels();
       const served = this.models.find((model) => model.shoal.tabs > 0) ?? this.models[0];
-      this.model ||= served?.id ?? '';
+      if (!this.#hasChosen) this.model = served?.id ?? '';
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
@@ -139,6 +141,7 @@ export class ChatPage extends LitElement {
       <p class="question">${exchange.question}</p>
       <div class="card">
         <div class="answer" aria-busy=${exchange.state === 'writing'}>${exchange.answer}</div>
+        ${exchange.isCut ? html`<p class="facts unchecked">Cut here: the answer reached its limit of tokens.</p>` : nothing}
         <p class="facts" role="status">${this.#status(exchange)}</p>
         ${exchange.task === null ? nothing : this.#details(exchange)}
       </div>
@@ -157,11 +160,11 @@ export class ChatPage extends LitElement {
       <summary>Path and receipt</summary>
       <dl>
         <div><dt>First token</dt><dd>${exchange.firstTokenMs === null ? '–' : `${Math.round(exchange.firstTokenMs)} ms`}</dd></div>
-        <div><dt>By relay</dt><dd>${megabytes(exchange.relayBytes)}</dd></div>
-        <div><dt>By WebRTC</dt><dd>${megabytes(exchange.directBytes)}</dd></div>
+        <div><dt>By relay</dt><dd>${whenDone(exchange, megabytes(exchange.relayBytes))}</dd></div>
+        <div><dt>By WebRTC</dt><dd>${whenDone(exchange, megabytes(exchange.directBytes))}</dd></div>
         <div><dt>Router could read</dt><dd>${exchange.readableBytes === null ? '–' : `${exchange.readableBytes} bytes`}</dd></div>
       </dl>
-      <p class="facts">Answered by <code>${exchange.tab}</code></p>
+      <p class="facts">${exchange.answer === '' ? 'Leased to' : 'Written by'} <code>${exchange.tab}</code></p>
       ${
         exchange.receiptHolds === null
           ? nothing
@@ -200,6 +203,13 @@ export class ChatPage extends LitElement {
             ? html`<button id="stop" type="button" class="quiet" @click=${this.#stop}>Stop</button>`
             : html`<button id="send" ?disabled=${this.model === ''}>Send</button>`
         }
+        ${
+          busy || this.exchanges.length === 0
+            ? nothing
+            : html`<button id="new" type="button" class="quiet" @click=${() => this.#conversation.clear()}>
+                New conversation
+              </button>`
+        }
       </div>
       <label class="check below">
         <input id="direct" type="checkbox" .checked=${this.direct} @change=${this.#setDirect} />
@@ -222,6 +232,7 @@ export class ChatPage extends LitElement {
 
   #choose(event: Event): void {
     this.model = (event.target as HTMLSelectElement).value;
+    this.#hasChosen = true;
   }
 
   #setDirect(event: Event): void {
@@ -237,6 +248,7 @@ export class ChatPage extends LitElement {
     if (field === null || question === '' || this.busy) return;
     field.value = '';
     await this.ask(question);
+    this.#looked = this.#look(); // Tabs come and go.
     field.focus();
   }
 
@@ -256,12 +268,17 @@ export class ChatPage extends LitElement {
   }
 }
 
+/** Bytes are counted when all of them are there. */
+function whenDone(exchange: Exchange, text: string): string {
+  return exchange.state === 'done' ? text : '–';
+}
+
 function verdictText(exchange: Exchange): TemplateResult {
   const { verdict, cosine } = exchange;
   if (verdict === null) return html``;
   switch (verdict.value) {
     case 'valid':
-      return html`<span class="valid">Checked: another tab wrote the same ${verdict.blocks} blocks</span>${
+      return html`<span class="valid">Checked: another tab wrote the same ${verdict.blocks} ${verdict.blocks === 1 ? 'block' : 'blocks'}</span>${
         cosine === null ? nothing : html`, cosine ${cosine.toFixed(2)}`
       }`;
     case 'invalid':

@@ -96,10 +96,26 @@ describe('a conversation', () => {
     const { talk } = conversation(client);
     await talk.ask('one');
     fails = true;
-    expect(await talk.ask('two')).toMatchObject({ state: 'failed', note: expect.stringContaining('send the request') });
+    expect(await talk.ask('two')).toMatchObject({
+      state: 'failed',
+      note: expect.stringMatching(/send the (request|question)/i),
+    });
     fails = false;
     await talk.ask('three');
     expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['one', 'Tea is hot.', 'three']);
+  });
+
+  it('begins anew when asked to, and not while a question is under way', async () => {
+    const client = new FakeClient(written);
+    const { talk, seen } = conversation(client);
+    const asking = talk.ask('one');
+    talk.clear();
+    await asking;
+    expect(seen.at(-1)?.exchanges).toHaveLength(1);
+    talk.clear();
+    expect(seen.at(-1)?.exchanges).toEqual([]);
+    await talk.ask('two');
+    expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['two']);
   });
 
   it('says why when there is no model to ask', async () => {

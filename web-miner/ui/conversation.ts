@@ -1,6 +1,6 @@
 import type { CallOptions, Question, SealedAnswer } from '../../client/sealed-client.ts';
 import type { Verdict } from '../../shared/checking/verdict.ts';
-import { ShoalError } from '../../shared/errors.ts';
+import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
@@ -11,6 +11,8 @@ import type { Signed } from '../../shared/signing/signed-statement.ts';
 export interface Exchange {
   readonly question: string;
   readonly answer: string;
+  /** The answer stopped at a limit of tokens, not at its own end. */
+  readonly isCut: boolean;
   readonly state: 'waiting' | 'writing' | 'checking' | 'done' | 'stopped' | 'failed';
   readonly note: string;
   readonly task: string | null;
@@ -33,6 +35,7 @@ export interface Exchange {
 
 const EMPTY: Omit<Exchange, 'question'> = {
   answer: '',
+  isCut: false,
   state: 'waiting',
   note: 'Looking for a tab',
   task: null,
@@ -50,6 +53,15 @@ const EMPTY: Omit<Exchange, 'question'> = {
   cosine: null,
   receipt: null,
   receiptHolds: null,
+};
+
+/** What a person can do on this page, where the vocabulary speaks to programs or the message has said it already. */
+const NEXT_ON_A_PAGE: Partial<Record<ErrorCode, string>> = {
+  context_length_exceeded: 'Begin a new conversation, ask for less, or choose a model with a longer context.',
+  model_not_found: '',
+  no_tab: '',
+  tab_lost: 'Send the question again.',
+  engine_failed: 'Send the question again.',
 };
 
 /** The part of a sealed client that a conversation uses. */
@@ -85,6 +97,13 @@ export class Conversation {
   /** Stops the question that is under way, at whatever point it is. */
   stop(): void {
     this.#abort?.abort();
+  }
+
+  /** Begins anew: the next question is asked without the ones before it. Not while one is under way. */
+  clear(): void {
+    if (this.#abort !== null) return;
+    this.#exchanges = [];
+    this.#changed();
   }
 
   /** Asks, and follows the answer to its verdict. Never throws: what goes wrong is shown beside the question. */
@@ -147,7 +166,7 @@ class Following {
     } catch (cause) {
       const error = ShoalError.from(cause);
       if (error.code === 'cancelled') this.#change({ state: 'stopped', note: 'Stopped' });
-      else this.#change({ state: 'failed', note: `${error.message} ${error.nextStep}` });
+      else this.#change({ state: 'failed', note: `${error.message} ${NEXT_ON_A_PAGE[error.code] ?? error.nextStep}` });
     }
   }
 
@@ -167,6 +186,7 @@ class Following {
         const seconds = (performance.now() - this.#firstAt) / 1000;
         return this.#change({
           state: 'checking',
+          isCut: update.finish === 'length',
           note: 'Written; waiting for the check',
           tokens: update.completionTokens,
           tokensPerSecond: seconds > 0 ? update.completionTokens / seconds : null,

@@ -141,7 +141,7 @@ export class JoinPage extends LitElement {
             ${
               phase.phase === 'idle'
                 ? 'Nothing runs yet.'
-                : 'The model is out of memory again, and the router knows that this tab left. The download is kept for the next time.'
+                : 'Nothing runs any more: the model was unloaded, and the router knows that this tab left. The download is kept for the next time.'
             }
           </p>
           ${this.#startButton('Start lending')}
@@ -203,7 +203,7 @@ export class JoinPage extends LitElement {
     const { tab } = phase;
     const connected = tab.connection.state === 'open' && tab.tab !== null;
     const doing = !connected
-      ? 'Connecting to the router'
+      ? 'Connection lost: connecting to the router again'
       : tab.engineFailure !== null
         ? 'Starting the engine again'
         : tab.working === null
