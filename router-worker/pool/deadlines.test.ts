@@ -170,5 +170,14 @@ describe('who is who', () => {
     tab.wire.send(answer(own));
     expect(await answered).toEqual(own);
     await following;
+
+    tab.wire.tamper = (data) => (typeof data === 'string' && data.startsWith('{"t":"answer"') ? null : data);
+    const later = network.pool.link(want.task, lease, 'B'.repeat(22), ours);
+    await settle(2);
+    tab.wire.tamper = (data) => data;
+    tab.wire.send(JSON.stringify({ t: 'answer', link: 'B'.repeat(22), signal: own }));
+    expect(await later).toEqual(own); // The answer is written, the next question may go direct.
+    await network.advance(SUBTASK_DEADLINE_MS);
+    expect(await network.pool.link(want.task, lease, 'C'.repeat(22), ours)).toBeNull();
   });
 });

@@ -194,9 +194,11 @@ export class Pool {
 
   /** One offer from a client to the tab that works for it; the tab's answer, or null when it declines or is silent. */
   async link(tail: TaskTail, statement: Signed, link: string, signal: Signed): Promise<Signed | null> {
-    const known = await this.#clientsLease(tail, statement).catch(() => null);
-    const tab = known === null ? undefined : this.#roster.get(known.lease.tab);
-    if (known === null || signal.key !== known.lease.client || tab === undefined || !tab.direct) return null;
+    // A short answer is written before the link is offered: the link is for the questions that follow.
+    const known = await this.#leases.find(statement).catch(() => null);
+    if (known?.lease.task !== tail || known.lease.expiresAt <= this.#ports.now()) return null;
+    const tab = this.#roster.get(known.lease.tab);
+    if (signal.key !== known.lease.client || tab === undefined || !tab.direct) return null;
     return this.#offerTo(tab, { link, from: signal.key, signal });
   }
 
