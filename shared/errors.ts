@@ -11,13 +11,11 @@ interface ErrorPolicy {
 
 export const ERROR_POLICIES = {
   invalid_json: bad('Send one JSON object with content-type application/json.'),
-  missing_field: bad('Add the named field. The README shows a complete request.'),
+  missing_field: bad('Add the named field.'),
   invalid_type: bad('Correct the type of the named field.'),
   invalid_value: bad('Correct the value of the named field.'),
   unknown_field: bad('Remove the named field, or check its spelling.'),
-  unsupported_field: bad(
-    'Remove the named field: this network does not honour it yet, and never ignores one in silence.',
-  ),
+  unsupported_field: bad('Remove the named field: this network does not honour it yet.'),
   empty_messages: bad('Send at least one message, the last one with some text.'),
   context_length_exceeded: bad(
     'Shorten the conversation, or choose a model with a longer context from GET /v1/models.',
@@ -30,7 +28,7 @@ export const ERROR_POLICIES = {
   task_not_found: missing('Check the id. Tasks are kept for 30 days.'),
   receipt_not_found: missing('Check the id. Receipts are kept for 30 days.'),
   receipt_pending: { ...missing('The check is still running: ask again in a moment.'), retryable: true },
-  route_not_found: missing('See the list of routes at /.well-known/shoal.json.'),
+  route_not_found: missing('See the routes at /.well-known/shoal.json.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
   task_token_invalid: { ...bad('Send the token of the lease record in the header shoal-task-token.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again for the lease that the router gave, with the published client.'),

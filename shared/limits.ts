@@ -6,8 +6,15 @@ export const MAX_REQUEST_BODY_BYTES = 1024 * 1024;
 /** Largest sealed envelope, bytes: a full request body, its JSON escapes, and the wrapping. */
 export const MAX_ENVELOPE_BYTES = 2 * MAX_REQUEST_BODY_BYTES;
 
-/** Largest JSON message on a tab’s socket, bytes. The longest honest one is a commit: 43 characters for each 64 bytes of answer. */
+/** Largest JSON message on a tab’s socket, bytes. The longest honest one is a commit: about 27 for each 64 bytes of answer. */
 export const MAX_CONTROL_MESSAGE_BYTES = 1024 * 1024;
+
+/**
+ * Longest answer, UTF-8 bytes. A commit lists a link of the chain for every 64 bytes and must fit one message on the socket, and a model may write
+ * tokens of a hundred spaces each. This is 16 bytes for each of the most tokens that may be asked for: four times what text needs, and a
+ * quarter of a message. Answering tab and checker must cut at the same byte, or their chains differ.
+ */
+export const MAX_ANSWER_BYTES = 512 * 1024;
 
 /** Largest sealed frame, bytes. Tabs cut longer text into several frames. */
 export const MAX_FRAME_BYTES = 16 * 1024;

@@ -135,7 +135,10 @@ export class Pool {
     this.#roster.send(tab, { t: 'welcome', tab: tab.identity, now: this.#ports.now() });
     for (const number of tab.leases) {
       const active = this.#leases.get(number);
-      if (active?.lease.role === 'answer') this.#roster.send(tab, { t: 'resend', number, from: active.nextFrame });
+      if (active?.lease.role !== 'answer') continue;
+      // A stop that was said while the socket was down has not been heard.
+      if (active.stoppedAt !== null) this.#roster.send(tab, { t: 'stop', number });
+      this.#roster.send(tab, { t: 'resend', number, from: active.nextFrame });
     }
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();

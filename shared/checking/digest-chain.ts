@@ -50,9 +50,9 @@ export class DigestChain {
     while (pending.byteLength >= CHAIN_BLOCK_BYTES) {
       this.#link = await sha256(this.#link, pending.subarray(0, CHAIN_BLOCK_BYTES));
       this.#blocks.push(this.#link.subarray(0, CHAIN_LINK_BYTES));
-      pending = pending.slice(CHAIN_BLOCK_BYTES);
+      pending = pending.subarray(CHAIN_BLOCK_BYTES);
     }
-    this.#rest = pending;
+    this.#rest = pending.slice();
   }
 
   async finish(reason: FinishReason): Promise<AnswerChain> {

@@ -28,14 +28,14 @@ describe('a chat request', () => {
     });
   });
 
-  it('passes every sampling value on, max_completion_tokens before max_tokens', () => {
+  it('passes every sampling value on, and the limit under either name', () => {
     const asked = {
       temperature: 0.2,
       top_p: 0.9,
       frequency_penalty: 1,
       presence_penalty: -1,
       seed: 5,
-      max_tokens: 9,
+      max_tokens: 4,
       max_completion_tokens: 4,
     };
     expect(parseChatRequest({ ...good, ...asked }).sampling).toEqual({
@@ -133,6 +133,7 @@ describe('a chat request', () => {
     ['a temperature of 3', { ...good, temperature: 3 }, 'invalid_value', 'temperature'],
     ['top_p of −1', { ...good, top_p: -1 }, 'invalid_value', 'top_p'],
     ['max_tokens of 0', { ...good, max_tokens: 0 }, 'invalid_value', 'max_tokens'],
+    ['two limits that differ', { ...good, max_tokens: 5, max_completion_tokens: 9 }, 'invalid_value', 'max_tokens'],
     ['half a token', { ...good, max_tokens: 1.5 }, 'invalid_type', 'max_tokens'],
     ['stream as a string', { ...good, stream: 'yes' }, 'invalid_type', 'stream'],
     ['five stop strings', { ...good, stop: ['a', 'b', 'c', 'd', 'e'] }, 'invalid_value', 'stop'],

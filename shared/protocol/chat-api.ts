@@ -132,7 +132,11 @@ export function parseChatRequest(body: unknown): ChatRequest {
 }
 
 function samplingOf(request: v.InferOutput<typeof chatRequest>): Partial<Sampling> {
-  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  const { max_tokens: older, max_completion_tokens: newer } = request;
+  if (older != null && newer != null && older !== newer) {
+    throw new ShoalError('invalid_value', "'max_tokens' and 'max_completion_tokens' differ.", { param: 'max_tokens' });
+  }
+  const maxTokens = newer ?? older;
   return {
     ...(request.temperature != null && { temperature: request.temperature }),
     ...(request.top_p != null && { topP: request.top_p }),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { CHAIN_BLOCK_BYTES, MAX_CONTROL_MESSAGE_BYTES } from '../../shared/limits.ts';
+import { CHAIN_BLOCK_BYTES, MAX_ANSWER_BYTES, MAX_CONTROL_MESSAGE_BYTES } from '../../shared/limits.ts';
 import type { GenerateEvent } from '../engine/engine.ts';
-import { boundedAnswer, MAX_ANSWER_BYTES } from './answer-bound.ts';
+import { boundedAnswer } from './answer-bound.ts';
 
 async function* writing(...texts: readonly string[]): AsyncGenerator<GenerateEvent, void, undefined> {
   yield { type: 'prompt', tokens: 5 };

@@ -1,12 +1,6 @@
 import { fromUtf8, utf8 } from '../../shared/bytes.ts';
+import { MAX_ANSWER_BYTES } from '../../shared/limits.ts';
 import type { GenerateEvent } from '../engine/engine.ts';
-
-/**
- * Longest answer, UTF-8 bytes. A commit lists a link of the chain for every 64 bytes and must fit one message on the socket, and a model may write
- * tokens of a hundred spaces each. This is 16 bytes for each of the most tokens that may be asked for: four times what text needs, and a
- * quarter of a message. Answering tab and checker must cut at the same byte, or their chains differ.
- */
-export const MAX_ANSWER_BYTES = 512 * 1024;
 
 /** What an engine writes, up to `maxBytes`: an answer that would be longer ends there as `length`, with whole characters. */
 export async function* boundedAnswer(

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TEST_CLASS, TEST_SAMPLING, TestNetwork, type TestTab, until } from '../../router-worker/testing/network.ts';
+import { MAX_ANSWER_BYTES } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import { decodePacket } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
@@ -7,7 +8,6 @@ import type { OpenedEnvelope } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
-import { MAX_ANSWER_BYTES } from './answer-bound.ts';
 import { KeptWork } from './kept-work.ts';
 import { LendingTab } from './lending-tab.ts';
 import type { WorkModel } from './work-model.ts';
