@@ -88,7 +88,7 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await expectNoSidewaysScroll(page);
     await page.locator('#prompt').fill('word '.repeat(900));
     await page.locator('#send').click();
-    await page.getByText('Shorten the conversation').waitFor();
+    await page.getByText('Begin a new conversation').waitFor();
     await expectAccessible(page);
     await expectNoSidewaysScroll(page);
     expect(complaints).toEqual([]);
