@@ -43,10 +43,17 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function parse(args: readonly string[]) {
   return parseArgs({
-    args: [...args],
+    args: withKeysJoined(args),
     allowPositionals: true,
     options: { key: { type: 'string' }, router: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
+}
+
+/** One key in 64 begins with a dash, which the parser would take for another option: `--key -x` is read as `--key=-x`. */
+function withKeysJoined(args: readonly string[]): string[] {
+  const at = args.indexOf('--key');
+  const key = args[at + 1];
+  return at < 0 || key === undefined ? [...args] : [...args.slice(0, at), `--key=${key}`, ...args.slice(at + 2)];
 }
 
 async function verify(

@@ -171,6 +171,8 @@ describe('shoal verify', () => {
       out: expect.stringContaining('REFUSED'),
     });
     expect((await shoal('verify', good, '--key', 'A'.repeat(43))).status).toBe(1);
+    const dashed = await shoal('verify', good, '--key', `-${'A'.repeat(42)}`);
+    expect(dashed).toMatchObject({ status: 1, out: expect.stringContaining('another key') });
   });
 
   it('gives 2 and a sentence when it cannot read', async () => {
