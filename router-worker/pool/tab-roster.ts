@@ -301,7 +301,7 @@ async function openKeys(
       if (statement.payload.length > MAX_KEY_STATEMENT) throw new ShoalError('invalid_value', 'A key is too long.');
       const { oneTime, key } = await openStatement('tab-key', tabKey, statement, identity);
       // A client would find out only when it seals, and could not know whose fault it is.
-      if (!(await isSealingKey(key))) throw new ShoalError('invalid_value', 'A sealing key is not of the curve.');
+      if (!isSealingKey(key)) throw new ShoalError('invalid_value', 'A sealing key is not of the curve.');
       return { oneTime, statement };
     }),
   );
