@@ -56,6 +56,18 @@ describe('what the README shows', () => {
     expect((await run(process.execPath, [program])).stdout).toBe('The capital of Japan is Tokyo.');
   });
 
+  it('the client package in Node gets a sealed answer too', async () => {
+    const { Shoal } = await import('../client/index.ts');
+    const shoal = new Shoal({ baseUrl: network.router.url, directLinks: true });
+    const completion = await shoal.chat.completions.create({
+      model: 'shoal-pup-3m',
+      messages: [{ role: 'user', content: 'What is the capital of Japan?' }],
+      shoal: { await_verdict: true },
+    });
+    expect(completion.choices[0]?.message.content).toBe('The capital of Japan is Tokyo.');
+    expect(completion.shoal.verdict).toMatchObject({ value: 'valid' });
+  });
+
   it('the page of another site gets a sealed answer and a receipt that holds, and npx shoal verify agrees', async () => {
     const script = `${block('js', 'verifyReceipt')}
       window.said = { text, valid, receipt, key: await shoal.sealed.routerKey() };`;
