@@ -5,7 +5,7 @@ import { decodePacket } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { TEST_SAMPLING, TestNetwork, until } from '../testing/network.ts';
+import { settle, TEST_SAMPLING, TestNetwork, until } from '../testing/network.ts';
 
 const SLOW = { prefillMsPerToken: 0, decodeMsPerToken: 5 };
 
@@ -194,6 +194,33 @@ describe('one prompt through the network', () => {
     }
     expect(firstFrames()).toBe(2);
     await expect(network.pool.resend(want.task, task.held!.statement, 0)).rejects.toMatchObject({ code: 'tab_lost' });
+  });
+
+  it('[L8] asks for the frames that it lacks after a break, however often earlier ones were sent', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab({ engine: new ScriptedEngine(SLOW) });
+    const { task, want } = await network.open('hello', { level: 'none', private: true });
+    let sent = 0;
+    const asked: number[] = [];
+    let texts = 0;
+    for await (const update of task.updates()) {
+      if (update.type !== 'text' || ++texts !== 2) continue;
+      for (let i = 0; i < 5; i++) await network.pool.resend(want.task, task.held!.statement, 0);
+      await settle(3);
+      const frames = tab.wire.log.filter((entry) => typeof entry !== 'string' && decodePacket(entry).kind === 'frame');
+      sent = new Set(frames.map((entry) => peekFrame(decodePacket(entry as Uint8Array).payload).sequence)).size;
+      const before = tab.wire.log.length;
+      tab.wire.reconnect();
+      await until(
+        () => tab.wire.log.slice(before).some((entry) => String(entry).startsWith('{"t":"resend"')),
+        'it asks',
+      );
+      for (const entry of tab.wire.log.slice(before)) {
+        if (String(entry).startsWith('{"t":"resend"')) asked.push((JSON.parse(String(entry)) as { from: number }).from);
+      }
+    }
+    expect(asked[0]).toBeGreaterThan(0);
+    expect(asked[0]).toBeLessThanOrEqual(sent + 1);
   });
 
   it('[L2] seats one socket an identity: the newer one', async () => {

@@ -232,6 +232,20 @@ describe('whoever takes and does not use', () => {
     expect((await network.session(want.task)).view(want.task).outcome).toBe('answered');
   });
 
+  it('[L9] an envelope is not delivered in the name of another task', async () => {
+    const network = await TestNetwork.create();
+    await network.addTab();
+    const { task: another } = await network.want();
+    const deliver = network.pool.deliver.bind(network.pool);
+    const refusals: unknown[] = [];
+    network.pool.deliver = async (tail, envelope) => {
+      refusals.push(await deliver(another, envelope).catch((cause: { code: string }) => cause.code));
+      await deliver(tail, envelope);
+    };
+    await network.ask('tell me', { level: 'none' });
+    expect(refusals).toEqual(['sealed_body_invalid']);
+  });
+
   it('[L7] an envelope for a lease that is over reaches no tab', async () => {
     const network = await TestNetwork.create();
     const tab = await network.addTab();

@@ -11,8 +11,9 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
  * a private stream on untouched.
  *
  *   u8 type (1 event, 2 frame) ‖ u32 length ‖ payload
+ *
+ * A union and not a variant, here and in the verdict: pages load these schemas, and the other one is half a kilobyte of code more.
  */
-// A union and not a variant, here and in the verdict: pages load these schemas, and the other one is half a kilobyte of code more.
 export const streamEvent = v.union([
   /** No tab is free; so many requests are before this one. */
   v.object({ t: v.literal('waiting'), ahead: count }),
