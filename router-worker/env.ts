@@ -6,6 +6,8 @@ export interface Env {
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
+  /** Least level of every request; the default is `none`. */
+  readonly SHOAL_LEVEL_FLOOR?: string;
   readonly SHOAL_ROUTER_SECRET?: string;
 }
 

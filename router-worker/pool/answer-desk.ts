@@ -27,6 +27,8 @@ export interface AnswerDeskHost {
   /** Frees the tab's slot, and serves who waits for it. */
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
+  /** Whether an answer of level `basic` is checked afterwards. */
+  samples(tab: Tab, classId: string): boolean;
 }
 
 /** How long a tab may take to send the frames of an ended task again, ms. */
@@ -85,6 +87,7 @@ export class AnswerDesk {
       variant: variant.variant,
       private: want.private,
       level: want.level,
+      wanted: want.wanted,
       sampling: want.sampling,
       openedAt: lease.issuedAt,
       readablePromptBytes: want.readablePromptBytes,
@@ -110,6 +113,7 @@ export class AnswerDesk {
       tabKey: key.statement,
       token: want.token,
       direct: tab.direct,
+      strict: want.level === 'strict',
     });
     ports.log('task_leased', { task: want.task, tab: tab.identity, number });
   }
@@ -204,8 +208,11 @@ export class AnswerDesk {
     try {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
-      const candidates = checks.candidates(tab, lease.class);
-      decision = await ports.sessions.committed(lease.task, statement, commit, candidates, stopped);
+      decision = await ports.sessions.committed(lease.task, statement, commit, {
+        candidates: checks.candidates(tab, lease.class),
+        stopped,
+        sampled: this.#host.samples(tab, lease.class),
+      });
     } catch (cause) {
       await this.#failTask(lease.task, lost('integrity_failed'));
       throw cause;

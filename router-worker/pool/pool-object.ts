@@ -6,8 +6,8 @@ import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
-import { routerKeys } from '../keys/router-keys.ts';
-import type { Ended } from '../session/session.ts';
+import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
+import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
@@ -80,10 +80,10 @@ export class PoolObject extends DurableObject<Env> {
     return (await this.#pool()).link(tail, lease, link, signal);
   }
 
-  /** Tasks that a session ended by its own clock. */
-  async ended(tasks: readonly { readonly tail: TaskTail; readonly ended: Ended }[]): Promise<void> {
+  /** What a session decided by its own clock. */
+  async decided(tasks: readonly { readonly tail: TaskTail; readonly decision: Decision }[]): Promise<void> {
     const pool = await this.#pool();
-    for (const { tail, ended } of tasks) pool.end(tail, ended);
+    for (const { tail, decision } of tasks) await pool.decide(tail, decision);
   }
 
   async census(): Promise<{ readonly class: string; readonly tabs: number; readonly free: number }[]> {
@@ -104,6 +104,7 @@ export class PoolObject extends DurableObject<Env> {
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
+      isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),

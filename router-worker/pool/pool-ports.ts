@@ -2,22 +2,16 @@ import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
-import type { Decision } from '../session/session.ts';
+import type { CommitCircumstances, Decision } from '../session/session.ts';
 import type { CheckOutcome, TaskTerms } from '../task/task.ts';
 
 /** The session of a task, as the pool calls it. Throws errors of the vocabulary. */
 export interface SessionPort {
   open(terms: TaskTerms): Promise<void>;
-  committed(
-    tail: TaskTail,
-    lease: Signed,
-    commit: Signed,
-    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
-    stopped: boolean,
-  ): Promise<Decision>;
-  checkLeased(tail: TaskTail, lease: Signed, independence: Independence): Promise<Decision>;
+  committed(tail: TaskTail, lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Decision>;
+  checkLeased(tail: TaskTail, lease: Signed): Promise<Decision>;
   handedOn(tail: TaskTail): Promise<Decision>;
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
@@ -32,6 +26,8 @@ export interface PoolPorts {
   readonly sessions: SessionPort;
   readonly now: () => number;
   readonly random: () => number;
+  /** Whether this is the pass that the operator gives to its guards. */
+  readonly isGuard: (pass: string) => Promise<boolean>;
   /** Called when there is something with a deadline: {@link Pool.tick} is wanted from now on. */
   readonly busy: () => void;
   /** One line a lifecycle transition; ids only. */
@@ -43,9 +39,13 @@ export interface LeaseWant {
   readonly task: TaskTail;
   readonly network: string;
   readonly variants: readonly { readonly model: string; readonly variant: string; readonly class: string }[];
-  readonly level: 'none' | 'cross';
+  readonly level: Level;
+  /** Agreeing checks that are asked for. */
+  readonly wanted: 1 | 2 | 3;
   readonly private: boolean;
   readonly sampling: Sampling;
+  /** Commitment to the secret of the draw of checkers. */
+  readonly draw: string;
   readonly client: string;
   readonly nonce: string;
   readonly prefer: string | null;

@@ -38,7 +38,7 @@ export class Pool {
 
   constructor(ports: PoolPorts) {
     this.#ports = ports;
-    this.#roster = new TabRoster(ports.signer.publicKey, ports.now);
+    this.#roster = new TabRoster(ports.signer.publicKey, ports.now, ports.isGuard);
     this.#leases = new LeaseBook(ports.signer, ports.now, ports.random);
     this.#waiting = new WaitingLine(ports.now);
     this.#links = new LinkDesk(ports.now);
@@ -51,10 +51,10 @@ export class Pool {
       tasks: this.#tasks,
       waiting: this.#waiting,
       release: (number: number) => this.#release(number),
-      decide: (task: TaskTail, decision: Decision) => this.#decide(task, decision),
+      decide: (task: TaskTail, decision: Decision) => this.decide(task, decision),
     };
     this.#checks = new CheckDesk(host);
-    this.#answers = new AnswerDesk({ ...host, checks: this.#checks });
+    this.#answers = new AnswerDesk({ ...host, checks: this.#checks, samples: () => true });
   }
 
   /** Whether {@link tick} has anything to watch over. */
@@ -254,7 +254,7 @@ export class Pool {
       case 'keys':
         return this.#roster.addKeys(tab, message.keys);
       case 'ready':
-        this.#roster.setReady(tab, message.models, message.direct);
+        this.#roster.setReady(tab, message);
         return this.#serveWaiting();
       case 'accepted':
         return this.#answers.accepted(tab, message.number, message.promptTokens);
@@ -315,14 +315,15 @@ export class Pool {
 
   // ---- ends --------------------------------------------------------------------------------------------------------
 
-  async #decide(task: TaskTail, decision: Decision): Promise<void> {
+  /** Does what the session of a task decided. */
+  async decide(task: TaskTail, decision: Decision): Promise<void> {
     if (decision.do === 'draw') await this.#checks.drawn(task, decision.checker);
     else if (decision.do === 'show') this.#checks.show(task, decision);
-    else if (decision.do === 'end') this.end(task, decision);
+    else if (decision.do === 'end') this.#end(task, decision);
   }
 
   /** The session ended a task: tell everyone who took part, once. */
-  end(task: TaskTail, ended: Ended): void {
+  #end(task: TaskTail, ended: Ended): void {
     const leases = this.#leases.ofTask(task);
     if (this.#tasks.get(task) === undefined && leases.length === 0) return;
     this.#tasks.tell(task, { t: 'ended', verdict: ended.verdict, receipt: ended.receipt });
@@ -331,8 +332,11 @@ export class Pool {
       this.#roster.send(active.tab, { t: 'stop', number: active.number });
       this.#release(active.number);
     }
-    const tell = (identity: string, role: LeaseRole) =>
-      this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value: ended.verdict.value });
+    const tell = (identity: string, role: LeaseRole) => {
+      const outcome = ended.marks.find((mark) => mark.tab === identity && mark.role === role)?.outcome ?? null;
+      const { value } = ended.verdict;
+      this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value, outcome });
+    };
     tell(ended.answerTab, 'answer');
     for (const checker of ended.checkers) tell(checker, 'check');
     this.#ports.log('task_ended', { task, verdict: ended.verdict.value });

@@ -1,5 +1,6 @@
 import type { Bytes } from '../../shared/bytes.ts';
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
+import { drawCommitment } from '../../shared/checking/draw.ts';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
@@ -10,7 +11,15 @@ import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
-import { newTaskTail, type RouterKeys, routerKeys, sessionNameOf, sessionOfTask } from '../keys/router-keys.ts';
+import {
+  drawSecret,
+  isGuardPass,
+  newTaskTail,
+  type RouterKeys,
+  routerKeys,
+  sessionNameOf,
+  sessionOfTask,
+} from '../keys/router-keys.ts';
 import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
 import type { StreamSink } from '../pool/task-stream.ts';
@@ -114,7 +123,7 @@ export class TestNetwork {
     this.#skewMs += ms;
     this.pool.tick();
     for (const session of this.sessions.values()) {
-      for (const { tail, ended } of await session.sweep()) this.pool.end(tail, ended);
+      for (const { tail, decision } of await session.sweep()) await this.pool.decide(tail, decision);
     }
     await settle();
   }
@@ -131,7 +140,13 @@ export class TestNetwork {
   }
 
   async addTab(
-    options: { readonly engine?: Engine; readonly network?: string; readonly class?: string } = {},
+    options: {
+      readonly engine?: Engine;
+      readonly network?: string;
+      readonly class?: string;
+      readonly checkOnly?: boolean;
+      readonly guard?: string;
+    } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
     const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
@@ -156,6 +171,8 @@ export class TestNetwork {
       links: () => NO_LINKS,
       decodeSpeed: 100,
       direct: false,
+      checkOnly: options.checkOnly ?? false,
+      guard: options.guard ?? null,
       onChange: (next) => {
         snapshot = next;
       },
@@ -168,11 +185,14 @@ export class TestNetwork {
 
   async want(part: Partial<LeaseWant> = {}): Promise<LeaseWant> {
     const session = await sessionNameOf(this.keys, 'test');
+    const task = await newTaskTail(this.keys, session);
     return {
-      task: await newTaskTail(this.keys, session),
+      task,
       network: 'http://localhost',
       variants: [{ model: 'test-model', variant: 'q8_0', class: TEST_CLASS }],
       level: 'cross',
+      wanted: 1,
+      draw: await drawCommitment(await drawSecret(this.keys, task)),
       private: false,
       sampling: TEST_SAMPLING,
       client: this.client.publicKey,
@@ -254,6 +274,7 @@ export class TestNetwork {
       signer: this.keys.signer,
       sessions: this.#sessionPort(),
       now: this.now,
+      isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
       random: Math.random,
       log: (event, fields) => this.events.push({ event, fields }),

@@ -21,7 +21,10 @@ export interface RunningNetwork {
   readonly stateFolder: string;
   /** Every line that the router printed. */
   readonly log: readonly string[];
-  lend(count: number, options?: { readonly direct?: boolean; readonly model?: string }): Promise<Page[]>;
+  lend(
+    count: number,
+    options?: { readonly direct?: boolean; readonly model?: string; readonly checkOnly?: boolean },
+  ): Promise<Page[]>;
   /** The page for tests only, on the router's own origin and under its own security policy. */
   examPage(): Promise<Page>;
   stop(): Promise<void>;
@@ -67,6 +70,7 @@ export async function startNetwork(): Promise<RunningNetwork> {
         count,
         model: options.model ?? 'shoal-pup-3m:q8_0',
         direct: options.direct ?? true,
+        checkOnly: options.checkOnly ?? false,
       }),
     examPage: () => openExamPage(browser, router.url),
     async stop() {
