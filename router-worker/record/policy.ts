@@ -26,7 +26,7 @@ export interface TrustPolicy {
   readonly trustKeptMs: number;
   /** The record's rate of checks: this number over the passes on record … */
   readonly ratePasses: number;
-  /** … and never below this share of the answers. */
+  /** … and never below this; both for an answer of the mean size, and in proportion for others. */
   readonly rateFloor: number;
   /** Share of free tabs that is kept for users: with fewer, nothing is checked beyond the record's rate. */
   readonly idleReserve: number;
@@ -59,12 +59,12 @@ export const TRUST_POLICY: TrustPolicy = {
   unprovenCeiling: Math.log(100),
   evidenceHalfLifeMs: 7 * DAY_MS,
   memoryHalfLifeMs: 30 * DAY_MS,
-  // Whoever is checked at the rate r serves 1/r answers between two checks. As long as they are worth no more than the price of an identity, to lie,
-  // to lose the identity and to begin anew earns less than to be honest: qualifyingPasses ≥ 1/rateFloor.
-  qualifyingPasses: 25,
+  // Whoever is checked at the rate r × size gives answers worth 1/r mean tasks between two checks, large ones or small ones. As long as that is no
+  // more than the price of an identity, to lie, to lose the identity and to begin anew earns less than honesty: qualifyingPasses ≥ 1/rateFloor.
+  qualifyingPasses: 40,
   trustKeptMs: 30 * DAY_MS,
   ratePasses: 2,
-  rateFloor: 0.04,
+  rateFloor: 0.025,
   idleReserve: 0.1,
   idlePlenty: 0.3,
   networkTaskEveryMs: 12 * HOUR_MS,

@@ -190,17 +190,20 @@ export function mayServe(standing: Standing): boolean {
 
 /**
  * The chance, 0 … 1, with which an answer of level `basic` is checked: the larger of what the record asks for and what idle tabs allow. Secret.
- * `idleShare`: free tabs among those that may serve, 0 … 1.
+ * `idleShare`: free tabs among those that may serve, 0 … 1. `size`: the answer's tokens (prompt and answer) over those of the mean task: were
+ * large answers not checked more often, whoever cheats in these alone would save more between two checks than an identity costs.
  */
 export function checkRate(
   record: TabRecord,
   at: number,
   idleShare: number,
+  size: number,
   policy: TrustPolicy = TRUST_POLICY,
 ): number {
   if (standingOf(record, at, policy) !== 'trusted') return 1;
   const passes = Math.max(decayed(record.passes, at - record.at, policy.memoryHalfLifeMs), Number.MIN_VALUE);
-  return Math.min(1, Math.max(policy.rateFloor, policy.ratePasses / passes, idleRate(idleShare, policy)));
+  const recordRate = size * Math.max(policy.rateFloor, policy.ratePasses / passes);
+  return Math.min(1, Math.max(recordRate, idleRate(idleShare, policy)));
 }
 
 /** Checks cost nobody anything while tabs are idle: the answers of users are the better place for that work. */
