@@ -26,6 +26,7 @@ lose at most 0.1 % of their pay.
   --load 0.55            demand over capacity, on the mean of a day
   --swing 0.65           how far it swings around that mean, 0 … 1
   --turnover 0.05        share of honest tabs that newcomers replace in a day
+  --deposit 40           mean tasks whose pay is held back from every tab
   --trace FILE           sizes and gaps from a CSV of TIMESTAMP,ContextTokens,GeneratedTokens
   --set NAME=VALUE       another value of the policy, as in rateFloor=0.1 (may be repeated)
   --chart FILE           where the picture goes; "none" for no picture
@@ -43,6 +44,7 @@ const { values, positionals } = readArguments(USAGE, {
   load: { type: 'string', default: String(TRUST_DEFAULTS.load) },
   swing: { type: 'string', default: String(TRUST_DEFAULTS.swing) },
   turnover: { type: 'string', default: String(TRUST_DEFAULTS.turnover) },
+  deposit: { type: 'string', default: String(TRUST_DEFAULTS.depositTasks) },
   trace: { type: 'string' },
   set: { type: 'string', multiple: true, default: [] },
   chart: { type: 'string' },
@@ -84,6 +86,7 @@ async function simulateTrust(): Promise<void> {
     load: numberOf('load', values.load, 0.001, 10),
     swing: numberOf('swing', values.swing, 0, 1),
     turnover: numberOf('turnover', values.turnover, 0, 100),
+    depositTasks: numberOf('deposit', values.deposit, 0, 1_000_000),
   };
   const policy = changedPolicy(values.set);
   const attacks = values.attack.length === 0 ? ATTACKS : values.attack.map(attackNamed);

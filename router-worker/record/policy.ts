@@ -61,7 +61,7 @@ export const TRUST_POLICY: TrustPolicy = {
   memoryHalfLifeMs: 30 * DAY_MS,
   // Whoever is checked at the rate r × size gives answers worth 1/r mean tasks between two checks, large ones or small ones. As long as that is no
   // more than the price of an identity, to lie, to lose the identity and to begin anew earns less than honesty: qualifyingPasses ≥ 1/rateFloor.
-  qualifyingPasses: 40,
+  qualifyingPasses: 25,
   trustKeptMs: 30 * DAY_MS,
   ratePasses: 2,
   rateFloor: 0.025,

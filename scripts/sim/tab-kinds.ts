@@ -9,15 +9,18 @@ export const KINDS = {
   honest: 'does what it should; loses one check of a hundred to a closed lid',
   broken: 'honest, on a device that computes one answer of five wrong without knowing',
   cheat: 'answers everything with something cheap',
-  'cheat-1-in-20': 'cheats in one answer of twenty',
+  'cheat-1-in-20': 'once trusted, cheats in one answer of twenty',
   sleeper: 'is honest for 200 answers, then cheats until it is caught, and again',
-  'rush-hour': 'cheats whenever tabs are so short that only the record decides about checks, as if it knew',
-  'large-only': 'cheats in answers of twice the usual size or more, where it saves most',
-  whitewasher: 'is honest until it is trusted, cheats until it is caught, and comes back under a new key',
+  'rush-hour':
+    'once trusted, cheats whenever tabs are so short that only its record decides about checks, as if it knew',
+  'large-only': 'once trusted, cheats in answers of twice the usual size or more, where it saves most',
+  leaver:
+    'is honest until the last rush of the run, then cheats, and is gone when it is caught: it has nothing more to lose',
+  whitewasher: 'once trusted, cheats until it is caught, and comes back under a new key',
   'lazy-checker': 'answers honestly, never delivers a check',
   contrarian: 'answers honestly, says something else in every check',
   'pair-together':
-    'two of one owner and network: cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
+    'two of one owner and network: once trusted, cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
   'pair-apart': 'the same, under two owners in two networks',
   'trio-together': 'three of one owner and network, the same',
   'trio-apart': 'the same, under three owners in three networks',
@@ -55,6 +58,7 @@ export interface Seen {
   /** The work of the task over that of the mean task. */
   readonly size: number;
   readonly isBusy: boolean;
+  readonly isLastRush: boolean;
 }
 
 /** What a tab answers. */
@@ -68,16 +72,21 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
       return random() < BROKEN_SHARE ? 'own_lie' : 'true';
     case 'cheat':
       return 'own_lie';
-    case 'cheat-1-in-20':
-      return random() < RARE_SHARE ? 'own_lie' : 'true';
     case 'sleeper':
       return answersSinceCaught >= SLEEPER_ANSWERS ? 'own_lie' : 'true';
+  }
+  if (standing !== 'trusted') return 'true';
+  switch (kind) {
+    case 'whitewasher':
+      return 'own_lie';
     case 'rush-hour':
       return seen.isBusy ? 'own_lie' : 'true';
+    case 'leaver':
+      return seen.isLastRush ? 'own_lie' : 'true';
     case 'large-only':
       return seen.size >= LARGE_SIZE ? 'own_lie' : 'true';
-    case 'whitewasher':
-      return standing === 'trusted' ? 'own_lie' : 'true';
+    case 'cheat-1-in-20':
+      return random() < RARE_SHARE ? 'own_lie' : 'true';
     default:
       return random() < RARE_SHARE ? 'group_lie' : 'true';
   }
@@ -107,6 +116,7 @@ export function checkOf(kind: Kind, involved: Involved, random: () => number): T
     case 'sleeper':
     case 'rush-hour':
     case 'large-only':
+    case 'leaver':
     case 'whitewasher':
       return 'true';
     default:

@@ -46,7 +46,7 @@ const TABS_PER_NETWORK = 4;
 const SWEEP_MS = 60_000;
 
 /** Share of the chances to serve that an unqualified tab spends on a network task while tabs are short: without it a network that is always busy would never trust anybody. */
-const QUALIFYING_SHARE = 0.25;
+const QUALIFYING_SHARE = 0.5;
 
 /** Executions of one task after which a disagreement stays undecided, and checkers that may be lost before an answer stays unchecked. */
 const MAX_EXECUTIONS = 5;
@@ -54,6 +54,9 @@ const MAX_LOST_CHECKERS = 3;
 
 /** Random picks before all free tabs are looked through for the most independent ones. */
 const QUICK_PICKS = 8;
+
+/** The last rush begins so long before the end, days: in the morning of the last day. */
+const LAST_RUSH_DAYS = 0.6;
 
 const TRUE_CHAIN = 0;
 
@@ -68,6 +71,8 @@ export interface TrustOptions {
   readonly swing: number;
   /** Share of the honest tabs that is replaced by newcomers in a day. */
   readonly turnover: number;
+  /** Mean tasks whose pay is held back from every tab, half of each pay until it is together; given back to whoever leaves unrefuted. */
+  readonly depositTasks: number;
   readonly trace: Trace | null;
   readonly policy: TrustPolicy;
 }
@@ -78,6 +83,8 @@ export const TRUST_DEFAULTS: Omit<TrustOptions, 'tabs'> = {
   load: 0.55,
   swing: 0.65,
   turnover: 0.05,
+  // What a tab that has nothing more to lose can give between two checks: 1/rateFloor mean tasks.
+  depositTasks: 1 / TRUST_POLICY.rateFloor,
   trace: null,
   policy: TRUST_POLICY,
 };
@@ -202,6 +209,9 @@ export class TrustSimulation {
   readonly #ends: EventHeap;
   readonly #free: Record<Standing, SimTab[]> = { new: [], trusted: [], suspected: [], quarantined: [], banned: [] };
   readonly #capacity: number;
+  readonly #lastRushAt: number;
+  /** Micro-credits of a tab's pay that stay held back. */
+  readonly #deposit: number;
   readonly #hours: Hour[] = [];
   readonly #demandTime = noWork();
   readonly #idleTime = noWork();
@@ -236,6 +246,8 @@ export class TrustSimulation {
       trace: options.trace,
       random: this.#random,
     });
+    this.#lastRushAt = (options.days - LAST_RUSH_DAYS) * DAY_MS;
+    this.#deposit = options.depositTasks * this.#demand.meanTokens * PRICE;
   }
 
   run(): TrustOutcome {
@@ -414,18 +426,28 @@ export class TrustSimulation {
     this.#ends.push(this.#now + (told === null ? CHECK_DEADLINE_MS : work / tab.speed), tab.index);
   }
 
+  #wantsNetworkTask({ kind, identity }: SimTab): boolean {
+    const isGone = kind === 'leaver' && identity.standing === 'quarantined';
+    return !isGone && wantsNetworkTask(identity.record, this.#now, this.#policy);
+  }
+
   #toldBy({ kind, identity }: SimTab) {
     return { kind, standing: identity.standing, answersSinceCaught: identity.answersSinceCaught };
   }
 
   #seen({ tokens }: Prompt): Seen {
-    return { size: tokens / this.#demand.meanTokens, isBusy: this.#isDemandTime() };
+    return {
+      size: tokens / this.#demand.meanTokens,
+      isBusy: this.#isDemandTime(),
+      isLastRush: this.#now >= this.#lastRushAt,
+    };
   }
 
-  #involvement({ group }: SimTab, of: Case): Involved {
+  #involvement({ group, identity }: SimTab, of: Case): Involved {
     if (group === null) return 'stays_out';
     const own = of.statements.filter(({ tab }) => tab.group === group);
     if (own.length > 0) return own.some(({ chain }) => chain !== TRUE_CHAIN) ? 'lied' : 'stays_out';
+    if (identity.standing !== 'trusted') return 'stays_out';
     return slanders((of.slanderDraw + group * 0.618) % 1) ? 'slanders' : 'stays_out';
   }
 
@@ -464,9 +486,9 @@ export class TrustSimulation {
 
   /** What a tab that has become free does next. Checks that are due go first: they are few, and without them nothing is known. */
   #occupy(tab: SimTab): void {
-    const { standing, record } = tab.identity;
+    const { standing } = tab.identity;
     if (standing === 'quarantined') {
-      if (wantsNetworkTask(record, this.#now, this.#policy)) this.#networkTask(tab);
+      if (this.#wantsNetworkTask(tab)) this.#networkTask(tab);
       return;
     }
     if (!mayServe(standing)) return;
@@ -584,10 +606,11 @@ export class TrustSimulation {
 
   // What follows
 
-  /** Half of the pay is held back until the tab is trusted. */
+  /** Half of the pay is held back until the tab is trusted and its deposit is together. */
   #pay(tab: SimTab, identity: Identity, tokens: number): void {
     const amount = tokens * PRICE;
-    const held = identity.standing === 'trusted' ? 0 : Math.floor(amount / 2);
+    const isHeld = identity.standing !== 'trusted' || identity.escrow < this.#deposit;
+    const held = isHeld ? Math.floor(amount / 2) : 0;
     tab.outcome.earned += amount - held;
     identity.escrow += held;
   }
@@ -611,8 +634,9 @@ export class TrustSimulation {
     if (isCurrent) this.#serving += Number(mayServe(after)) - Number(mayServe(before));
     identity.standing = after;
     if (after === 'trusted') {
-      tab.outcome.earned += identity.escrow;
-      identity.escrow = 0;
+      const released = Math.max(0, identity.escrow - this.#deposit);
+      tab.outcome.earned += released;
+      identity.escrow -= released;
     }
     if (isGood(before) && !isGood(after)) caught(tab, identity);
     if (after === 'quarantined' || after === 'banned') {
@@ -644,7 +668,7 @@ export class TrustSimulation {
       if (tab === undefined || tab.place === -1) continue;
       if (tab.kind === 'honest' && this.#random() < leaving) this.#replace(tab);
       if (tab.identity.standing === 'suspected') this.#stand(tab, tab.identity);
-      if (!wantsNetworkTask(tab.identity.record, this.#now, this.#policy)) continue;
+      if (!this.#wantsNetworkTask(tab)) continue;
       if (tab.identity.standing === 'quarantined' || !this.#isDemandTime()) this.#networkTask(tab);
     }
   }
