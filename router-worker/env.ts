@@ -5,9 +5,13 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
-  /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
+  /** `off`: the router gives tabs no tasks of its own. */
+  readonly SHOAL_NETWORK_TASKS?: string;
+  /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */
+  readonly SHOAL_NETWORK_PROMPTS?: string;
   /** Least level of every request; the default is `none`. */
   readonly SHOAL_LEVEL_FLOOR?: string;
+  /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }
 

@@ -1,16 +1,11 @@
 import './require-node.ts';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { parseEnv } from 'node:util';
 import type { Page } from 'playwright-core';
-import { guardPass, routerKeys } from '../router-worker/keys/router-keys.ts';
-import { ShoalError } from '../shared/errors.ts';
+import { guardPass } from '../router-worker/keys/router-keys.ts';
 import { type LaunchedBrowser, launchBrowser } from './browser/launch-browser.ts';
 import { lendTabs } from './browser/lend-tabs.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
-import { ROOT } from './paths.ts';
+import { operatorKeys } from './router/operator-secret.ts';
 
 /** Headless tabs of the operator that only check: others cannot agree on a lie as long as one of these may be drawn. */
 
@@ -34,17 +29,6 @@ const TELL_EVERY_MS = 10_000;
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
-
-async function passOfOperator(): Promise<string> {
-  const file = join(ROOT, '.dev.vars');
-  const kept = existsSync(file) ? parseEnv(await readFile(file, 'utf8')).SHOAL_ROUTER_SECRET : undefined;
-  try {
-    return await guardPass(await routerKeys(process.env.SHOAL_ROUTER_SECRET ?? kept));
-  } catch (cause) {
-    const { message } = ShoalError.from(cause);
-    throw new CommandError(`${message} Run npm start first, or set SHOAL_ROUTER_SECRET to that of the router.`);
-  }
-}
 
 async function checksMade(pages: readonly Page[]): Promise<number> {
   const counts = await Promise.all(pages.map((page) => page.locator('#checks').textContent({ timeout: 5_000 })));
@@ -71,7 +55,7 @@ await runCommand(async () => {
     throw new CommandError(`--tabs must be a number from 1 to ${MAX_GUARDS}.`);
   }
   const url = values.router.replace(/\/+$/, '');
-  const guard = await passOfOperator();
+  const guard = await guardPass(await operatorKeys());
   const reached = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) }).catch(() => null);
   if (reached?.ok !== true) throw new CommandError(`No router answers at ${url}. Start one with npm start.`);
   const browser = await launchBrowser((line) => console.log(line));

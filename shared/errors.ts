@@ -28,6 +28,8 @@ export const ERROR_POLICIES = {
   receipt_pending: { ...missing('The check is still running: ask again in a moment.'), retryable: true },
   route_not_found: missing('See the routes at /.well-known/shoal.json.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
+  tab_not_found: missing('Check the name: /join shows that of a tab.'),
+  operator_only: { ...bad('Use npm run tabs, where the secret of the router is.'), status: 403 },
   task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again, with the published client.'),
   no_tab: busy('Open /join in Chrome, Edge or Firefox and lend a tab, or try again in a moment.'),

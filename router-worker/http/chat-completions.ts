@@ -39,6 +39,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       client: keys.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
+      only: null,
       token: '', // For clients that seal for themselves; here the router is the client.
       readablePromptBytes,
     });

@@ -52,6 +52,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       client: request.client,
       nonce: request.nonce,
       prefer: request.prefer,
+      only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
     });

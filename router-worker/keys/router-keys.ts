@@ -99,6 +99,16 @@ export async function guardPass(keys: RouterKeys): Promise<string> {
   return toBase64Url((await keys.mac('guard', 'v1')).subarray(0, 24));
 }
 
+/** What the operator shows to change the standing of a tab. */
+export async function operatorPass(keys: RouterKeys): Promise<string> {
+  return toBase64Url((await keys.mac('operator', 'v1')).subarray(0, 24));
+}
+
+/** Compares in a time that tells nothing of the right pass. */
+export async function isOperatorPass(keys: RouterKeys, pass: string): Promise<boolean> {
+  return equalBytes(utf8(await operatorPass(keys)), utf8(pass));
+}
+
 /** Compares in a time that tells nothing of the right pass. */
 export async function isGuardPass(keys: RouterKeys, pass: string): Promise<boolean> {
   return equalBytes(utf8(await guardPass(keys)), utf8(pass));

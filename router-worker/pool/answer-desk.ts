@@ -11,6 +11,7 @@ import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, lost, noTab, overloaded } from './stream-errors.ts';
 import type { Tab } from './tab.ts';
+import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { ServedTask, TaskBook } from './task-book.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
@@ -27,9 +28,13 @@ export interface AnswerDeskHost {
   /** Frees the tab's slot, and serves who waits for it. */
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
-  /** Whether an answer of level `basic` is checked afterwards. */
-  samples(tab: Tab, classId: string): boolean;
+  readonly records: TabRecords;
+  /** Sets a tab free that works for the network itself. */
+  makeRoom(classes: readonly string[]): void;
 }
+
+/** Of a tab that may not serve, and is asked by the network itself whether it can again. */
+const LAST_RANK = 9;
 
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
@@ -47,7 +52,13 @@ export class AnswerDesk {
     const { tasks, waiting, ports } = this.#host;
     const { stream } = tasks.open(want.task, sink);
     ports.busy();
-    if (!this.grant(want) && !waiting.join(want, stream)) {
+    if (this.grant(want)) return stream;
+    if (want.only !== null) {
+      this.#refuse(want.task, overloaded('The tab is busy.'));
+      return stream;
+    }
+    this.#host.makeRoom(want.variants.map((variant) => variant.class));
+    if (!waiting.join(want, stream)) {
       this.#refuse(want.task, overloaded('All tabs are busy and the queue is full.'));
     }
     return stream;
@@ -57,7 +68,11 @@ export class AnswerDesk {
   grant(want: LeaseWant): boolean {
     const { roster, ports } = this.#host;
     const classes = want.variants.map((variant) => variant.class);
-    const choice = chooseTab(roster.candidates(), { classes, prefer: want.prefer }, ports.random());
+    const isAllowed = want.only !== null;
+    const candidates = roster.candidates(
+      (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
+    );
+    const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {
       if (choice.why === 'all_busy') return false;
       this.#refuse(want.task, noTab(want));
@@ -211,7 +226,7 @@ export class AnswerDesk {
       decision = await ports.sessions.committed(lease.task, statement, commit, {
         candidates: checks.candidates(tab, lease.class),
         stopped,
-        sampled: this.#host.samples(tab, lease.class),
+        sampled: this.#host.records.samples(tab, lease.class, tokensOf(commit)),
       });
     } catch (cause) {
       await this.#failTask(lease.task, lost('integrity_failed'));

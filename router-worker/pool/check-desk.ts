@@ -10,6 +10,7 @@ import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { PoolPorts } from './pool-ports.ts';
 import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
+import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { TaskBook } from './task-book.ts';
 
@@ -19,6 +20,7 @@ export interface CheckDeskHost {
   readonly roster: TabRoster;
   readonly leases: LeaseBook;
   readonly tasks: TaskBook;
+  readonly records: TabRecords;
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
 }
@@ -32,18 +34,21 @@ export class CheckDesk {
   }
 
   /**
-   * Tabs that could check an answer of this one, in no order. Free ones are preferred, as long as there are enough to settle a dispute; resting ones are
-   * named when there is nobody else.
+   * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
+   * resting ones are named when there is nobody else, and those that may not serve never.
    */
   candidates(answered: Tab, classId: string): DrawCandidate[] {
-    const { roster, ports } = this.#host;
+    const { roster, ports, records } = this.#host;
     const able = roster
       .connected()
-      .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId));
+      .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId))
+      .filter((tab) => records.rank(tab, classId) !== null);
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
-    const named = free.length >= ENOUGH_FREE ? free : fit;
+    const near = free.length >= ENOUGH_FREE ? free : fit;
+    const trusted = near.filter((tab) => records.rank(tab, classId) === 0);
+    const named = trusted.length >= ENOUGH_FREE ? trusted : near;
     return sampleOf(named, MAX_CANDIDATES, ports.random).map((tab) => ({
       tab: tab.identity,
       independence: independenceOf(answered, tab),

@@ -4,6 +4,8 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
+import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
 import type { CheckOutcome, TaskTerms } from '../task/task.ts';
 
@@ -21,9 +23,13 @@ export interface SessionPort {
   standing(tail: TaskTail): Promise<Decision | null>;
 }
 
+/** What the pool is built on. */
 export interface PoolPorts {
   readonly signer: Signer;
   readonly sessions: SessionPort;
+  readonly records: RecordBook;
+  /** Tasks of the network's own; null: none are given. */
+  readonly networkTasks: NetworkTaskPorts | null;
   readonly now: () => number;
   readonly random: () => number;
   /** Whether this is the pass that the operator gives to its guards. */
@@ -49,6 +55,8 @@ export interface LeaseWant {
   readonly client: string;
   readonly nonce: string;
   readonly prefer: string | null;
+  /** The only tab that is meant, and not waited for; null: any. */
+  readonly only: string | null;
   readonly token: string;
   readonly readablePromptBytes: number;
 }

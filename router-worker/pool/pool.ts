@@ -7,15 +7,19 @@ import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../..
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { NetworkTasks } from '../network-tasks/network-tasks.ts';
+import type { TabView } from '../record/record-book.ts';
 import type { Decision, Ended } from '../session/session.ts';
 import { AnswerDesk } from './answer-desk.ts';
 import { CheckDesk } from './check-desk.ts';
 import { type ActiveLease, type KnownLease, LeaseBook } from './lease-book.ts';
 import { LinkDesk } from './link-desk.ts';
 import { MessageRate } from './message-rate.ts';
+import { NetworkDesk } from './network-desk.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
 import type { Tab, TabAttachment, TabSocket } from './tab.ts';
+import { TabRecords } from './tab-records.ts';
 import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -35,6 +39,8 @@ export class Pool {
   readonly #checks: CheckDesk;
   readonly #answers: AnswerDesk;
   readonly #rate: MessageRate;
+  readonly #records: TabRecords;
+  readonly #network: NetworkDesk | null;
 
   constructor(ports: PoolPorts) {
     this.#ports = ports;
@@ -44,8 +50,10 @@ export class Pool {
     this.#links = new LinkDesk(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#tasks = new TaskBook((served, stream) => this.#answers.clientGone(served, stream));
+    this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
       ports,
+      records: this.#records,
       roster: this.#roster,
       leases: this.#leases,
       tasks: this.#tasks,
@@ -54,7 +62,13 @@ export class Pool {
       decide: (task: TaskTail, decision: Decision) => this.decide(task, decision),
     };
     this.#checks = new CheckDesk(host);
-    this.#answers = new AnswerDesk({ ...host, checks: this.#checks, samples: () => true });
+    this.#answers = new AnswerDesk({
+      ...host,
+      checks: this.#checks,
+      makeRoom: (classes) => this.#network?.makeRoom(classes),
+    });
+    const own = ports.networkTasks;
+    this.#network = own === null ? null : new NetworkDesk(host, new NetworkTasks(own, this), own.known);
   }
 
   /** Whether {@link tick} has anything to watch over. */
@@ -70,6 +84,18 @@ export class Pool {
 
   census(): Census[] {
     return this.#roster.census();
+  }
+
+  /** What the network knows of a tab: `GET /v1/tabs/:id`. */
+  tabView(identity: string): TabView {
+    return this.#records.view(identity);
+  }
+
+  /** Bans a tab in a class, or takes a ban or a quarantine back, by word of the operator. */
+  setStanding(identity: string, classId: string, standing: 'banned' | 'new'): void {
+    if (standing === 'banned') this.#records.ban(identity, classId);
+    else this.#records.pardon(identity, classId);
+    this.#serveWaiting();
   }
 
   // ---- sockets -----------------------------------------------------------------------------------------------------
@@ -142,6 +168,7 @@ export class Pool {
     }
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();
+    this.#network?.tick();
   }
 
   #lose(tab: Tab): void {
@@ -337,6 +364,10 @@ export class Pool {
       const { value } = ended.verdict;
       this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value, outcome });
     };
+    if (this.#network?.owns(task) === true) this.#network.ended(task, ended.marks);
+    else
+      for (const mark of ended.marks)
+        this.#records.observe(mark, ended.class, { source: 'user', byKnownAnswer: false });
     tell(ended.answerTab, 'answer');
     for (const checker of ended.checkers) tell(checker, 'check');
     this.#ports.log('task_ended', { task, verdict: ended.verdict.value });
@@ -354,6 +385,7 @@ export class Pool {
       this.#tasks.close(want.task);
     }
     this.#checks.tick();
+    this.#network?.tick();
     this.#links.tick();
     this.#closeForgotten();
   }

@@ -78,17 +78,18 @@ export class TabRoster {
     return [...this.#tabs.values()].filter((tab) => tab.socket !== null);
   }
 
-  /** Tabs that answer. */
-  candidates(): Candidate[] {
+  /** Tabs that answer, and may by their records: `rankOf` is null for one that may not. */
+  candidates(rankOf: (tab: Tab, classId: string) => number | null): Candidate[] {
     const answering = this.connected().filter((tab) => !tab.checkOnly);
     return answering.flatMap((tab) =>
-      tab.models.map(({ class: id }) => ({
-        tab: tab.identity,
-        class: id,
-        load: tab.leases.size,
-        decodeSpeed: tab.measuredSpeed,
-        isResting: this.isResting(tab),
-      })),
+      tab.models.flatMap(({ class: id }) => {
+        const rank = rankOf(tab, id);
+        if (rank === null) return [];
+        const isResting = this.isResting(tab);
+        return [
+          { tab: tab.identity, class: id, load: tab.leases.size, decodeSpeed: tab.measuredSpeed, rank, isResting },
+        ];
+      }),
     );
   }
 

@@ -51,6 +51,7 @@ export interface Ended {
   readonly verdict: Verdict;
   readonly receipt: Signed;
   /** Who took part, and what the end says of each. */
+  readonly class: string;
   readonly answerTab: string;
   readonly checkers: readonly string[];
   readonly marks: readonly Mark[];
@@ -303,6 +304,7 @@ function endedWith(task: EndedTask, receipt: Signed): Ended {
     outcome: task.outcome,
     verdict: task.verdict,
     receipt,
+    class: task.lease.class,
     answerTab: task.lease.tab,
     checkers: task.checks.map((check) => check.checker),
     marks: marksOf(task),

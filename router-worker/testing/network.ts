@@ -1,4 +1,3 @@
-import type { Bytes } from '../../shared/bytes.ts';
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { drawCommitment } from '../../shared/checking/draw.ts';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
@@ -20,10 +19,14 @@ import {
   sessionNameOf,
   sessionOfTask,
 } from '../keys/router-keys.ts';
+import { KnownAnswers } from '../network-tasks/known-answers.ts';
+import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
+import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
-import type { StreamSink } from '../pool/task-stream.ts';
+import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
+import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySessionStore } from './memory-session-store.ts';
 import { Wire } from './wire.ts';
 
@@ -96,24 +99,31 @@ export class TestNetwork {
   readonly sessions = new Map<string, Session>();
   readonly events: { readonly event: string; readonly fields: Readonly<Record<string, string | number>> }[] = [];
   readonly client: Signer;
+  /** What a pool keeps of its tabs when it loses its memory. */
+  readonly records = new MemoryRecordStore();
+  readonly known = new KnownAnswers(new Map());
   pool: Pool;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
+  readonly networkTasks: NetworkTaskPorts | null;
   /** What a call of a session throws, when it throws. */
   sessionFault: Error | null = null;
   #skewMs = 0;
   #wires: Wire[] = [];
-  #sinks = new Set<TestSink>();
+  #sinks = new Set<LocalSink>();
 
-  private constructor(keys: RouterKeys, client: Signer) {
+  private constructor(keys: RouterKeys, client: Signer, ownTasks: boolean) {
     this.keys = keys;
+    this.networkTasks = ownTasks ? this.#ownTasks() : null;
     this.client = client;
     this.pool = this.#newPool();
   }
 
-  static async create(): Promise<TestNetwork> {
+  /** `ownTasks`: whether the network gives its tabs tasks of its own. */
+  static async create(options: { readonly ownTasks?: boolean } = {}): Promise<TestNetwork> {
     const { pair, publicKey } = await generateSigningKeys();
-    return new TestNetwork(await routerKeys(TEST_SECRET), signerOf(pair.privateKey, publicKey));
+    const client = signerOf(pair.privateKey, publicKey);
+    return new TestNetwork(await routerKeys(TEST_SECRET), client, options.ownTasks ?? false);
   }
 
   now = (): number => Date.now() + this.#skewMs;
@@ -198,6 +208,7 @@ export class TestNetwork {
       client: this.client.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
+      only: null,
       token: 'token',
       readablePromptBytes: 3,
       ...part,
@@ -263,8 +274,8 @@ export class TestNetwork {
   }
 
   /** The stream of a task, as its reader and its pool hold it. */
-  pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: TestSink } {
-    const made = pipe();
+  pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: LocalSink } {
+    const made = localStream();
     this.#sinks.add(made.sink);
     return made;
   }
@@ -274,11 +285,31 @@ export class TestNetwork {
       signer: this.keys.signer,
       sessions: this.#sessionPort(),
       now: this.now,
+      records: new RecordBook(this.records, this.now),
+      networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
       random: Math.random,
       log: (event, fields) => this.events.push({ event, fields }),
     });
+  }
+
+  #ownTasks(): NetworkTaskPorts {
+    return {
+      signer: this.keys.signer,
+      random: Math.random,
+      newTask: async () => {
+        const task = await newTaskTail(this.keys, await sessionNameOf(this.keys, 'network'));
+        return { task, draw: await drawCommitment(await drawSecret(this.keys, task)) };
+      },
+      modelOf: async () => ({
+        model: 'test-model',
+        variant: 'q8_0',
+        complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
+      }),
+      known: this.known,
+      ownPrompts: [],
+    };
   }
 
   #sessionPort(): SessionPort {
@@ -307,39 +338,6 @@ export class TestNetwork {
       standing: async (tail) => (await this.session(tail)).standing(tail),
     };
   }
-}
-
-interface TestSink extends StreamSink {
-  onCancel: () => void;
-  /** The connection between pool and reader is gone; neither side said anything. */
-  break(): void;
-}
-
-/** A byte stream that a test reads and the pool writes. */
-function pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: TestSink } {
-  let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  const sink: TestSink = {
-    onCancel: () => undefined,
-    write: async (bytes: Bytes) => controller?.enqueue(bytes.slice()),
-    close: () => {
-      controller?.close();
-      controller = null;
-    },
-    break: () => {
-      controller?.error(new Error('the object was evicted'));
-      controller = null;
-    },
-  };
-  const stream = new ReadableStream<Uint8Array>({
-    start(given) {
-      controller = given;
-    },
-    cancel() {
-      controller = null;
-      sink.onCancel();
-    },
-  });
-  return { stream, sink };
 }
 
 /** Lets everything that is under way in this process come to rest for a moment. */

@@ -38,12 +38,16 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css',
 };
 
-export async function startNetwork(): Promise<RunningNetwork> {
+export async function startNetwork(options: { readonly networkTasks?: boolean } = {}): Promise<RunningNetwork> {
   if (!existsSync(join(ROOT, 'dist', 'join.html'))) await buildAll(true);
   const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   const secretFile = join(folder, 'secret.vars');
   const stateFolder = join(folder, 'state');
-  await writeFile(secretFile, freshSecret());
+  // Tests and benches count what tabs do: the router gives them nothing of its own, unless it is asked to.
+  await writeFile(
+    secretFile,
+    `${freshSecret()}SHOAL_NETWORK_TASKS="${options.networkTasks === true ? 'on' : 'off'}"\n`,
+  );
   const log: string[] = [];
   const router = await startRouter({
     port: await freePort(8900),

@@ -1,7 +1,7 @@
 import { env, runInDurableObject } from 'cloudflare:test';
 import { describe, it } from 'vitest';
-import { SqlRecordStore } from './record-store.ts';
 import { RECORD_STORE_EXAM } from './record-store-exam.ts';
+import { SqlRecordStore } from './sql-record-store.ts';
 
 describe('the SQL record store', () => {
   it.each(RECORD_STORE_EXAM.map((examCase, index) => ({ ...examCase, index })))('$title', async ({ run, index }) => {
