@@ -5,7 +5,7 @@ import { TRUST_POLICY, type TrustPolicy } from '../router-worker/record/policy.t
 import { rounded } from './bench/figures.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
 import { ROOT } from './paths.ts';
-import { BASIC_ONLY, parseTrace, USUAL_LEVELS } from './sim/demand.ts';
+import { BASIC_ONLY, parseTrace, type Trace, USUAL_LEVELS } from './sim/demand.ts';
 import { tabsOfKinds } from './sim/hostile-shares.ts';
 import { ALL_KINDS, ATTACKS, KINDS, type Kind } from './sim/tab-kinds.ts';
 import { trustChart } from './sim/trust-chart.ts';
@@ -78,6 +78,14 @@ function changedPolicy(changes: readonly string[]): TrustPolicy {
   return { ...TRUST_POLICY, ...(Object.fromEntries(changed) as Partial<TrustPolicy>) };
 }
 
+async function readTrace(file: string): Promise<Trace> {
+  try {
+    return parseTrace(await readFile(resolve(file), 'utf8'));
+  } catch (cause) {
+    throw new CommandError(`${file}: ${cause instanceof Error ? cause.message : cause}`);
+  }
+}
+
 async function simulateTrust(): Promise<void> {
   const tabs = numberOf('tabs', values.tabs, 1, 100_000);
   const hostile = numberOf('hostile', values.hostile, 0, 1);
@@ -92,7 +100,7 @@ async function simulateTrust(): Promise<void> {
   };
   const policy = changedPolicy(values.set);
   const attacks = values.attack.length === 0 ? ATTACKS : values.attack.map(attackNamed);
-  const trace = values.trace === undefined ? null : parseTrace(await readFile(resolve(values.trace), 'utf8'));
+  const trace = values.trace === undefined ? null : await readTrace(values.trace);
   const startedAt = performance.now();
   const outcome = new TrustSimulation({
     ...options,
