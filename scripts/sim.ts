@@ -5,7 +5,7 @@ import { TRUST_POLICY, type TrustPolicy } from '../router-worker/record/policy.t
 import { rounded } from './bench/figures.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
 import { ROOT } from './paths.ts';
-import { parseTrace } from './sim/demand.ts';
+import { BASIC_ONLY, parseTrace, type Trace, USUAL_LEVELS } from './sim/demand.ts';
 import { tabsOfKinds } from './sim/hostile-shares.ts';
 import { ALL_KINDS, ATTACKS, KINDS, type Kind } from './sim/tab-kinds.ts';
 import { trustChart } from './sim/trust-chart.ts';
@@ -26,7 +26,8 @@ lose at most 0.1 % of their pay.
   --load 0.55            demand over capacity, on the mean of a day
   --swing 0.65           how far it swings around that mean, 0 … 1
   --turnover 0.05        share of honest tabs that newcomers replace in a day
-  --deposit 40           mean tasks whose pay is held back from every tab
+  --basic-only           nobody asks for a check: every prompt is of level basic
+  --deposit 80           mean tasks whose pay is held back from every tab
   --trace FILE           sizes and gaps from a CSV of TIMESTAMP,ContextTokens,GeneratedTokens
   --set NAME=VALUE       another value of the policy, as in rateFloor=0.1 (may be repeated)
   --chart FILE           where the picture goes; "none" for no picture
@@ -44,6 +45,7 @@ const { values, positionals } = readArguments(USAGE, {
   load: { type: 'string', default: String(TRUST_DEFAULTS.load) },
   swing: { type: 'string', default: String(TRUST_DEFAULTS.swing) },
   turnover: { type: 'string', default: String(TRUST_DEFAULTS.turnover) },
+  'basic-only': { type: 'boolean', default: false },
   deposit: { type: 'string', default: String(TRUST_DEFAULTS.depositTasks) },
   trace: { type: 'string' },
   set: { type: 'string', multiple: true, default: [] },
@@ -76,6 +78,14 @@ function changedPolicy(changes: readonly string[]): TrustPolicy {
   return { ...TRUST_POLICY, ...(Object.fromEntries(changed) as Partial<TrustPolicy>) };
 }
 
+async function readTrace(file: string): Promise<Trace> {
+  try {
+    return parseTrace(await readFile(resolve(file), 'utf8'));
+  } catch (cause) {
+    throw new CommandError(`${file}: ${cause instanceof Error ? cause.message : cause}`);
+  }
+}
+
 async function simulateTrust(): Promise<void> {
   const tabs = numberOf('tabs', values.tabs, 1, 100_000);
   const hostile = numberOf('hostile', values.hostile, 0, 1);
@@ -90,12 +100,13 @@ async function simulateTrust(): Promise<void> {
   };
   const policy = changedPolicy(values.set);
   const attacks = values.attack.length === 0 ? ATTACKS : values.attack.map(attackNamed);
-  const trace = values.trace === undefined ? null : parseTrace(await readFile(resolve(values.trace), 'utf8'));
+  const trace = values.trace === undefined ? null : await readTrace(values.trace);
   const startedAt = performance.now();
   const outcome = new TrustSimulation({
     ...options,
     policy,
     trace,
+    levels: values['basic-only'] ? BASIC_ONLY : USUAL_LEVELS,
     tabs: tabsOfKinds(tabs, hostile, broken, attacks),
   }).run();
   const seconds = (performance.now() - startedAt) / 1000;
@@ -118,6 +129,7 @@ async function simulateTrust(): Promise<void> {
       tabs,
       hostile,
       ...options,
+      basicOnly: values['basic-only'],
       tasks: summary.tasks,
       seconds: rounded(seconds, 1),
       demandOverhead: summary.demandOverhead === null ? null : rounded(summary.demandOverhead, 5),

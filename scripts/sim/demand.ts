@@ -4,8 +4,13 @@ export type Level = 'none' | 'basic' | 'cross' | 'strict';
 
 export const LEVELS: readonly Level[] = ['none', 'basic', 'cross', 'strict'];
 
+export type LevelShares = Readonly<Record<Level, number>>;
+
 /** Share of the prompts of each level: nearly everybody takes the default. */
-const LEVEL_SHARES: Readonly<Record<Level, number>> = { none: 0.05, basic: 0.85, cross: 0.07, strict: 0.03 };
+export const USUAL_LEVELS: LevelShares = { none: 0.05, basic: 0.85, cross: 0.07, strict: 0.03 };
+
+/** Nobody asks for a check: all of them are the network's. */
+export const BASIC_ONLY: LevelShares = { none: 0, basic: 1, cross: 0, strict: 0 };
 
 export interface Prompt {
   /** Tokens that a tab reads and writes for it, and a checker again. */
@@ -32,6 +37,7 @@ export interface DemandOptions {
   readonly swing: number;
   /** Recorded sizes and gaps, taken in turn; null: log-normal sizes and a Poisson process. */
   readonly trace: Trace | null;
+  readonly levels: LevelShares;
   readonly random: () => number;
 }
 
@@ -57,17 +63,17 @@ export class Demand {
   }
 
   next(): Prompt {
-    const { trace, random } = this.#options;
+    const { trace, levels, random } = this.#options;
     const recorded = trace?.tokens[this.#taken++ % trace.tokens.length];
     const tokens = recorded ?? Math.round(logNormal(PROMPT_TOKENS, random) + logNormal(ANSWER_TOKENS, random)) + 1;
-    return { tokens, level: drawLevel(random()) };
+    return { tokens, level: drawLevel(levels, random()) };
   }
 }
 
-function drawLevel(draw: number): Level {
+function drawLevel(levels: LevelShares, draw: number): Level {
   let sum = 0;
   for (const level of LEVELS) {
-    sum += LEVEL_SHARES[level];
+    sum += levels[level];
     if (draw < sum) return level;
   }
   return 'basic';

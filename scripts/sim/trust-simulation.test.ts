@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TRUST_POLICY } from '../../router-worker/record/policy.ts';
-import { Demand, parseTrace } from './demand.ts';
+import { Demand, parseTrace, USUAL_LEVELS } from './demand.ts';
 import { EventHeap } from './event-heap.ts';
 import { tabsOfKinds } from './hostile-shares.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -103,7 +103,7 @@ describe('its parts', () => {
     );
     expect(trace).toEqual({ tokens: [344, 100, 12], gaps: [1, 0.5, 1.5] });
     expect(() => parseTrace('no requests\n')).toThrow(RangeError);
-    const demand = new Demand({ tokensPerMs: 1, swing: 0, trace, random: seededRandom(1) });
+    const demand = new Demand({ tokensPerMs: 1, swing: 0, trace, levels: USUAL_LEVELS, random: seededRandom(1) });
     expect([demand.nextGapMs(0), demand.next().tokens, demand.nextGapMs(0), demand.next().tokens]).toEqual([
       152, 344, 76, 100,
     ]);

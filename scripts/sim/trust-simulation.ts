@@ -14,7 +14,7 @@ import {
   wantsNetworkTask,
 } from '../../router-worker/record/record.ts';
 import { CHECK_DEADLINE_MS, MAX_WAIT_MS, MAX_WAITING_REQUESTS } from '../../shared/limits.ts';
-import { Demand, type Level, type Prompt, type Trace } from './demand.ts';
+import { Demand, type Level, type LevelShares, type Prompt, type Trace, USUAL_LEVELS } from './demand.ts';
 import { EventHeap } from './event-heap.ts';
 import { normal, seededRandom } from './seeded-random.ts';
 import {
@@ -74,6 +74,7 @@ export interface TrustOptions {
   /** Mean tasks whose pay is held back from every tab, half of each pay until it is together; given back to whoever leaves unrefuted. */
   readonly depositTasks: number;
   readonly trace: Trace | null;
+  readonly levels: LevelShares;
   readonly policy: TrustPolicy;
 }
 
@@ -83,9 +84,11 @@ export const TRUST_DEFAULTS: Omit<TrustOptions, 'tabs'> = {
   load: 0.55,
   swing: 0.65,
   turnover: 0.05,
-  // What a tab that has nothing more to lose can give between two checks: 1/rateFloor mean tasks.
-  depositTasks: 1 / TRUST_POLICY.rateFloor,
+  // What a tab that has nothing more to lose gives between two checks, 1/rateFloor mean tasks, and as much again: a cheap lie takes a tenth of the
+  // time, so that many more of them are given while the check of the first and the execution that decides are under way.
+  depositTasks: 2 / TRUST_POLICY.rateFloor,
   trace: null,
+  levels: USUAL_LEVELS,
   policy: TRUST_POLICY,
 };
 
@@ -244,6 +247,7 @@ export class TrustSimulation {
       tokensPerMs: options.load * this.#capacity,
       swing: options.swing,
       trace: options.trace,
+      levels: options.levels,
       random: this.#random,
     });
     this.#lastRushAt = (options.days - LAST_RUSH_DAYS) * DAY_MS;
