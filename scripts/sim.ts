@@ -134,6 +134,7 @@ async function simulateTrust(): Promise<void> {
       seconds: rounded(seconds, 1),
       demandOverhead: summary.demandOverhead === null ? null : rounded(summary.demandOverhead, 5),
       idleOverhead: summary.idleOverhead === null ? null : rounded(summary.idleOverhead, 4),
+      overheadByDay: summary.overheadByDay.map((share) => (share === null ? null : rounded(share, 4))),
       bestAttack: rounded(summary.bestAttack, 4),
       honestLoss: rounded(summary.honestLoss, 6),
       badShare: rounded(summary.badShare, 6),

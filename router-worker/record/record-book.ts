@@ -18,7 +18,7 @@ import type { RecordStore } from './record-store.ts';
 /** Records without an observation are kept so long, ms: longer than a quarantine lasts and trust is kept. Then there is nothing left to remember. */
 export const RECORD_KEPT_MS = 90 * 24 * 60 * 60 * 1000;
 
-/** Most records of one pool: a few kilobytes of storage each, ten for every socket that it can hold. */
+/** Most records of one pool, of less than a kilobyte each: many times the sockets that it can hold. */
 export const MAX_RECORDS = 20_000;
 
 /** Records at hand in memory: more than a pool has sockets. */

@@ -225,6 +225,14 @@ describe('standing', () => {
     expect(passes(lied, NEEDED).state).toEqual(lied.state); // Nor do passes help before it is over.
   });
 
+  it('after the wait is decided by tasks of the network alone', () => {
+    const lied = observe(trusted, userLie(START));
+    const late = START + 2 * HOUR;
+    expect(observe(lied, userLie(late)).state).toEqual(lied.state);
+    expect(observe(lied, userPass(late)).state).toEqual(lied.state);
+    expect(observe(lied, networkPass(late)).state).toMatchObject({ name: 'quarantined', passed: 1 });
+  });
+
   it('is banned by the third confirmed fraud, and not by errors in the network’s own tasks', () => {
     let [fraud, error] = [trusted, trusted];
     const standings: Standing[] = [];
@@ -278,6 +286,12 @@ describe('the rate of checks', () => {
     const long = passes(trusted, 1000);
     expect(checkRate(long, START, 0, 1)).toBe(TRUST_POLICY.rateFloor);
     expect(checkRate(trusted, START + 29 * DAY, 0, 1)).toBeGreaterThan(0.15);
+  });
+
+  it('begins anew after a quarantine, however long the record was', () => {
+    const back = requalified(observe(passes(trusted, 1000), userLie(START)));
+    expect(standingOf(back, back.at)).toBe('trusted');
+    expect(checkRate(back, back.at, 0, 1)).toBeCloseTo(0.08);
   });
 
   it('is in proportion to the size of the answer, and never more than one', () => {
@@ -344,6 +358,10 @@ describe('what a person is shown', () => {
         fraud,
       ].map((record) => explain(record, record.at).why),
     ).toEqual(['not_qualified', 'disputed', 'suspicious', 'missed', 'banned_by_operator', 'banned_for_fraud']);
+    expect(explain(observe(seen({ outcome: 'disputed' }), userPass(START + 1)), START + 1)).toMatchObject({
+      why: 'disputed',
+      since: START,
+    });
     expect(explain(trusted, START + 40 * DAY)).toMatchObject({ why: 'trust_lapsed', since: START + 30 * DAY });
   });
 

@@ -45,7 +45,7 @@ const TABS_PER_NETWORK = 4;
 /** How often tabs that want a network task are looked for, ms. */
 const SWEEP_MS = 60_000;
 
-/** Share of the chances to serve that an unqualified tab spends on a network task while tabs are short: without it a network that is always busy would never trust anybody. */
+/** Share of the chances to serve that a new tab spends on a network task while tabs are short: without it a network that is always busy would never trust anybody. */
 const QUALIFYING_SHARE = 0.5;
 
 /** Executions of one task after which a disagreement stays undecided, and checkers that may be lost before an answer stays unchecked. */
@@ -502,7 +502,7 @@ export class TrustSimulation {
       if (of !== undefined) return this.#check(tab, of);
     }
     if (this.#waiting.length === 0) return;
-    if (standing !== 'trusted' && this.#random() < QUALIFYING_SHARE) return this.#networkTask(tab);
+    if (standing === 'new' && this.#random() < QUALIFYING_SHARE) return this.#networkTask(tab);
     const [next] = this.#waiting.splice(0, 1);
     if (next !== undefined) this.#answer(tab, next.prompt);
   }

@@ -36,6 +36,8 @@ export interface TrustSummary {
   /** What the network decides to run besides the work of users, over the work of users. Checks that users ask for are theirs. */
   readonly demandOverhead: number | null;
   readonly idleOverhead: number | null;
+  /** Day by day, busy or idle. */
+  readonly overheadByDay: readonly (number | null)[];
   /** Share of its pay that the honest kind was refused or that it forfeited. */
   readonly honestLoss: number;
   /** The most that an attack earns, relative to the honest. */
@@ -66,6 +68,9 @@ export function summarize(outcome: TrustOutcome, days: number): TrustSummary {
     ),
     demandOverhead,
     idleOverhead: overheadOf(outcome.idleTime),
+    overheadByDay: Array.from({ length: Math.ceil(outcome.hours.length / 24) }, (_, day) =>
+      overheadOf(sumOf(outcome.hours.slice(24 * day, 24 * (day + 1)).map(({ work }) => work))),
+    ),
     honestLoss,
     bestAttack,
     goals: {
@@ -98,8 +103,15 @@ function summaryOf(kind: Kind, of: KindOutcome, honest: KindOutcome | undefined,
 }
 
 /** Tabs in quarantine could serve nobody, so what they run takes nothing from users. */
-function overheadOf({ users, checks, networkTasks }: Work): number | null {
+function overheadOf({ users, checks, networkTasks }: OverheadWork): number | null {
   return users === 0 ? null : (checks + networkTasks) / users;
+}
+
+type OverheadWork = Pick<Work, 'users' | 'checks' | 'networkTasks'>;
+
+function sumOf(works: readonly OverheadWork[]): OverheadWork {
+  const total = (what: keyof OverheadWork) => works.reduce((sum, work) => sum + work[what], 0);
+  return { users: total('users'), checks: total('checks'), networkTasks: total('networkTasks') };
 }
 
 function ratio(part: number, whole: number): number {
