@@ -29,8 +29,8 @@ export class KnownAnswers {
   }
 
   /** Whether there is something to ask a tab whom nobody could check. */
-  hasPublished(classId: string): boolean {
-    return (this.#published.get(classId)?.length ?? 0) > 0;
+  has(classId: string): boolean {
+    return (this.#published.get(classId)?.length ?? 0) + (this.#learnt.get(classId)?.length ?? 0) > 0;
   }
 
   /** One to ask for; null when a new question is better. `canCheck`: somebody is there who could check the answer to that. */

@@ -99,7 +99,7 @@ export class NetworkDesk {
       .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at)
       .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
       .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
-      .filter(({ tab, classId }) => this.#known.hasPublished(classId) || records.canBeChecked(tab, classId));
+      .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
   }
 
   async #ask(tab: Tab, classId: string): Promise<void> {
