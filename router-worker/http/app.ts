@@ -6,6 +6,7 @@ import { routerKeys } from '../keys/router-keys.ts';
 import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
 import { modelRoutes } from './models.ts';
+import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
 import { respondError } from './respond-error.ts';
 import { sealedTaskRoutes } from './sealed-tasks.ts';
@@ -51,6 +52,7 @@ export function createApp(): Hono<AppEnv> {
   recordRoutes(app);
   modelRoutes(app);
   tabRoutes(app);
+  quoteRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

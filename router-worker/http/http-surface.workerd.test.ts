@@ -176,6 +176,24 @@ describe('[E1] bad input gets its status, its code and the next step', () => {
   });
 });
 
+describe('a quote', () => {
+  it('says what a request costs at most, at each level, and begins nothing', async () => {
+    const response = await post('/v1/quotes', { ...good, max_tokens: 40, shoal: { level: 'cross', checks: 2 } });
+    expect(await response.json()).toEqual({
+      object: 'quote',
+      model: 'shoal-pup-3m:q8_0',
+      level: 'cross',
+      checks: 2,
+      tokens_at_most: { prompt: 37, completion: 40, total: 77 },
+      unit: 'micro-credit',
+      price_at_most: 693,
+      prices_at_most: { none: 231, basic: 243, cross: 693, strict: 717 },
+      charged: false,
+      tabs: { answering: 0, free: 0, only_checking: 0 },
+    });
+  });
+});
+
 describe('how a tab stands', () => {
   const TAB = 'T'.repeat(43);
   const standing = (body: unknown, pass: string) =>
