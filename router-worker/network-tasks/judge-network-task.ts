@@ -1,7 +1,7 @@
 import { fromBase64Url } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import { chainOf } from '../../shared/checking/digest-chain.ts';
-import { findingOf } from '../../shared/checking/tally.ts';
+import { exactFinding } from '../../shared/checking/tally.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import { answerCommit, checkReveal } from '../../shared/receipt/statements.ts';
 import { parsePayload } from '../../shared/signing/signed-statement.ts';
@@ -22,13 +22,15 @@ export async function judgeByKnownAnswer(
   const answered = receipt.readers.find(({ role }) => role === 'answer')?.key;
   if (answered === undefined || commit.finish === 'cancelled') return [];
   const outcomeOf = (chain: typeof truth) =>
-    findingOf(truth, chain, null).falseBlock === null ? ('agreed' as const) : ('refuted' as const);
+    exactFinding(truth, chain, null).falseBlock === null ? ('agreed' as const) : ('refuted' as const);
   return [
     { tab: answered, role: 'answer', outcome: outcomeOf(commit.chain) },
-    ...receipt.checks.map((check): Mark => {
-      const outcome =
-        check.reveal === null ? 'missed' : outcomeOf(parsePayload('check-reveal', checkReveal, check.reveal).chain);
-      return { tab: check.checker, role: 'check', outcome };
-    }),
+    ...receipt.checks
+      .filter(({ method }) => method === 'exact-re-execution')
+      .map((check): Mark => {
+        const outcome =
+          check.reveal === null ? 'missed' : outcomeOf(parsePayload('check-reveal', checkReveal, check.reveal).chain);
+        return { tab: check.checker, role: 'check', outcome };
+      }),
   ];
 }

@@ -224,7 +224,7 @@ export class AnswerDesk {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
       decision = await ports.sessions.committed(lease.task, statement, commit, {
-        candidates: checks.candidates(tab, lease.class),
+        candidates: checks.candidates(tab, lease),
         stopped,
         sampled: this.#host.records.samples(tab, lease.class, tokensOf(commit)),
       });

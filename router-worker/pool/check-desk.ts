@@ -37,12 +37,14 @@ export class CheckDesk {
    * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
    * resting ones are named when there is nobody else, and those that may not serve never.
    */
-  candidates(answered: Tab, classId: string): DrawCandidate[] {
+  candidates(answered: Tab, lease: Pick<Lease, 'class' | 'model'>): DrawCandidate[] {
     const { roster, ports, records } = this.#host;
-    const able = roster
-      .connected()
-      .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId))
-      .filter((tab) => records.rank(tab, classId) !== null);
+    const classId = lease.class;
+    const others = roster.connected().filter((tab) => tab.identity !== answered.identity);
+    const mates = others.filter((tab) => tab.models.some((model) => model.class === classId));
+    const exact = mates.filter((tab) => records.rank(tab, classId) !== null);
+    // Where nobody can run it exactly, another variant of the model tells at least what the answer is about.
+    const able = exact.length > 0 ? exact : others.filter((tab) => variantOf(tab, lease) !== undefined);
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
@@ -69,7 +71,10 @@ export class CheckDesk {
     // Without the client nobody can wrap the key.
     if (served?.stream == null || served.answer === null) return this.failed(task, checkerId, 'client_gone');
     if (checker?.socket == null) return this.failed(task, checkerId, 'checker_lost');
-    const active = await leases.issue(checker, 'check', roster.takeKey(checker), served.answer);
+    const variant = variantOf(checker, served.answer);
+    if (variant === undefined) return this.failed(task, checkerId, 'checker_lost'); // It serves something else by now.
+    const terms = { ...served.answer, variant: variant.variant, class: variant.class };
+    const active = await leases.issue(checker, 'check', roster.takeKey(checker), terms);
     const decision = await ports.sessions.checkLeased(task, active.statement);
     if (decision.do !== 'wrap') {
       this.#host.release(active.number); // The task went on without it.
@@ -207,6 +212,11 @@ export class CheckDesk {
       return ports.sessions.checkFailed(lease.task, lease.tab, 'checker_refused');
     }
   }
+}
+
+/** What a tab would check an answer with: the very class if it serves that, else another variant of the model. */
+function variantOf(tab: Tab, { class: id, model }: Pick<Lease, 'class' | 'model'>) {
+  return tab.models.find((one) => one.class === id) ?? tab.models.find((one) => one.model === model);
 }
 
 /** A checker, one to settle a dispute, and one in place of either. */

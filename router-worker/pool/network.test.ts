@@ -26,10 +26,10 @@ describe('one prompt through the network', () => {
     expect(new Set(keys)).toEqual(new Set(tabs.map((tab) => tab.identity)));
   });
 
-  it('[K7] stays unchecked, and says so, when no other tab of the class is there', async () => {
+  it('[K7] stays unchecked, and says so, when no other tab of the model is there', async () => {
     const network = await TestNetwork.create();
     await network.addTab();
-    await network.addTab({ class: 'cls_BBBBBBBBBBBBBBBBBBBBBB' });
+    await network.addTab({ class: 'cls_BBBBBBBBBBBBBBBBBBBBBB', model: 'another-model' });
     const answer = await network.ask('hello');
     expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'nobody_fit' });
     const { valid } = await verifyReceipt(answer.verdict?.receipt, { routerKey: network.keys.signer.publicKey });
@@ -271,5 +271,30 @@ describe('one prompt through the network', () => {
     const error = await network.ask('x'.repeat(5000)).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(ShoalError);
     expect(error).toMatchObject({ code: 'context_length_exceeded', status: 400 });
+  });
+});
+
+describe('an answer whose class nobody else serves', () => {
+  const OTHER = `cls_${'B'.repeat(22)}`;
+
+  it('[K17] is compared with another variant’s, which decides nothing and proves so', async () => {
+    const network = await TestNetwork.create();
+    const answering = await network.addTab();
+    await network.addTab({ class: OTHER, variant: 'q4_0' });
+    const answer = await network.ask('shoal tab checks', { prefer: answering.identity });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'inconclusive', method: 'embedding-similarity', cosine: 1 });
+    const receipt = (await network.session(answer.want.task)).receipt(answer.want.task);
+    const { problems } = await verifyReceipt(receipt, { routerKey: network.keys.signer.publicKey });
+    expect(problems).toEqual([]);
+    expect(network.pool.tabView(answering.identity).records).toEqual([]);
+  });
+
+  it('is checked by its class as soon as somebody of it is there', async () => {
+    const network = await TestNetwork.create();
+    const answering = await network.addTab();
+    await network.addTab({ class: OTHER, variant: 'q4_0' });
+    await network.addTab();
+    const answer = await network.ask('tell me', { prefer: answering.identity });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', method: 'exact-re-execution' });
   });
 });

@@ -276,7 +276,8 @@ describe('whoever takes and does not use', () => {
     await network.advance(ACK_DEADLINE_MS + 1);
     await expect(following).rejects.toMatchObject({ code: 'deadline_exceeded' });
     hole.wire.reconnect();
-    await until(() => network.pool.census()[0]?.tabs === 2, 'it comes back');
+    await until(() => network.pool.census()[0]?.tabs === 2 && hole.snapshot()?.tab != null, 'it comes back');
+    await settle();
     for (let i = 0; i < 5; i++) {
       const answer = await network.ask('tell me', { level: 'none', prefer: hole.identity });
       expect(answer.task.held?.lease.tab).toBe(honest.identity);

@@ -373,7 +373,13 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
       tab: checker,
       independence,
       finding:
-        finding === null ? null : finding.falseBlock === null ? 'same' : `differs from block ${finding.falseBlock} on`,
+        finding === null
+          ? null
+          : finding.rung === 'similarity'
+            ? `cosine ${finding.cosine ?? 'not measurable'}`
+            : finding.falseBlock === null
+              ? 'same'
+              : `differs from block ${finding.falseBlock} on`,
     })),
     created_at: task.openedAt,
     ended_at: ended ? task.endedAt : null,

@@ -1,14 +1,14 @@
 import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
-import type { EndedTask } from './task.ts';
+import { type EndedTask, isExact } from './task.ts';
 
 /** The signed receipt of an ended task. The same task gives the same text, so signing again after a crash changes nothing. */
 export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
   const checks = task.checks.map((check) => ({
     checker: check.checker,
     independence: check.independence,
-    method: 'exact-re-execution' as const,
+    method: isExact(task, check) ? ('exact-re-execution' as const) : ('embedding-similarity' as const),
     lease: check.leaseStatement,
     commit: check.commit,
     reveal: check.reveal,

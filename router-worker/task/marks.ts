@@ -19,10 +19,11 @@ export function marksOf({ verdict, checks, lease }: EndedTask): Mark[] {
       : [];
   }
   const { value } = verdict;
+  if (value === 'inconclusive') return []; // Likeness moves nothing.
   const answer = { valid: 'agreed', invalid: 'refuted', disputed: 'disputed' } as const;
   const truth = value === 'invalid' ? majorityHead(checks) : null;
   const ofCheck = (finding: EndedTask['checks'][number]['finding']): Mark['outcome'] => {
-    if (finding === null) return 'missed';
+    if (finding?.rung !== 'exact') return 'missed';
     if (value === 'disputed') return 'disputed';
     const isRight = value === 'valid' ? finding.falseBlock === null : finding.head === truth;
     return isRight ? 'agreed' : 'refuted';
@@ -37,7 +38,7 @@ export function marksOf({ verdict, checks, lease }: EndedTask): Mark[] {
 function majorityHead(checks: EndedTask['checks']): string | null {
   const counts = new Map<string, number>();
   for (const { finding } of checks) {
-    if (finding !== null) counts.set(finding.head, (counts.get(finding.head) ?? 0) + 1);
+    if (finding?.rung === 'exact') counts.set(finding.head, (counts.get(finding.head) ?? 0) + 1);
   }
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
 }

@@ -189,7 +189,7 @@ export function stepTask(task: Task, event: TaskEvent): Task {
     case 'check_revealed': {
       if (task.phase !== 'revealing' || event.checker !== task.check.checker) return task;
       if (!event.opens) return afterCheck(task, event.at, 'checker_refused');
-      const finding = readFinding(task.committed.commit, event.reveal);
+      const finding = readFinding(task.committed.commit, event.reveal, isExact(task, task.check));
       const check = { ...task.check, reveal: event.statement, finding };
       return afterCheck({ ...task, check }, event.at, 'checker_refused');
     }
@@ -211,6 +211,11 @@ const NOTHING_WRITTEN = {
   checks: [],
   verdict: { value: 'unchecked', reason: 'no_answer' },
 } as const;
+
+/** Whether a check runs in the very class of the answer. */
+export function isExact(task: Pick<TaskTerms, 'lease'>, check: Pick<CheckInHand, 'lease'>): boolean {
+  return check.lease.class === task.lease.class && check.lease.variant === task.lease.variant;
+}
 
 /** The tab that was drawn last; null before the first draw. */
 export function drawnOf(task: OpenTask): DrawCandidate | null {

@@ -154,6 +154,8 @@ export class TestNetwork {
       readonly engine?: Engine;
       readonly network?: string;
       readonly class?: string;
+      readonly model?: string;
+      readonly variant?: string;
       readonly checkOnly?: boolean;
       readonly guard?: string;
     } = {},
@@ -171,8 +173,8 @@ export class TestNetwork {
         return wire;
       },
       work: {
-        model: 'test-model',
-        variant: 'q8_0',
+        model: options.model ?? 'test-model',
+        variant: options.variant ?? 'q8_0',
         class: options.class ?? TEST_CLASS,
         engine,
         renderer: { render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n') },

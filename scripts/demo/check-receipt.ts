@@ -32,6 +32,8 @@ export function describeVerdict(verdict: Verdict, cosine: number | null): string
       const similarity = cosine === null ? 'cosine not measurable' : `cosine ${cosine.toFixed(4)}`;
       return `valid by ${verdict.method}: ${verdict.blocks} of ${verdict.blocks} blocks of 64 bytes equal, ${similarity}`;
     }
+    case 'inconclusive':
+      return `inconclusive by ${verdict.method}: ${cosine === null ? 'cosine not measurable' : `cosine ${cosine.toFixed(4)}`}`;
     case 'invalid':
     case 'disputed':
       return `${verdict.value} by ${verdict.method}: block ${verdict.falseBlock} is the first that differs`;

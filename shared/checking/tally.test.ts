@@ -2,32 +2,34 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chainOf } from './digest-chain.ts';
 import { cosine } from './similarity.ts';
-import { type Finding, findingOf, verdictOf, wantsMore } from './tally.ts';
+import { exactFinding, type Finding, similarityFinding, verdictOf, wantsMore } from './tally.ts';
 
 const salt = new Uint8Array(16);
 const claimed = await chainOf(salt, 'x'.repeat(100), 'stop');
 const other = await chainOf(salt, `${'x'.repeat(99)}y`, 'stop');
 const third = await chainOf(salt, `z${'x'.repeat(99)}`, 'stop');
-const same = findingOf(claimed, claimed, null);
-const differs = findingOf(claimed, other, null);
-const differsElsewhere = findingOf(claimed, third, null);
-const noCosine = { cosine: null, method: 'exact-re-execution' } as const;
+const same = exactFinding(claimed, claimed, null);
+const differs = exactFinding(claimed, other, null);
+const differsElsewhere = exactFinding(claimed, third, null);
+const common = { cosine: null, method: 'exact-re-execution', blocks: 2, falseBlock: null } as const;
 
 describe('a verdict', () => {
   it('[K6] does not depend on similarity: likeness saves no false answer and difference damns no true one', () => {
     for (const similarity of [1, 0, -1, null]) {
-      expect(verdictOf(claimed, [findingOf(claimed, claimed, similarity)])).toEqual({
+      expect(verdictOf(claimed, [exactFinding(claimed, claimed, similarity)])).toEqual({
         value: 'valid',
         method: 'exact-re-execution',
         blocks: 2,
+        falseBlock: null,
         agree: 1,
         differ: 0,
         cosine: similarity,
       });
-      const against = findingOf(claimed, other, similarity);
+      const against = exactFinding(claimed, other, similarity);
       expect(verdictOf(claimed, [against, against])).toEqual({
         value: 'invalid',
         method: 'exact-re-execution',
+        blocks: 2,
         falseBlock: 1,
         agree: 0,
         differ: 2,
@@ -63,7 +65,7 @@ describe('a verdict', () => {
   ])(
     '[K11] of %s is by majority, the answer itself being one voice; a tie wants one execution more',
     (_, findings, expected, more) => {
-      expect(verdictOf(claimed, findings)).toEqual({ ...noCosine, ...expected });
+      expect(verdictOf(claimed, findings)).toEqual({ ...common, ...expected });
       expect(wantsMore(findings, 1)).toBe(more);
     },
   );
@@ -89,8 +91,24 @@ describe('a verdict', () => {
     );
   });
 
+  it('[K17] of similarity alone is inconclusive, and one such check is enough; beside an exact one it does not count', () => {
+    const like = similarityFinding(0.98765);
+    expect(verdictOf(claimed, [like])).toEqual({
+      value: 'inconclusive',
+      method: 'embedding-similarity',
+      blocks: 2,
+      falseBlock: null,
+      agree: 0,
+      differ: 0,
+      cosine: 0.9877,
+    });
+    expect(wantsMore([like], 3)).toBe(false);
+    expect(verdictOf(claimed, [like, same])).toEqual({ ...common, value: 'valid', agree: 1, differ: 0 });
+    expect(wantsMore([like, differs], 1)).toBe(true);
+  });
+
   it('shows four digits of the cosine, the same on every machine', () => {
-    expect(findingOf(claimed, claimed, 0.123456789).cosine).toBe(0.1235);
+    expect(exactFinding(claimed, claimed, 0.123456789).cosine).toBe(0.1235);
   });
 });
 

@@ -1,62 +1,84 @@
 import { type AnswerChain, firstFalseBlock } from './digest-chain.ts';
 import type { Verdict } from './verdict.ts';
 
-/** What one completed re-execution says of an answer. */
-export interface Finding {
-  /** First block that differs; null when the two answers are the same to the byte. */
-  readonly falseBlock: number | null;
-  /** Head of the checker's own chain: equal heads are equal answers. */
-  readonly head: string;
-  /** Cosine of the two answers' embeddings; null where nothing can be said. It is shown, and decides nothing. */
-  readonly cosine: number | null;
-}
+/** What one completed check says of an answer. Cosines are shown, and decide nothing. */
+export type Finding =
+  | {
+      readonly rung: 'exact';
+      /** First block that differs; null when the two answers are the same to the byte. */
+      readonly falseBlock: number | null;
+      /** Head of the checker's own chain: equal heads are equal answers. */
+      readonly head: string;
+      readonly cosine: number | null;
+    }
+  /** By another variant of the model, which cannot write the same bytes. */
+  | { readonly rung: 'similarity'; readonly cosine: number | null };
+
+type ExactFinding = Extract<Finding, { rung: 'exact' }>;
 
 /** Two chains of one exact class, the same prompt and sampling: equal means the same answer to the byte. */
-export function findingOf(claimed: AnswerChain, recomputed: AnswerChain, similarity: number | null): Finding {
-  return {
-    falseBlock: firstFalseBlock(claimed, recomputed),
-    head: recomputed.head,
-    // Four digits: enough for a reader, and the same text on every machine although float32 sums may differ in the last bits.
-    cosine: similarity === null ? null : Math.round(similarity * 10_000) / 10_000,
-  };
+export function exactFinding(claimed: AnswerChain, recomputed: AnswerChain, similarity: number | null): ExactFinding {
+  const falseBlock = firstFalseBlock(claimed, recomputed);
+  return { rung: 'exact', falseBlock, head: recomputed.head, cosine: shownCosine(similarity) };
+}
+
+export function similarityFinding(similarity: number | null): Finding {
+  return { rung: 'similarity', cosine: shownCosine(similarity) };
+}
+
+/** Four digits: enough for a reader, and the same text on every machine although float32 sums may differ in the last bits. */
+function shownCosine(similarity: number | null): number | null {
+  return similarity === null ? null : Math.round(similarity * 10_000) / 10_000;
 }
 
 interface Sides {
-  readonly agree: readonly Finding[];
+  readonly exact: readonly ExactFinding[];
+  readonly agree: readonly ExactFinding[];
   /** The largest group of those that found one and the same other answer. */
-  readonly against: readonly Finding[];
+  readonly against: readonly ExactFinding[];
 }
 
 function sidesOf(findings: readonly Finding[]): Sides {
-  const groups = new Map<string, Finding[]>();
-  for (const finding of findings) {
+  const exact = findings.filter((finding) => finding.rung === 'exact');
+  const groups = new Map<string, ExactFinding[]>();
+  for (const finding of exact) {
     if (finding.falseBlock === null) continue;
     groups.set(finding.head, [...(groups.get(finding.head) ?? []), finding]);
   }
   const [against] = [...groups.values()].sort((a, b) => b.length - a.length);
-  return { agree: findings.filter(({ falseBlock }) => falseBlock === null), against: against ?? [] };
+  return { exact, agree: exact.filter(({ falseBlock }) => falseBlock === null), against: against ?? [] };
 }
 
 /**
- * Whether one execution more is wanted: as many say one thing as another, the answer itself being one voice; or nobody disagrees yet, and fewer
- * agree than were `wanted`.
+ * Whether one check more is wanted: there is none yet; or as many say one thing as another, the answer itself being one voice; or nobody disagrees
+ * yet, and fewer agree than were `wanted`. Similarity says no more the second time.
  */
 export function wantsMore(findings: readonly Finding[], wanted: number): boolean {
-  const { agree, against } = sidesOf(findings);
-  if (agree.length === findings.length) return agree.length < wanted;
+  const { exact, agree, against } = sidesOf(findings);
+  if (exact.length === 0) return findings.length === 0;
+  if (agree.length === exact.length) return agree.length < wanted;
   return agree.length + 1 === against.length;
 }
 
-/** The verdict of the completed executions, at least one. A majority decides; a tie is `disputed`. */
+/** The verdict of the completed checks, at least one. A majority decides; a tie is `disputed`. */
 export function verdictOf(claimed: AnswerChain, findings: readonly Finding[]): Verdict {
-  const { agree, against } = sidesOf(findings);
-  const voices = { agree: agree.length, differ: findings.length - agree.length };
-  const [first] = against;
-  if (first?.falseBlock == null || agree.length + 1 > against.length) {
-    const blocks = claimed.blocks.length + 1;
-    const cosine = agree[0]?.cosine ?? null;
-    return { value: 'valid', method: 'exact-re-execution', blocks, ...voices, cosine };
+  const { exact, agree, against } = sidesOf(findings);
+  const blocks = claimed.blocks.length + 1;
+  if (exact.length === 0) {
+    const cosine = findings[0]?.cosine ?? null;
+    const none = { falseBlock: null, agree: 0, differ: 0 };
+    return { value: 'inconclusive', method: 'embedding-similarity', blocks, ...none, cosine };
   }
-  const value = against.length > agree.length + 1 ? 'invalid' : 'disputed';
-  return { value, method: 'exact-re-execution', falseBlock: first.falseBlock, ...voices, cosine: first.cosine };
+  const voices = { agree: agree.length, differ: exact.length - agree.length };
+  const isValid = agree.length + 1 > against.length;
+  const value = isValid ? 'valid' : against.length > agree.length + 1 ? 'invalid' : 'disputed';
+  const first = (isValid ? agree : against)[0];
+  return {
+    value,
+    method: 'exact-re-execution',
+    blocks,
+    falseBlock: first?.falseBlock ?? null,
+    ...voices,
+    cosine: first?.cosine ?? null,
+  };
 }

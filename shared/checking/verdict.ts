@@ -20,19 +20,23 @@ export const uncheckedReason = v.picklist([
 ]);
 export type UncheckedReason = v.InferOutput<typeof uncheckedReason>;
 
-/** How many other tabs wrote the same answer, and how many another one. */
-const tally = { agree: count, differ: count, cosine: v.nullable(v.number()) };
-const method = v.literal('exact-re-execution');
-/** Index of the first block of 64 bytes that differs. */
-const falseBlock = count;
-
 /**
- * What the network says of an answer. `valid` and `invalid` are the word of most executions; `disputed` means that as many say one thing as another,
- * and nobody was left to decide.
+ * What the network says of an answer, and by which rung of the ladder. `valid` and `invalid` are the word of most executions; `disputed` means that
+ * as many say one thing as another, and nobody was left to decide; `inconclusive` that nobody could run it exactly: another variant of the model
+ * answered too, and the cosine of the two answers tells no more than whether they are about the same.
  */
 export const verdict = v.union([
-  v.object({ value: v.literal('valid'), method, blocks: count, ...tally }),
-  v.object({ value: v.picklist(['invalid', 'disputed']), method, falseBlock, ...tally }),
+  v.object({
+    value: v.picklist(['valid', 'invalid', 'disputed', 'inconclusive']),
+    method: v.picklist(['exact-re-execution', 'embedding-similarity']),
+    /** Blocks of 64 bytes in the answer, and the first one that differs; null when none was found. */
+    blocks: count,
+    falseBlock: v.nullable(count),
+    /** Tabs that wrote the same, and tabs that wrote something else, by exact execution. */
+    agree: count,
+    differ: count,
+    cosine: v.nullable(v.number()),
+  }),
   v.object({ value: v.literal('unchecked'), reason: uncheckedReason }),
 ]);
 export type Verdict = v.InferOutput<typeof verdict>;

@@ -104,7 +104,7 @@ export const routerToTab = v.variant('t', [
     t: v.literal('verdict'),
     task: taskTail,
     role: v.picklist(['answer', 'check']),
-    value: v.picklist(['valid', 'invalid', 'disputed', 'unchecked']),
+    value: v.picklist(['valid', 'invalid', 'disputed', 'inconclusive', 'unchecked']),
     /** What it says of this tab's part; null when nothing. */
     outcome: v.nullable(v.picklist(['agreed', 'refuted', 'disputed', 'missed'])),
   }),

@@ -11,7 +11,8 @@ export const receiptCheck = v.object({
   /** Identity of the checking tab. */
   checker: key32,
   independence,
-  method: v.literal('exact-re-execution'),
+  /** The strongest that the classes of the two tabs allow. */
+  method: v.picklist(['exact-re-execution', 'embedding-similarity']),
   /** Router's lease, the tab's commitment, its opening. */
   lease: signed,
   commit: v.nullable(signed),

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { fromBase64Url } from '../bytes.ts';
 import { drawCommitment, drawOrder } from '../checking/draw.ts';
 import { cosine } from '../checking/similarity.ts';
-import { type Finding, findingOf, verdictOf, wantsMore } from '../checking/tally.ts';
+import { exactFinding, type Finding, similarityFinding, verdictOf, wantsMore } from '../checking/tally.ts';
 import type { Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
 import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
@@ -85,7 +85,8 @@ async function verifyParts(receipt: Receipt, routerKey: string): Promise<void> {
   for (const check of receipt.checks) {
     const reveal = await verifyCheck(receipt, check, lease, routerKey);
     demand(listed('check', check.checker), 'A checking tab is missing from the list of readers.');
-    if (reveal !== null && commit !== null) findings.push(readFinding(commit, reveal));
+    const isExact = check.method === 'exact-re-execution';
+    if (reveal !== null && commit !== null) findings.push(readFinding(commit, reveal, isExact));
   }
   verifyVerdict(receipt, commit, findings);
 }
@@ -159,7 +160,7 @@ async function verifyAnswer(
 }
 
 /** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
-const SAME_TERMS = ['task', 'model', 'variant', 'class', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
+const SAME_TERMS = ['task', 'model', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
 
 /** The reveal, when the check was completed; null when the checker committed or revealed nothing. */
 async function verifyCheck(
@@ -174,6 +175,11 @@ async function verifyCheck(
   demand(
     SAME_TERMS.every((term) => JSON.stringify(lease[term]) === JSON.stringify(answer[term])),
     'A check ran under other terms than the answer.',
+  );
+  const isExact = lease.class === answer.class && lease.variant === answer.variant;
+  demand(
+    check.method === (isExact ? 'exact-re-execution' : 'embedding-similarity'),
+    'A check names another method than its class allows.',
   );
   demand(lease.tab === check.checker, 'A check is attributed to another tab than the leased one.');
   demand(lease.tab !== answer.tab, 'A tab checked its own answer.');
@@ -211,11 +217,11 @@ export async function opens(
  * What a check's opening says of an answer. The cosine compares the checker's own answer with the first answer as the checker was shown it; it
  * counts only when that text was the committed one.
  */
-export function readFinding(commit: AnswerCommit, reveal: CheckReveal): Finding {
+export function readFinding(commit: AnswerCommit, reveal: CheckReveal, isExact: boolean): Finding {
   const shown = reveal.shown?.authentic === true ? reveal.shown.vector : null;
   const similarity =
     shown === null || reveal.embedding === null
       ? null
       : cosine(vectorFromText(reveal.embedding.vector), vectorFromText(shown));
-  return findingOf(commit.chain, reveal.chain, similarity);
+  return isExact ? exactFinding(commit.chain, reveal.chain, similarity) : similarityFinding(similarity);
 }

@@ -23,6 +23,7 @@ const VALID = {
   value: 'valid',
   method: 'exact-re-execution',
   blocks: 1,
+  falseBlock: null,
   agree: 1,
   differ: 0,
   cosine: null,
@@ -140,8 +141,8 @@ describe('[K15] at level strict', () => {
 
   it.each<Verdict>([
     NOBODY_FIT,
-    { value: 'invalid', method: 'exact-re-execution', falseBlock: 0, agree: 0, differ: 2, cosine: null },
-    { value: 'disputed', method: 'exact-re-execution', falseBlock: 0, agree: 0, differ: 1, cosine: null },
+    { value: 'invalid', method: 'exact-re-execution', blocks: 1, falseBlock: 0, agree: 0, differ: 2, cosine: null },
+    { value: 'disputed', method: 'exact-re-execution', blocks: 1, falseBlock: 0, agree: 0, differ: 1, cosine: null },
   ])('an answer that is $value is an error, and none of it is told', async (verdict) => {
     router.isStrict = true;
     const { task, stream, commit } = await answered();
@@ -169,7 +170,7 @@ describe('a sealed task', () => {
 
   it.each<[string, Partial<Lease>]>([
     ['the tab that answered', {}],
-    ['a tab of another class', { class: `cls_${'B'.repeat(22)}` }],
+    ['a tab of another model', { model: 'another-model' }],
     ['other parameters', { sampling: { ...SAMPLING, seed: 2 } }],
     ['another task', { task: 'B'.repeat(46) }],
   ])('[K1] wraps its key for no checker that is leased for %s', async (what, part) => {

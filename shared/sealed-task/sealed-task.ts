@@ -320,7 +320,7 @@ export class SealedTask {
     const sameWork =
       lease.role === 'check' &&
       lease.task === answer.task &&
-      lease.class === answer.class &&
+      lease.model === answer.model &&
       JSON.stringify(lease.sampling) === JSON.stringify(answer.sampling);
     if (!sameWork || lease.tab === answer.tab) {
       throw new ShoalError('integrity_failed', 'The router asked to open the prompt to another tab.');

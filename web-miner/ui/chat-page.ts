@@ -285,6 +285,8 @@ function verdictText(exchange: Exchange): TemplateResult {
       return html`<span class="invalid">Wrong: block ${verdict.falseBlock} is not what the model writes; ${verdict.differ} tabs agree on that</span>`;
     case 'disputed':
       return html`<span class="invalid">In dispute: from block ${verdict.falseBlock} on, another tab wrote something else, and nobody was left to decide</span>`;
+    case 'inconclusive':
+      return html`<span class="unchecked">Compared with another variant of the model only${cosine === null ? nothing : html`: cosine ${cosine.toFixed(2)}`}. That tells what it is about, not whether it is right</span>`;
     case 'unchecked':
       return html`<span class="unchecked">Not checked: ${UNCHECKED[verdict.reason]}</span>`;
   }
