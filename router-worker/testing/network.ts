@@ -7,6 +7,7 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
+import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
@@ -49,6 +50,10 @@ export const TEST_SAMPLING: Sampling = {
   presencePenalty: 0,
   seed: 7,
   maxTokens: 60,
+};
+
+export const TEST_RENDERER: PromptRenderer = {
+  render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n'),
 };
 
 /** A table of one word: enough for the code around it. */
@@ -131,7 +136,12 @@ export class TestNetwork {
   }
 
   async addTab(
-    options: { readonly engine?: Engine; readonly network?: string; readonly class?: string } = {},
+    options: {
+      readonly engine?: Engine;
+      readonly network?: string;
+      readonly class?: string;
+      readonly renderer?: PromptRenderer;
+    } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
     const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
@@ -150,7 +160,7 @@ export class TestNetwork {
         variant: 'q8_0',
         class: options.class ?? TEST_CLASS,
         engine,
-        renderer: { render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n') },
+        renderer: options.renderer ?? TEST_RENDERER,
         sentence: tinySentenceEmbedding(),
       },
       links: () => NO_LINKS,
