@@ -1,9 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import * as v from 'valibot';
 import type { ReceiptVerification } from '../shared/receipt/verify.ts';
-import { signed } from '../shared/signing/signed-statement.ts';
-import { RouterCalls } from './router-calls.ts';
+import { publishedKey, readJson, withKeysJoined } from './command-input.ts';
 import { verifyReceipt } from './verify-receipt.ts';
 
 const USAGE = `shoal verify FILE [--router URL | --key KEY]
@@ -13,7 +10,11 @@ Verifies a receipt: signatures, commitment, and whether the verdict follows from
   FILE           a receipt as GET /v1/receipts/ID gives it; - reads standard input
   --key KEY      the router's Ed25519 key that you trust (base64url): offline
   --router URL   takes the key from this router's /.well-known/shoal.json
-                 (default: the router that the receipt names)`;
+                 (default: the router that the receipt names)
+
+shoal audit RECEIPT TRANSCRIPT
+
+Has a browser on this machine write the answer again: shoal audit --help`;
 
 /** Exit status: 0 the receipt holds, 1 it does not, 2 it could not be read or the words were wrong. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -49,13 +50,6 @@ function parse(args: readonly string[]) {
   });
 }
 
-/** One key in 64 begins with a dash, which the parser would take for another option: `--key -x` is read as `--key=-x`. */
-function withKeysJoined(args: readonly string[]): string[] {
-  const at = args.indexOf('--key');
-  const key = args[at + 1];
-  return at < 0 || key === undefined ? [...args] : [...args.slice(0, at), `--key=${key}`, ...args.slice(at + 2)];
-}
-
 async function verify(
   file: string,
   options: { readonly key?: string | undefined; readonly router?: string | undefined },
@@ -65,37 +59,6 @@ async function verify(
   const result = await verifyReceipt(content, { routerKey });
   report(result, options.key === undefined);
   return result.valid ? 0 : 1;
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const name = file === '-' ? 'Standard input' : file;
-  let text: string;
-  try {
-    text = file === '-' ? await readStandardInput() : await readFile(file, 'utf8');
-  } catch {
-    throw new Error(`${name} cannot be read.`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error(`${name} is no receipt: it is not JSON.`);
-  }
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** The key that a router publishes: the one that signed, if it is among them. */
-async function publishedKey(content: unknown, router: string | undefined): Promise<string> {
-  const outer = v.safeParse(signed, content);
-  if (!outer.success) throw new Error('This is not a signed receipt.');
-  const named = (JSON.parse(outer.output.payload) as { network?: unknown }).network;
-  const url = router ?? (typeof named === 'string' ? named : '');
-  const keys = await new RouterCalls(url, fetch).routerKeys();
-  return keys.find((key) => key === outer.output.key) ?? keys[0] ?? '';
 }
 
 function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter: boolean): void {
