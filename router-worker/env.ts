@@ -1,9 +1,11 @@
+import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
 
 export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
+  readonly LOG: DurableObjectNamespace<LogObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;

@@ -35,12 +35,12 @@ interface SavedExchange {
 }
 
 /** Answers of a tab that serves by the network, with their receipts: half of them greedy, half sampled. */
-async function answersOf(network: RunningNetwork, count: number): Promise<SavedExchange[]> {
-  const [tab] = await network.lend(1, { direct: false, model: values.model });
+async function answersOf(network: RunningNetwork, model: string, count: number): Promise<SavedExchange[]> {
+  const [tab] = await network.lend(1, { direct: false, model });
   const saved: SavedExchange[] = [];
   for (let index = 0; index < count; index++) {
     const request = {
-      model: values.model,
+      model,
       messages: [{ role: 'user', content: `${index + 1}. ${QUESTIONS[index % QUESTIONS.length]}` }],
       temperature: index % 2 === 0 ? 0 : 0.8,
       seed: index,
@@ -75,7 +75,7 @@ async function bench(): Promise<void> {
   const { model, variant } = served;
   const network = await startNetwork();
   try {
-    const saved = await answersOf(network, Number(values.answers));
+    const saved = await answersOf(network, `${model.id}:${variant.id}`, Number(values.answers));
     const page = await network.examPage();
     const loadFrom = performance.now();
     await page.evaluate(([entry, options]) => window.exam.loadEngine(entry, options), [
@@ -116,7 +116,7 @@ agreed                        ${agreed} of ${audits}`);
     console.log(
       JSON.stringify({
         name: 'bench-audit',
-        model: values.model,
+        model: `${model.id}:${variant.id}`,
         browser: network.browser.browser.version(),
         answers: saved.length,
         tokens,
