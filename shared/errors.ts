@@ -28,10 +28,7 @@ export const ERROR_POLICIES = {
   task_not_found: missing('Check the id. Tasks are kept for 30 days.'),
   receipt_not_found: missing('Check the id. Receipts are kept for 30 days.'),
   receipt_pending: { ...missing('The check is still running: ask again in a moment.'), retryable: true },
-  receipt_not_logged: {
-    ...missing('Ask again in a few minutes. A receipt that stays out of the log was kept out: show it to others.'),
-    retryable: true,
-  },
+  receipt_not_logged: { ...missing('Ask again in a few minutes.'), retryable: true },
   route_not_found: missing('See the routes at /.well-known/shoal.json.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
   task_token_invalid: { ...bad('Send the token of the lease record in the header shoal-task-token.'), status: 403 },
