@@ -63,8 +63,10 @@ async function ask(name: string): Promise<Saved> {
   return save(name, (await response.json()) as Completion);
 }
 
-function shoalAudit(...args: string[]): Promise<{ readonly status: number; readonly out: string }> {
-  return run(process.execPath, [join(ROOT, 'client', 'bin', 'shoal.mjs'), 'audit', ...args]).then(
+const shoalAudit = (...args: string[]) => shoal('audit', ...args);
+
+function shoal(...args: string[]): Promise<{ readonly status: number; readonly out: string }> {
+  return run(process.execPath, [join(ROOT, 'client', 'bin', 'shoal.mjs'), ...args]).then(
     ({ stdout }) => ({ status: 0, out: stdout }),
     (cause: { code: number; stdout: string; stderr: string }) => ({
       status: cause.code,
@@ -121,7 +123,7 @@ describe('an audit in a browser of this machine', () => {
     await liar.context().close();
     const { status, out } = await shoalAudit(altered.receiptFile, altered.transcriptFile, '--key', network.routerKey);
     expect({ status, out }).toEqual({ status: 1, out: expect.stringMatching(/block \d+ is the first false one/) });
-    expect(out).toMatch(/signed {3}".*x.*"\n {2}written {2}"/);
+    expect(out).toMatch(/signed {3}“.*x.*”\n {2}written {2}“/);
   });
 
   it('gives 2 and a sentence when it cannot be done', async () => {
@@ -143,6 +145,42 @@ describe('an audit in a browser of this machine', () => {
   it('refuses a receipt under another key without opening a browser', async () => {
     const { status, out } = await shoalAudit(honest.receiptFile, honest.transcriptFile, '--key', 'A'.repeat(43));
     expect({ status, out }).toEqual({ status: 1, out: expect.stringContaining('does not hold') });
+  });
+
+  it('takes the files that a page saves: a private question asked on /chat, audited on /audit', async () => {
+    const [tab] = await network.lend(1);
+    const page = await (await network.browser.profile()).newPage();
+    await page.goto(`${network.router.url}/chat`);
+    await page.locator('#prompt').fill('What is the capital of Japan?');
+    await page.locator('#send').click();
+    await page.getByText('Path and receipt').click();
+    const files: string[] = [];
+    for (const what of ['receipt', 'transcript']) {
+      const saving = page.waitForEvent('download');
+      await page.getByRole('button', { name: `Save the ${what}` }).click();
+      const file = join(folder, (await saving).suggestedFilename());
+      await (await saving).saveAs(file);
+      files.push(file);
+    }
+    await expectAccessible(page);
+    await tab?.context().close();
+    await page.goto(`${network.router.url}/audit`);
+    await page.locator('#pick').setInputFiles(files);
+    await page.locator('#audit').click();
+    await page.getByText('agrees to the bit').waitFor();
+    await page.context().close();
+  });
+
+  it('finds every receipt in the public log, and the log only grown', async () => {
+    const words = ['verify', honest.receiptFile, '--router', network.router.url, '--key', network.routerKey];
+    await expect
+      .poll(async () => (await shoal(...words)).out, { timeout: 30_000, interval: 1_000 })
+      .toMatch(/It is entry \d+ of \d+ in the log/);
+    const head = join(folder, 'head.json');
+    const watch = ['log', '--router', network.router.url, '--key', network.routerKey];
+    expect((await shoal(...watch, '--save', head)).status).toBe(0);
+    const { status, out } = await shoal(...watch, '--since', head, '--entries');
+    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining('unchanged') });
   });
 
   it('is done by a person on /audit: two files, one button, by keyboard, and axe finds nothing', async () => {

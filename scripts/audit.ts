@@ -13,7 +13,8 @@ const USAGE = `shoal audit RECEIPT TRANSCRIPT [--router URL | --key KEY]
 Has a browser on this machine write an answer again, and compares it with what the tab signed, byte by byte.
 
   RECEIPT        a receipt as GET /v1/receipts/ID gives it
-  TRANSCRIPT     {"request": …, "response": …}: the body of POST /v1/chat/completions and the JSON that answered it
+  TRANSCRIPT     {"request": …, "response": …}: the body of POST /v1/chat/completions and the JSON that answered it,
+                 or the list of a stream's chunks
   --key KEY      the router's Ed25519 key that you trust (base64url)
   --router URL   takes the key from this router's /.well-known/shoal.json
                  (default: the router that the receipt names)
@@ -102,13 +103,18 @@ async function auditInBrowser(receipt: unknown, transcript: unknown, routerKey: 
   }
 }
 
+/** Answers are hostile input: what could steer a terminal, or turn the order of a line, is shown by its number. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `\\u{${sign.codePointAt(0)?.toString(16) ?? ''}}`);
+}
+
 function report(finding: AuditFinding): number {
   const { tone, title, lines, passages } = tellFinding(finding);
   console.log(title);
-  for (const line of lines) console.log(`  ${line}`);
+  for (const line of lines) console.log(`  ${printable(line)}`);
   if (passages !== null) {
-    console.log(`  signed   ${JSON.stringify(passages.signed)}`);
-    console.log(`  written  ${JSON.stringify(passages.written)}`);
+    console.log(`  signed   “${printable(passages.signed)}”`);
+    console.log(`  written  “${printable(passages.written)}”`);
   }
   return { good: 0, bad: 1, open: 2 }[tone];
 }

@@ -46,6 +46,32 @@ describe('a transcript', () => {
     });
   });
 
+  it('may be the list of a stream’s chunks', () => {
+    const [choice] = good.response.choices;
+    const piece = (delta: object, finish_reason: string | null, more: object = {}) => ({
+      object: 'chat.completion.chunk',
+      choices: [{ index: 0, delta, finish_reason }],
+      ...more,
+    });
+    const response = [
+      piece({ role: 'assistant', content: 'hi ' }, null),
+      piece({ content: '🐟' }, null),
+      piece({}, 'stop', { shoal: good.response.shoal }),
+      { object: 'chat.completion.chunk', choices: [], usage: { total_tokens: 3 } },
+    ];
+    expect(choice?.message.content).toBe('hi 🐟');
+    expect(parseTranscript({ ...good, response })).toEqual(parseTranscript(good));
+    expect(refusal({ ...good, response: [] })).toEqual({
+      code: 'missing_field',
+      param: 'response.choices.0.finish_reason',
+    });
+    expect(refusal({ ...good, response: response.slice(0, 2) })).toMatchObject({ code: 'missing_field' });
+    expect(refusal({ ...good, response: [{ choices: 1 }] })).toEqual({
+      code: 'invalid_value',
+      param: 'response.0.choices',
+    });
+  });
+
   it.each([
     ['invalid_type', null, null],
     ['invalid_type', null, 'text'],

@@ -6,8 +6,8 @@ import { bytes16, unicodeText } from '../protocol/fields.ts';
 import { tailOf } from '../protocol/task-ids.ts';
 
 /**
- * The saved exchange of an OpenAI client: `{"request": …, "response": …}`, the body of `POST /v1/chat/completions` and the JSON that answered it. The client
- * package answers in the same shape, so a private exchange is saved the same way.
+ * The saved exchange of an OpenAI client: `{"request": …, "response": …}`, the body of `POST /v1/chat/completions` and the JSON that answered it, or the list of all chunks
+ * of a stream. The client package answers in the same shapes, so a private exchange is saved the same way.
  */
 export interface Transcript {
   readonly request: ChatRequest;
@@ -19,7 +19,8 @@ export interface Transcript {
   readonly salt: string;
 }
 
-const outer = v.object({ request: v.record(v.string(), v.unknown()), response: v.record(v.string(), v.unknown()) });
+const record = v.record(v.string(), v.unknown());
+const outer = v.object({ request: record, response: v.union([v.array(record), record]) });
 
 const completion = v.object({
   choices: v.tuple(
@@ -34,6 +35,16 @@ const completion = v.object({
   shoal: v.object({ receipt: v.pipe(v.string(), v.maxLength(200)), salt: bytes16 }),
 });
 
+const chunk = v.object({
+  choices: v.array(
+    v.object({
+      delta: v.object({ content: v.optional(v.nullable(v.string())) }),
+      finish_reason: v.nullable(v.string()),
+    }),
+  ),
+  shoal: v.optional(v.unknown()),
+});
+
 /**
  * Parses what somebody saved. Throws the error of the vocabulary that names the field at fault, as in `response.shoal.salt`: `missing_field` for one that is
  * not there, `invalid_value` for one of the wrong shape, and for the request whatever the router would have answered.
@@ -41,7 +52,8 @@ const completion = v.object({
 export function parseTranscript(input: unknown): Transcript {
   const saved = v.safeParse(outer, input);
   if (!saved.success) throw fieldError(saved.issues[0], '');
-  const answered = v.safeParse(completion, saved.output.response);
+  const { response } = saved.output;
+  const answered = v.safeParse(completion, Array.isArray(response) ? wholeOf(response) : response);
   if (!answered.success) throw fieldError(answered.issues[0], 'response.');
   const { choices, shoal } = answered.output;
   const [{ message, finish_reason: finish }] = choices;
@@ -51,6 +63,20 @@ export function parseTranscript(input: unknown): Transcript {
     answer: message.content,
     finish,
     salt: shoal.salt,
+  };
+}
+
+/** The answer that a stream's chunks add up to. */
+function wholeOf(response: readonly unknown[]): unknown {
+  const parsed = v.safeParse(v.array(chunk), response);
+  if (!parsed.success) throw fieldError(parsed.issues[0], 'response.');
+  const chunks = parsed.output;
+  const choices = chunks.flatMap((one) => one.choices);
+  const content = choices.map(({ delta }) => delta.content ?? '').join('');
+  const finish = choices.findLast(({ finish_reason: reason }) => reason !== null)?.finish_reason;
+  return {
+    choices: [{ message: { content }, finish_reason: finish }],
+    shoal: chunks.findLast(({ shoal }) => shoal !== undefined)?.shoal,
   };
 }
 
