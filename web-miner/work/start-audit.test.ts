@@ -7,7 +7,7 @@ import { toHex } from '../../shared/bytes.ts';
 import { CATALOGUE_PATH, type Catalogue, type ServedVariant, servedVariants } from '../../shared/classes/catalogue.ts';
 import { receiptId } from '../../shared/protocol/task-ids.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
-import type { Engine } from '../engine/engine.ts';
+import { type Engine, EngineError } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
 import { type AuditPhase, runAudit } from './start-audit.ts';
@@ -182,6 +182,23 @@ describe('an audit', () => {
     });
   });
 
+  it('has nothing to compare where the task ended without a whole answer', async () => {
+    const saved = await anAnswer();
+    const broken = new AlteringEngine(new ScriptedEngine(), () => {
+      throw new EngineError('crashed', 'The engine broke down.');
+    });
+    const { tab } = await network.addTab({ engine: broken, class: served.class });
+    const variants = [{ model: 'shoal-pup-3m', variant: 'q8_0', class: served.class }];
+    const { task, want } = await network.open(PROMPT, { level: 'none', variants });
+    await expect(network.follow(task, want)).rejects.toMatchObject({ code: 'engine_failed' });
+    await tab.close();
+    const receipt = (await network.session(want.task)).receipt(want.task);
+    expect(await audit(receipt, transcriptOf({ ...saved, receipt }))).toEqual({
+      result: 'mismatch',
+      mismatch: { match: 'no_answer', outcome: 'failed' },
+    });
+  });
+
   it('refuses a receipt that was changed, before anything is fetched', async () => {
     const saved = await anAnswer();
     vi.stubGlobal('fetch', () => Promise.reject(new Error('must not be called')));
@@ -203,6 +220,21 @@ describe('an audit', () => {
     const saved = await anAnswer();
     wasm = 'another engine';
     await expect(audit(saved.receipt, transcriptOf(saved))).rejects.toThrow('The engine is not that of the class');
+  });
+
+  it('runs no weights whose pieces are in order and whose whole is another file', async () => {
+    const saved = await anAnswer();
+    const other = 'GGUF of another model';
+    const sha256 = toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(other))));
+    const { models } = await tinyCatalogue();
+    const [model] = models;
+    const [variant] = model!.variants;
+    const weights = { ...variant!.weights, bytes: other.length, pieces: [{ sha256, bytes: other.length }] };
+    const lying = { v: 1, models: [{ ...model, variants: [{ ...variant, weights }] }] };
+    vi.stubGlobal('fetch', async (url: URL | string) =>
+      new URL(url).pathname === CATALOGUE_PATH ? Response.json(lying) : new Response(other),
+    );
+    await expect(audit(saved.receipt, transcriptOf(saved))).rejects.toThrow('The weights are not those of the class');
   });
 
   it('reads no transcript that is none', async () => {
