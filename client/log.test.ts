@@ -114,6 +114,8 @@ describe('shoal verify and the log', () => {
     for (const sent of [proof, null, [], { index: 0, path: [], head: await log.head() }]) {
       expect(await standingInLog(receipt, 0, { get: async () => sent }, key)).toEqual(missing);
     }
+    const without = { get: () => Promise.reject(new ShoalError('route_not_found', 'This router keeps no log.')) };
+    expect(await standingInLog(receipt, 0, without, key)).toEqual(missing);
     const broken = { get: () => Promise.reject(new ShoalError('internal_error', 'no connection')) };
     await expect(standingInLog(receipt, 0, broken, key)).rejects.toThrow('no connection');
   });
@@ -173,6 +175,16 @@ describe('shoal log', () => {
     log = honest;
     const { status, out } = await shoal('log', '--router', url, '--entries');
     expect({ status, out }).toEqual({ status: 1, out: expect.stringContaining('do not have the root') });
+  });
+
+  it('reads no further than the head goes, and finds a log that has less than its head says', async () => {
+    const head = await log.head();
+    await log.append(await entries(3, 'later'));
+    log.head = async () => head;
+    const { status, out } = await shoal('log', '--router', url, '--entries');
+    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining('All 6 entries were read') });
+    log.entries = (from) => ({ from, size: 9, entries: [] });
+    expect((await shoal('log', '--router', url, '--entries')).out).toContain('fewer entries than its head says');
   });
 
   it('refuses a head of another key with 1, and gives 2 and a sentence when it cannot read', async () => {

@@ -107,6 +107,7 @@ describe('a proof of inclusion', () => {
           { leaf: await leafHash(utf8('never logged')) },
           { root: await leafHash(claim.root) },
           { size: index },
+          { size: 4 * size },
           { index: -1 },
           { size: Number.NaN },
         ]) {
@@ -115,6 +116,30 @@ describe('a proof of inclusion', () => {
       }),
       { numRuns: 60, seed: 7 },
     );
+  });
+});
+
+describe('a claim that no proof can hold', () => {
+  const root = mth(entries(1));
+  const claim = { leaf: root, index: 0, size: 1, root, path: [] };
+
+  it('is an entry beyond the end', async () => {
+    expect(await provesInclusion(claim)).toBe(true);
+    expect(await provesInclusion({ ...claim, index: 1 })).toBe(false);
+  });
+
+  it('is a log that became shorter and kept its root', async () => {
+    expect(await provesConsistency({ from: { size: 2, root }, to: { size: 1, root }, path: [] })).toBe(false);
+  });
+
+  it('is an empty log with a root of its own, or a proof where none is needed', async () => {
+    const empty = { size: 0, root: mth([]) };
+    const to = { size: 1, root };
+    expect(await provesConsistency({ from: empty, to, path: [] })).toBe(true);
+    expect(await provesConsistency({ from: { size: 0, root }, to, path: [] })).toBe(false);
+    expect(await provesConsistency({ from: empty, to, path: [root] })).toBe(false);
+    expect(await provesConsistency({ from: to, to, path: [] })).toBe(true);
+    expect(await provesConsistency({ from: to, to, path: [root] })).toBe(false);
   });
 });
 
@@ -184,6 +209,7 @@ describe('a proof of consistency', () => {
           expect(await provesConsistency({ ...claim, path: proof })).toBe(false);
         }
         expect(await provesConsistency({ ...claim, from: claim.to, to: claim.from })).toBe(false);
+        expect(await provesConsistency({ ...claim, to: { ...claim.to, size: 4 * later } })).toBe(false);
       }),
       { numRuns: 60, seed: 7 },
     );
