@@ -37,7 +37,13 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml' },
-            miniflare: { cf: false, bindings: { SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh' } },
+            miniflare: {
+              cf: false,
+              bindings: {
+                SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh',
+                SHOAL_NETWORK_TASKS: 'off',
+              },
+            },
           }),
         ],
         test: { name: 'workerd', include: ['router-worker/**/*.workerd.test.ts'] },

@@ -107,6 +107,12 @@ function tellStanding(standing: LogStanding): string {
   }
 }
 
+const INDEPENDENCE = {
+  key: 'another key',
+  owner: 'another key and owner',
+  network: 'another key and network',
+} as const;
+
 function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter: boolean): void {
   if (!valid) {
     console.log('REFUSED');
@@ -120,11 +126,12 @@ function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter
   network   ${receipt.network}
   model     ${receipt.model}:${receipt.variant} (${receipt.class ?? 'no class'})
   outcome   ${receipt.outcome.value}
-  verdict   ${verdict.value === 'unchecked' ? `unchecked (${verdict.reason})` : `${verdict.value}, by ${verdict.method}`}
+  verdict   ${verdict.value === 'unchecked' ? `unchecked (${verdict.reason})` : `${verdict.value}, by ${verdict.method}: ${verdict.agree} agreed, ${verdict.differ} differed`}
+  drawn     ${receipt.draw === null ? 'nobody' : `${receipt.draw.drawn} of ${receipt.draw.candidates.length} candidates, in the order of the draw`}
   answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'}
-  checked   ${receipt.checks.map((check) => `${check.checker} (${check.independence === 'key' ? 'another key' : 'another key and network'})`).join(', ') || 'by nobody'}
+  checked   ${receipt.checks.map((check) => `${check.checker} (${INDEPENDENCE[check.independence]}; ${check.reveal === null ? 'did not finish' : 'finished'})`).join(', ') || 'by nobody'}
   readers   ${receipt.readers.map((reader) => reader.role).join(', ')}
-It does not prove that the tabs belong to different people.`);
+It does not prove that the tabs belong to different people, nor that the router named every tab that could have checked.`);
   if (keyFromRouter)
     console.log('The key came from the router itself: give --key to check against one that you trust.');
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { PROTOCOL_VERSION } from '../shared/protocol/version.ts';
 import golden from '../shared/receipt/golden-receipt.json' with { type: 'json' };
 import { Shoal, ShoalError, verifyReceipt } from './index.ts';
 import { RouterCalls } from './router-calls.ts';
@@ -114,7 +115,7 @@ describe('the client package', () => {
       new Shoal({
         baseUrl: 'https://shoal.example',
         routerKey: 'P'.repeat(43),
-        fetch: async () => Response.json({ protocol: 1, router_keys: keys.map((key) => ({ key })) }),
+        fetch: async () => Response.json({ protocol: PROTOCOL_VERSION, router_keys: keys.map((key) => ({ key })) }),
       });
     await expect(withKeys(['Q'.repeat(43)]).sealed.routerKey()).rejects.toMatchObject({ code: 'integrity_failed' });
     expect(await withKeys(['Q'.repeat(43), 'P'.repeat(43)]).sealed.routerKey()).toBe('P'.repeat(43));
@@ -133,7 +134,7 @@ describe('shoal verify', () => {
     good = join(folder, 'receipt.json');
     await writeFile(good, JSON.stringify(golden.receipt));
     server = createServer((_, response) =>
-      response.end(JSON.stringify({ protocol: 1, router_keys: [{ key: golden.routerKey }] })),
+      response.end(JSON.stringify({ protocol: PROTOCOL_VERSION, router_keys: [{ key: golden.routerKey }] })),
     );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();

@@ -10,6 +10,7 @@ import { MemoryLogStore } from '../router-worker/testing/memory-log-store.ts';
 import { TestNetwork } from '../router-worker/testing/network.ts';
 import { sha256, utf8 } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
+import { PROTOCOL_VERSION } from '../shared/protocol/version.ts';
 import { entryOf } from '../shared/receipt-log/log-api.ts';
 import type { Signed } from '../shared/signing/signed-statement.ts';
 import { standingInLog } from './log-standing.ts';
@@ -30,7 +31,7 @@ async function answer(path: URL): Promise<object | null> {
   const number = (name: string) => Number(path.searchParams.get(name));
   switch (path.pathname) {
     case '/.well-known/shoal.json':
-      return { protocol: 1, router_keys: [{ key: network.keys.signer.publicKey }] };
+      return { protocol: PROTOCOL_VERSION, router_keys: [{ key: network.keys.signer.publicKey }] };
     case '/v1/log/head':
       return log.head();
     case '/v1/log/inclusion':

@@ -123,7 +123,7 @@ export class RouterCalls {
         headers: { 'content-type': 'application/json', ...headers },
         signal: AbortSignal.any([signal, late.signal]),
       });
-      if (response.body === null) throw new ShoalError('internal_error', 'The router sent no stream.');
+      if (response.body === null) throw new ShoalError('internal_error', 'No stream came.');
       return response.body;
     } finally {
       clearTimeout(timer);
@@ -142,7 +142,7 @@ export class RouterCalls {
       if (init.signal?.aborted === true && init.signal.reason?.name !== 'TimeoutError') {
         throw new ShoalError('cancelled', 'The request was stopped.', { cause });
       }
-      throw new ShoalError('internal_error', `The router at ${this.#origin} could not be reached.`, { cause });
+      throw new ShoalError('internal_error', `The router at ${this.#origin} did not answer.`, { cause });
     }
     if (response.ok) return response;
     const parsed = v.safeParse(errorBody, await response.json().catch(() => null));

@@ -1,6 +1,7 @@
 import { type Bytes, randomBytes, toBase64Url } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
 import type { Sampling } from '../shared/protocol/lease.ts';
+import type { Level } from '../shared/protocol/level.ts';
 import { decodePacket, encodePacket } from '../shared/protocol/packets.ts';
 import type { ChatMessage } from '../shared/protocol/sealed-body.ts';
 import { type HeldLease, SealedTask, type TaskPath, type TaskUpdate } from '../shared/sealed-task/sealed-task.ts';
@@ -28,7 +29,10 @@ export interface Question {
   readonly messages: readonly ChatMessage[];
   readonly stop?: readonly string[];
   readonly sampling?: Partial<Sampling>;
-  readonly level?: 'none' | 'cross';
+  /** How the answer is checked. Default: as the router has it. */
+  readonly level?: Level | null;
+  /** Other tabs that must write the same. */
+  readonly checks?: 1 | 2 | 3;
 }
 
 export interface CallOptions {
@@ -80,7 +84,7 @@ export class SealedClient {
     this.#routerKey ??= this.#calls.routerKeys().then((keys) => {
       const key = this.#options.routerKey ?? keys[0];
       if (key === undefined || !keys.includes(key)) {
-        throw new ShoalError('integrity_failed', 'The router does not have the key that was pinned.');
+        throw new ShoalError('integrity_failed', 'The router lacks the pinned key.');
       }
       return key;
     });
@@ -110,7 +114,8 @@ export class SealedClient {
       {
         model: question.model,
         sampling,
-        level: question.level ?? 'cross',
+        level: question.level ?? null,
+        checks: question.checks ?? 1,
         client: signer.publicKey,
         nonce,
         session: this.#session,

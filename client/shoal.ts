@@ -1,6 +1,7 @@
 import { utf8 } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
 import { parseChatRequest } from '../shared/protocol/chat-api.ts';
+import type { Level } from '../shared/protocol/level.ts';
 import {
   type Completion,
   type CompletionChunk,
@@ -26,7 +27,7 @@ export interface ChatParams {
   readonly seed?: number;
   readonly stop?: string | readonly string[];
   readonly stream_options?: { readonly include_usage?: boolean };
-  readonly shoal?: { readonly level?: 'none' | 'cross'; readonly await_verdict?: boolean };
+  readonly shoal?: { readonly level?: Level; readonly checks?: 1 | 2 | 3; readonly await_verdict?: boolean };
 }
 
 /** Chunks of an answer as they arrive. Read once; leaving the loop early stops the tab. */
@@ -79,10 +80,10 @@ export class Shoal {
     options: CallOptions,
   ): Promise<Completion | ChatStream> {
     const request = parseChatRequest(params);
-    const { model, messages, stop, sampling, level } = request;
+    const { model, messages, stop, sampling, level, checks } = request;
     const call = linkedTo(options.signal);
     try {
-      const answer = await this.sealed.ask({ model, messages, stop, sampling, level }, { signal: call.signal });
+      const answer = await this.sealed.ask({ model, messages, stop, sampling, level, checks }, { signal: call.signal });
       if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
       const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict);
       call.release();

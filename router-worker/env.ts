@@ -7,6 +7,12 @@ export interface Env {
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
+  /** `off`: the router gives tabs no tasks of its own. */
+  readonly SHOAL_NETWORK_TASKS?: string;
+  /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */
+  readonly SHOAL_NETWORK_PROMPTS?: string;
+  /** Least level of every request; the default is `none`. */
+  readonly SHOAL_LEVEL_FLOOR?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

@@ -63,6 +63,12 @@ export const WRAP_DEADLINE_MS = 15_000;
 export const CHECK_DEADLINE_MS = 300_000;
 export const REVEAL_DEADLINE_MS = 15_000;
 
+/** Tabs among which a checker is drawn; they are listed in the receipt, at 60 bytes each. */
+export const MAX_CANDIDATES = 32;
+
+/** Checkers that are drawn for one answer, one after the other: three that agree, one that settles a dispute, and replacements for two that are lost. */
+export const MAX_DRAWS = 6;
+
 /** How long a tab tries a direct link to another tab before it hands a subtask on by relay, ms. */
 export const LINK_DEADLINE_MS = 3_000;
 

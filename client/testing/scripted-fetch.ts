@@ -1,3 +1,4 @@
+import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { type ScriptedRouter, ScriptedStream } from '../../shared/sealed-task/testing/scripted-router.ts';
 import type { OpenedEnvelope } from '../../shared/sealing/envelope.ts';
 
@@ -21,7 +22,8 @@ export function scriptedFetch(
   const asked = Promise.withResolvers<{ client: string; nonce: string }>();
   const envelope = Promise.withResolvers<OpenedEnvelope>();
   const answers: { readonly [path: string]: () => Promise<Response> } = {
-    'shoal.json': async () => Response.json({ protocol: 1, router_keys: [{ key: router.signer.publicKey }] }),
+    'shoal.json': async () =>
+      Response.json({ protocol: PROTOCOL_VERSION, router_keys: [{ key: router.signer.publicKey }] }),
     tasks: async () => new Response(stream.stream),
     envelope: async () => new Response(null, { status: 204 }),
     ...part,

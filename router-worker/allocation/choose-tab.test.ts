@@ -7,10 +7,11 @@ const tab = (name: string, part: Partial<Candidate> = {}): Candidate => ({
   class: 'c',
   load: 0,
   decodeSpeed: 100,
+  rank: 0,
   isResting: false,
   ...part,
 });
-const wanted = { classes: ['c'], prefer: null };
+const wanted = { classes: ['c'], prefer: null, only: null };
 
 describe('choosing a tab', () => {
   it('says why there is none', () => {
@@ -31,8 +32,10 @@ describe('choosing a tab', () => {
 
   it('takes the tab that the client has a link to, while it is free', () => {
     const tabs = [tab('fast', { decodeSpeed: 500 }), tab('linked', { decodeSpeed: 20 })];
-    expect(chooseTab(tabs, { ...wanted, prefer: 'linked' }, 0).tab).toBe('linked');
-    expect(chooseTab([tabs[0]!, tab('linked', { load: 1 })], { ...wanted, prefer: 'linked' }, 0).tab).toBe('fast');
+    expect(chooseTab(tabs, { ...wanted, prefer: 'linked', only: null }, 0).tab).toBe('linked');
+    expect(chooseTab([tabs[0]!, tab('linked', { load: 1 })], { ...wanted, prefer: 'linked', only: null }, 0).tab).toBe(
+      'fast',
+    );
   });
 
   it('tries a tab of unknown speed when it is the only one', () => {
@@ -46,17 +49,35 @@ describe('choosing a tab', () => {
     expect(chooseTab([resting], wanted, 0)).toMatchObject({ tab: 'resting' });
   });
 
+  it('asks those with the better record first, however fast the others are', () => {
+    const tabs = [tab('new', { rank: 1, decodeSpeed: 900 }), tab('proven', { decodeSpeed: 1 })];
+    expect(chooseTab(tabs, wanted, 0.9)).toEqual({ tab: 'proven', class: 'c' });
+    expect(chooseTab([tab('new', { rank: 1 }), tab('proven', { load: 1 })], wanted, 0)).toEqual({
+      tab: 'new',
+      class: 'c',
+    });
+  });
+
+  it('gives nobody else when one tab alone is meant', () => {
+    expect(chooseTab([tab('a'), tab('b')], { ...wanted, only: 'b' }, 0)).toEqual({ tab: 'b', class: 'c' });
+    expect(chooseTab([tab('a'), tab('b', { load: 1 })], { ...wanted, only: 'b' }, 0)).toEqual({
+      tab: null,
+      why: 'all_busy',
+    });
+  });
+
   it('never gives a busy or foreign tab', () => {
     const any = fc.record({
       tab: fc.constantFrom('a', 'b', 'c', 'd'),
       class: fc.constantFrom('c', 'd'),
       load: fc.nat({ max: 2 }),
       decodeSpeed: fc.option(fc.double({ min: 0.1, max: 1e4, noNaN: true })),
+      rank: fc.nat({ max: 2 }),
       isResting: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(any, { maxLength: 6 }), fc.double({ min: 0, max: 1, noNaN: true }), (tabs, draw) => {
-        const choice = chooseTab(tabs, { classes: ['c'], prefer: 'b' }, draw);
+        const choice = chooseTab(tabs, { classes: ['c'], prefer: 'b', only: null }, draw);
         if (choice.tab === null) return;
         expect(tabs.some((t) => t.tab === choice.tab && t.class === 'c' && t.load === 0)).toBe(true);
       }),

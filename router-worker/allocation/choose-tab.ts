@@ -6,6 +6,8 @@ export interface Candidate {
   readonly load: number;
   /** Tokens per second, as the pool measured them last; null before the first answer. */
   readonly decodeSpeed: number | null;
+  /** By its record: 0 is asked first. */
+  readonly rank: number;
   /** It missed a deadline not long ago. */
   readonly isResting: boolean;
 }
@@ -14,6 +16,8 @@ export interface Wanted {
   readonly classes: readonly string[];
   /** The tab that the client has a link to: taken when it is as free as any other. */
   readonly prefer: string | null;
+  /** The only tab that is meant; null: any. */
+  readonly only: string | null;
 }
 
 export type Choice =
@@ -28,7 +32,9 @@ const UNPROVEN_SPEED = 1;
 
 /** Which tab serves, or why none. `draw`, 0 … 1, breaks ties, so that equal tabs share the work. */
 export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw: number): Choice {
-  const able = candidates.filter((candidate) => wanted.classes.includes(candidate.class));
+  const able = candidates.filter(
+    (candidate) => wanted.classes.includes(candidate.class) && (wanted.only ?? candidate.tab) === candidate.tab,
+  );
   if (able.length === 0) return { tab: null, why: 'nobody_serves' };
   // A request rather waits for a tab that is known to work than goes to one that was just lost sight of.
   const rested = able.filter((candidate) => !candidate.isResting);
@@ -37,9 +43,11 @@ export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw
   if (free.length === 0) return { tab: null, why: 'all_busy' };
   const preferred = free.find((candidate) => candidate.tab === wanted.prefer);
   if (preferred !== undefined) return chosen(preferred);
-  const fastest = Math.max(...free.map(speedOf));
+  const first = Math.min(...free.map(({ rank }) => rank));
+  const proven = free.filter(({ rank }) => rank === first);
+  const fastest = Math.max(...proven.map(speedOf));
   // Tabs within a fifth of the fastest are equals: a finer order would send everything to one of them.
-  const equals = free.filter((candidate) => speedOf(candidate) >= 0.8 * fastest);
+  const equals = proven.filter((candidate) => speedOf(candidate) >= 0.8 * fastest);
   const drawn = equals[Math.min(equals.length - 1, Math.floor(draw * equals.length))];
   return drawn === undefined ? { tab: null, why: 'all_busy' } : chosen(drawn);
 }

@@ -29,7 +29,7 @@ export function createApp(): Hono<AppEnv> {
     '/v1/*',
     cors({
       origin: '*', // Request headers are allowed as asked: SDKs send many of their own.
-      exposeHeaders: ['shoal-task', 'x-request-id', 'retry-after'],
+      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after'],
       maxAge: 86_400,
     }),
   );

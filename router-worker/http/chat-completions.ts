@@ -1,15 +1,17 @@
 import type { Hono } from 'hono';
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
+import { drawCommitment } from '../../shared/checking/draw.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
-import { newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
+import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
+import { levelOf } from './level-of.ts';
 import { readJson } from './read-body.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
@@ -24,16 +26,20 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
     const session = await sessionNameOf(keys, conversationSeed(caller, request));
     const task = await newTaskTail(keys, session);
+    const level = levelOf(c, request.level);
     const plain = await openPlainTask(c.env, keys, request, {
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level: request.level,
+      level,
+      wanted: request.checks,
+      draw: await drawCommitment(await drawSecret(keys, task)),
       private: false,
       sampling: completeSampling(model, request.sampling),
       client: keys.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
+      only: null,
       token: '', // For clients that seal for themselves; here the router is the client.
       readablePromptBytes,
     });
@@ -41,7 +47,11 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     c.executionCtx.waitUntil(plain.finished);
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
-    return respondChat(plain, request, { 'shoal-task': taskId(task), 'x-request-id': c.get('requestId') });
+    return respondChat(plain, request, level, {
+      'shoal-task': taskId(task),
+      'shoal-level': level,
+      'x-request-id': c.get('requestId'),
+    });
   });
 }
 

@@ -1,7 +1,9 @@
 import { utf8 } from '../../shared/bytes.ts';
+import type { Sure } from '../../shared/checking/verdict.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { type CompletionChunk, collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
@@ -11,6 +13,9 @@ const HEADERS_AFTER_MS = 2_000;
 
 /** Comment lines keep proxies from closing a stream that waits, ms. */
 const COMMENT_EVERY_MS = 10_000;
+
+/** How sure the network is of the answer at the moment the headers are sent. A stream's last event says it again, as it is then. */
+const SURE_HEADER = 'shoal-sure';
 
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -22,11 +27,13 @@ const SSE_HEADERS = {
 export async function respondChat(
   task: SealedTask,
   request: ChatRequest,
+  level: Level,
   headers: Record<string, string>,
 ): Promise<Response> {
   const updates = task.updates();
   if (!request.stream) {
-    return Response.json(await collectCompletion(task, updates, request.awaitVerdict), { headers });
+    const completion = await collectCompletion(task, updates, request.awaitVerdict);
+    return Response.json(completion, { headers: { ...headers, [SURE_HEADER]: completion.shoal.sure } });
   }
   const chunks = completionChunks(task, updates, request);
   // A task that is refused before it began is answered with its own status.
@@ -34,7 +41,9 @@ export async function respondChat(
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);
   const { readable, writable } = new IdentityTransformStream();
   void writeEvents(writable.getWriter(), chunks, next, first === null, task);
-  return new Response(readable, { headers: { ...headers, ...SSE_HEADERS } });
+  // At level strict nothing is sent before it is verified.
+  const sure: Sure = level === 'strict' ? 'verified' : 'unverified';
+  return new Response(readable, { headers: { ...headers, ...SSE_HEADERS, [SURE_HEADER]: sure } });
 }
 
 /** Server-sent events. The task is not over when they are: its check goes on. */

@@ -40,7 +40,7 @@ async function classOfQ8(): Promise<string> {
 
 describe('what the router says of itself', () => {
   it('is healthy, and publishes its key and routes', async () => {
-    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 1 });
+    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 2 });
     const wellKnown = await (await SELF.fetch(`${ORIGIN}/.well-known/shoal.json`)).json<{
       router_keys: { key: string }[];
       routes: string[];
@@ -223,6 +223,7 @@ describe('a chat through real objects', () => {
       model: good.model,
       sampling: {},
       level: 'none',
+      checks: 1,
       client: key,
       nonce,
       session: nonce,

@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
 import * as v from 'valibot';
+import { drawCommitment } from '../../shared/checking/draw.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -12,12 +13,21 @@ import {
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';
 import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
-import { isTaskToken, newTaskTail, routerKeys, sessionNameOf, sessionOfTask, taskToken } from '../keys/router-keys.ts';
+import {
+  drawSecret,
+  isTaskToken,
+  newTaskTail,
+  routerKeys,
+  sessionNameOf,
+  sessionOfTask,
+  taskToken,
+} from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { levelOf } from './level-of.ts';
 import { readBytes, readJson } from './read-body.ts';
 
 /** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
@@ -34,12 +44,15 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level: request.level,
+      level: levelOf(c, request.level),
+      wanted: request.checks,
+      draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
       sampling: completeSampling(model, asked),
       client: request.client,
       nonce: request.nonce,
       prefer: request.prefer,
+      only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
     });

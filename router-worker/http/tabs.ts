@@ -1,12 +1,24 @@
 import type { Hono } from 'hono';
+import * as v from 'valibot';
 import { toBase64Url } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { type RouterKeys, routerKeys } from '../keys/router-keys.ts';
+import { classId, key32 } from '../../shared/protocol/fields.ts';
+import { isOperatorPass, type RouterKeys, routerKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
+import { readJson } from './read-body.ts';
 
-/** Where tabs connect. */
+const standingRequest = v.strictObject({ class: classId, standing: v.picklist(['banned', 'new']) });
+const MAX_STANDING_BODY_BYTES = 1024;
+
+/** Throws `tab_not_found` for what cannot be the name of a tab. */
+function tabOf(id: string): string {
+  if (!v.is(key32, id)) throw new ShoalError('tab_not_found', 'A tab is named by its key: 43 letters of base64url.');
+  return id;
+}
+
+/** Where tabs connect, and how they stand. */
 export function tabRoutes(app: Hono<AppEnv>): void {
   app.get('/v1/tabs/socket', async (c) => {
     if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') {
@@ -16,6 +28,26 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     const request = new Request(c.req.raw);
     request.headers.set(NETWORK_HEADER, await networkDigest(keys, c.req.header('cf-connecting-ip') ?? ''));
     return poolStub(c.env).fetch(request);
+  });
+
+  app.get('/v1/tabs/:id', async (c) => c.json(await poolStub(c.env).tabView(tabOf(c.req.param('id')))));
+
+  app.post('/v1/tabs/:id/standing', async (c) => {
+    const tab = tabOf(c.req.param('id'));
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const pass = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
+    if (!(await isOperatorPass(keys, pass))) {
+      throw new ShoalError('operator_only', 'Only the operator of this router changes how a tab stands.');
+    }
+    const parsed = v.safeParse(standingRequest, await readJson(c.req.raw, MAX_STANDING_BODY_BYTES));
+    if (!parsed.success) {
+      throw new ShoalError('invalid_value', "The body must name a class and a standing: 'banned' or 'new'.", {
+        param: v.getDotPath(parsed.issues[0]),
+      });
+    }
+    const pool = poolStub(c.env);
+    await pool.setStanding(tab, parsed.output.class, parsed.output.standing);
+    return c.json(await pool.tabView(tab));
   });
 }
 

@@ -94,6 +94,31 @@ export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<s
   return toBase64Url(named.subarray(0, SESSION_BYTES));
 }
 
+/** The pass that the operator gives to its guards: whoever has the router's secret can make it. */
+export async function guardPass(keys: RouterKeys): Promise<string> {
+  return toBase64Url((await keys.mac('guard', 'v1')).subarray(0, 24));
+}
+
+/** What the operator shows to change the standing of a tab. */
+export async function operatorPass(keys: RouterKeys): Promise<string> {
+  return toBase64Url((await keys.mac('operator', 'v1')).subarray(0, 24));
+}
+
+/** Compares in a time that tells nothing of the right pass. */
+export async function isOperatorPass(keys: RouterKeys, pass: string): Promise<boolean> {
+  return equalBytes(utf8(await operatorPass(keys)), utf8(pass));
+}
+
+/** Compares in a time that tells nothing of the right pass. */
+export async function isGuardPass(keys: RouterKeys, pass: string): Promise<boolean> {
+  return equalBytes(utf8(await guardPass(keys)), utf8(pass));
+}
+
+/** The secret of a task's draw of checkers: committed to in its lease, opened in its receipt. */
+export async function drawSecret(keys: RouterKeys, tail: TaskTail): Promise<string> {
+  return toBase64Url(await keys.mac('draw', tail));
+}
+
 function unknownTask(): ShoalError {
   return new ShoalError('task_not_found', 'There is no task with this id.');
 }

@@ -11,6 +11,7 @@ import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, lost, noTab, overloaded } from './stream-errors.ts';
 import type { Tab } from './tab.ts';
+import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { ServedTask, TaskBook } from './task-book.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
@@ -27,7 +28,13 @@ export interface AnswerDeskHost {
   /** Frees the tab's slot, and serves who waits for it. */
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
+  readonly records: TabRecords;
+  /** Sets a tab free that works for the network itself. */
+  makeRoom(classes: readonly string[]): void;
 }
+
+/** Of a tab that may not serve, and is asked by the network itself whether it can again. */
+const LAST_RANK = 9;
 
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
@@ -45,7 +52,13 @@ export class AnswerDesk {
     const { tasks, waiting, ports } = this.#host;
     const { stream } = tasks.open(want.task, sink);
     ports.busy();
-    if (!this.grant(want) && !waiting.join(want, stream)) {
+    if (this.grant(want)) return stream;
+    if (want.only !== null) {
+      this.#refuse(want.task, overloaded('The tab is busy.'));
+      return stream;
+    }
+    this.#host.makeRoom(want.variants.map((variant) => variant.class));
+    if (!waiting.join(want, stream)) {
       this.#refuse(want.task, overloaded('All tabs are busy and the queue is full.'));
     }
     return stream;
@@ -55,7 +68,11 @@ export class AnswerDesk {
   grant(want: LeaseWant): boolean {
     const { roster, ports } = this.#host;
     const classes = want.variants.map((variant) => variant.class);
-    const choice = chooseTab(roster.candidates(), { classes, prefer: want.prefer }, ports.random());
+    const isAllowed = want.only !== null;
+    const candidates = roster.candidates(
+      (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
+    );
+    const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {
       if (choice.why === 'all_busy') return false;
       this.#refuse(want.task, noTab(want));
@@ -85,6 +102,7 @@ export class AnswerDesk {
       variant: variant.variant,
       private: want.private,
       level: want.level,
+      wanted: want.wanted,
       sampling: want.sampling,
       openedAt: lease.issuedAt,
       readablePromptBytes: want.readablePromptBytes,
@@ -110,6 +128,7 @@ export class AnswerDesk {
       tabKey: key.statement,
       token: want.token,
       direct: tab.direct,
+      strict: want.level === 'strict',
     });
     ports.log('task_leased', { task: want.task, tab: tab.identity, number });
   }
@@ -204,8 +223,11 @@ export class AnswerDesk {
     try {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
-      const candidates = checks.candidates(tab, lease.class);
-      decision = await ports.sessions.committed(lease.task, statement, commit, candidates, stopped);
+      decision = await ports.sessions.committed(lease.task, statement, commit, {
+        candidates: checks.candidates(tab, lease.class),
+        stopped,
+        sampled: this.#host.records.samples(tab, lease.class, tokensOf(commit)),
+      });
     } catch (cause) {
       await this.#failTask(lease.task, lost('integrity_failed'));
       throw cause;

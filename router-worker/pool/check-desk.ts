@@ -1,14 +1,16 @@
+import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
+import { MAX_CANDIDATES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { PoolPorts } from './pool-ports.ts';
 import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
+import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { TaskBook } from './task-book.ts';
 
@@ -18,11 +20,10 @@ export interface CheckDeskHost {
   readonly roster: TabRoster;
   readonly leases: LeaseBook;
   readonly tasks: TaskBook;
+  readonly records: TabRecords;
   release(number: number): ActiveLease | null;
   decide(task: TaskTail, decision: Decision): Promise<void>;
 }
-
-const RANK = { network: 0, key: 1 } as const;
 
 /** Checks, from the draw to the opening: carries each step between the session, the client and the two tabs. */
 export class CheckDesk {
@@ -32,36 +33,49 @@ export class CheckDesk {
     this.#host = host;
   }
 
-  /** Tabs that could check an answer of this one, the most independent first; only free ones when there are any. */
-  candidates(answered: Tab, classId: string): { tab: string; independence: Independence }[] {
-    const { roster } = this.#host;
+  /**
+   * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
+   * resting ones are named when there is nobody else, and those that may not serve never.
+   */
+  candidates(answered: Tab, classId: string): DrawCandidate[] {
+    const { roster, ports, records } = this.#host;
     const able = roster
       .connected()
-      .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId));
+      .filter((tab) => tab.identity !== answered.identity && tab.models.some((model) => model.class === classId))
+      .filter((tab) => records.rank(tab, classId) !== null);
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
-    return (free.length > 0 ? free : fit)
-      .map((tab) => ({ tab: tab.identity, independence: independenceOf(answered, tab) }))
-      .sort((a, b) => RANK[a.independence] - RANK[b.independence]);
+    const near = free.length >= ENOUGH_FREE ? free : fit;
+    const trusted = near.filter((tab) => records.rank(tab, classId) === 0);
+    const named = trusted.length >= ENOUGH_FREE ? trusted : near;
+    return sampleOf(named, MAX_CANDIDATES, ports.random).map((tab) => ({
+      tab: tab.identity,
+      independence: independenceOf(answered, tab),
+    }));
   }
 
   /** The session drew a checker: lease the check, and ask the client to wrap the key for it. */
   async drawn(task: TaskTail, checkerId: string): Promise<void> {
     const { roster, leases, ports, tasks } = this.#host;
+    for (const active of leases.ofTask(task)) {
+      // Whoever was drawn before is too late.
+      if (active.lease.role !== 'check' || active.lease.tab === checkerId) continue;
+      roster.send(active.tab, { t: 'stop', number: active.number });
+      this.#host.release(active.number);
+    }
     const served = tasks.get(task);
     const checker = roster.get(checkerId);
     // Without the client nobody can wrap the key.
     if (served?.stream == null || served.answer === null) return this.failed(task, checkerId, 'client_gone');
-    if (checker === undefined) return this.failed(task, checkerId, 'checker_lost');
+    if (checker?.socket == null) return this.failed(task, checkerId, 'checker_lost');
     const active = await leases.issue(checker, 'check', roster.takeKey(checker), served.answer);
-    const answered = roster.get(served.answer.tab);
-    const independence = answered === undefined ? 'key' : independenceOf(answered, checker);
-    const decision = await ports.sessions.checkLeased(task, active.statement, independence);
+    const decision = await ports.sessions.checkLeased(task, active.statement);
     if (decision.do !== 'wrap') {
       this.#host.release(active.number); // The task went on without it.
       return this.#host.decide(task, decision);
     }
+    const answered = roster.get(served.answer.tab);
     this.#askForKey(active, answered?.socket == null ? 'client' : 'tab');
     ports.log('check_leased', { task, tab: checkerId, number: active.number });
   }
@@ -193,4 +207,14 @@ export class CheckDesk {
       return ports.sessions.checkFailed(lease.task, lease.tab, 'checker_refused');
     }
   }
+}
+
+/** A checker, one to settle a dispute, and one in place of either. */
+const ENOUGH_FREE = 3;
+
+/** At most so many of them, each as likely as another. */
+function sampleOf<T>(all: readonly T[], most: number, random: () => number): T[] {
+  const left = [...all];
+  while (left.length > most) left.splice(Math.floor(random() * left.length), 1);
+  return left;
 }

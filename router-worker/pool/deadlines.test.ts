@@ -121,7 +121,7 @@ describe('who is who', () => {
     network.pool.greet(socket, 'home');
     await network.pool.receive(socket, hello);
     expect(codes).toEqual([CLOSE.protocol]);
-    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 1, free: 1 }]);
+    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 1, free: 1, checkers: 0 }]);
   });
 
   it('[L9] frames and handed-on packets of a tab that has nothing to do with a task go nowhere', async () => {
@@ -149,7 +149,7 @@ describe('who is who', () => {
     const tab = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }) });
     const stranger = await network.addTab({ class: 'cls_BBBBBBBBBBBBBBBBBBBBBB' });
     const model = { model: 'test-model', variant: 'q8_0', class: TEST_CLASS, decodeSpeed: 1 };
-    tab.wire.send(JSON.stringify({ t: 'ready', models: [model], direct: true }));
+    tab.wire.send(JSON.stringify({ t: 'ready', models: [model], direct: true, checkOnly: false }));
     const { task, want } = await network.open('tell me', { level: 'none' });
     const following = network.follow(task, want);
     await until(() => task.held !== null, 'the lease is there');

@@ -9,9 +9,11 @@ import {
 } from '../../shared/limits.ts';
 import { decodePacket } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
+import { decodeEnvelope } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { guardPass } from '../keys/router-keys.ts';
 import { AlteringEngine, oneTokenAltered } from '../testing/altering-engine.ts';
 import { settle, TEST_SAMPLING, type TestAnswer, TestNetwork, type TestTab, until } from '../testing/network.ts';
 import type { Wire } from '../testing/wire.ts';
@@ -57,6 +59,7 @@ describe('a tab that lies about its answer', () => {
     async (token) => {
       const honestAnswer = await (await pair()).network.ask('tell me', { level: 'none' });
       const { network, other } = await pair(new AlteringEngine(new ScriptedEngine(), oneTokenAltered(token)));
+      await network.addTab();
       const answer = await network.ask('tell me', { prefer: other.identity });
       const differsAt = [...utf8(answer.text)].findIndex((byte, i) => byte !== utf8(honestAnswer.text)[i]);
       expect(differsAt).toBeGreaterThanOrEqual(0);
@@ -72,6 +75,7 @@ describe('a tab that lies about its answer', () => {
   it('[C3] is found invalid when it cuts the answer', async () => {
     const cut = new AlteringEngine(new ScriptedEngine(), (event, index) => (index > 10 ? null : event));
     const { network, other } = await pair(cut);
+    await network.addTab();
     const answer = await network.ask('tell me', { prefer: other.identity });
     expect(answer.verdict?.verdict).toMatchObject({ value: 'invalid' });
   });
@@ -226,6 +230,119 @@ describe('a checker that lies', () => {
     for (const shown of ['reveal', 'shown'])
       expect(types.indexOf(shown)).toBeGreaterThan(types.indexOf('checkCommitted'));
   });
+});
+
+/** A network of an honest answerer, a checker of this kind, and as many honest checkers. Asks until the first drawn is that one. */
+async function drawnFirst(
+  engine: Engine,
+  prepare: (tab: TestTab) => void = () => undefined,
+  honestCheckers = 1,
+): Promise<{ network: TestNetwork; answer: TestAnswer; checker: TestTab }> {
+  for (let i = 0; i < 40; i++) {
+    const network = await TestNetwork.create();
+    const honest = await network.addTab();
+    const checker = await network.addTab({ engine, checkOnly: true });
+    prepare(checker);
+    for (let k = 0; k < honestCheckers; k++) await network.addTab({ checkOnly: true });
+    const answer = await network.ask('tell me', { prefer: honest.identity });
+    const view = (await network.session(answer.want.task)).view(answer.want.task);
+    if (view.checkers[0]?.tab === checker.identity) return { network, answer, checker };
+  }
+  throw new Error('it was never drawn first');
+}
+
+describe('a checker against whom another one is drawn', () => {
+  it('[K11] that contradicts an honest answer is outvoted, and marked', async () => {
+    const contrarian = new AlteringEngine(new ScriptedEngine(), oneTokenAltered(5));
+    const { network, answer, checker } = await drawnFirst(contrarian);
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', agree: 1, differ: 1 });
+    await expectProvenReceipt(network, answer);
+    const told = checker.wire.log.map(String).filter((text) => text.startsWith('{"t":"verdict"'));
+    expect(told.map((text) => JSON.parse(text) as object)).toEqual([
+      { t: 'verdict', task: answer.want.task, role: 'check', value: 'valid', outcome: 'refuted' },
+    ]);
+  });
+
+  it('[K12] that says nothing any more is replaced', async () => {
+    const { network, answer } = await drawnFirst(new ScriptedEngine(), (tab) =>
+      tamperWith(tab, 'checkCommitted', () => {
+        setTimeout(() => tab.wire.break(1001), 0);
+        return null;
+      }),
+    );
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', agree: 1, differ: 0 });
+    await expectProvenReceipt(network, answer);
+  });
+
+  it('[K4] that sends on what the first checker signed is put out, and replaced', async () => {
+    const network = await TestNetwork.create();
+    const honest = await network.addTab();
+    const tabs = [await network.addTab({ checkOnly: true }), await network.addTab({ checkOnly: true })];
+    let first: Record<string, unknown> | null = null;
+    for (const tab of tabs) {
+      tamperWith(tab, 'checkCommitted', (message) => {
+        const copied = first === null ? message : { ...message, commit: first.commit };
+        first ??= message;
+        return copied;
+      });
+    }
+    const answer = await network.ask('tell me', { prefer: honest.identity, wanted: 2 });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', agree: 1 });
+    const { checkers } = (await network.session(answer.want.task)).view(answer.want.task);
+    expect(checkers.map(({ finding }) => finding)).toEqual(['same', null]);
+  });
+
+  it('[K5] answers that two tabs of a network falsify together are found by one farther away', async () => {
+    const liar = () => new AlteringEngine(new ScriptedEngine(), oneTokenAltered(5));
+    const network = await TestNetwork.create();
+    const answering = await network.addTab({ engine: liar(), network: 'theirs' });
+    await network.addTab({ engine: liar(), network: 'theirs', checkOnly: true });
+    await network.addTab({ network: 'elsewhere', checkOnly: true });
+    await network.addTab({ network: 'elsewhere too', checkOnly: true });
+    const answer = await network.ask('tell me', { prefer: answering.identity });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'invalid', agree: 0, differ: 2 });
+    await expectProvenReceipt(network, answer);
+  });
+});
+
+describe('[K14] the answering tab', () => {
+  it('is told the same whatever the level is', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab();
+    const leases: string[][] = [];
+    for (const level of ['none', 'basic', 'cross', 'strict'] as const) {
+      const before = tab.wire.log.length;
+      const asked = network.ask('tell me', { level });
+      if (level === 'strict') await expect(asked).rejects.toMatchObject({ code: 'answer_not_verified' });
+      else await asked;
+      const received = tab.wire.log.slice(before);
+      const envelope = received.find((data) => typeof data !== 'string') as Uint8Array<ArrayBuffer>;
+      const { wrap } = decodeEnvelope(decodePacket(envelope.slice()).payload);
+      leases.push(Object.keys(JSON.parse(wrap.lease.payload) as object));
+      const untilCommit = received.slice(0, received.map(typeOf).indexOf('committed'));
+      expect(untilCommit.map(String).join()).not.toContain(`"${level}"`);
+    }
+    expect(new Set(leases.map((fields) => fields.join())).size).toBe(1);
+  });
+});
+
+describe('a tab that only checks', () => {
+  it('is never asked for an answer', async () => {
+    const network = await TestNetwork.create();
+    await network.addTab({ checkOnly: true });
+    await expect(network.ask('tell me')).rejects.toMatchObject({ code: 'no_tab' });
+  });
+
+  it('of the operator proves it by a pass, and counts as another owner', async () => {
+    const network = await TestNetwork.create();
+    const honest = await network.addTab();
+    await network.addTab({ checkOnly: true, guard: await guardPass(network.keys) });
+    await network.addTab({ checkOnly: true });
+    const answer = await network.ask('tell me', { prefer: honest.identity });
+    const { checkers } = (await network.session(answer.want.task)).view(answer.want.task);
+    expect(checkers.map(({ independence }) => independence)).toEqual(['owner']);
+    await expect(network.addTab({ guard: 'not-the-pass' })).rejects.toThrow('waited in vain');
+  }, 10_000);
 });
 
 describe('messages that come twice, late, or from the wrong tab', () => {

@@ -49,7 +49,7 @@ export interface ActiveLease {
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling'
+  'task' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */
@@ -109,7 +109,7 @@ export class LeaseBook {
   async issue(tab: Tab, role: LeaseRole, key: TakenKey, terms: LeaseTerms): Promise<ActiveLease> {
     const issuedAt = this.#now();
     const lease: Lease = {
-      v: 1,
+      v: 2,
       task: terms.task,
       subtask: 0,
       attempt: 1,
@@ -125,6 +125,7 @@ export class LeaseBook {
       nonce: terms.nonce,
       private: terms.private,
       sampling: terms.sampling,
+      draw: terms.draw,
       issuedAt,
       expiresAt: issuedAt + SUBTASK_DEADLINE_MS,
     };

@@ -230,7 +230,7 @@ describe('one prompt through the network', () => {
     tab.wire.reconnect();
     await until(() => network.events.filter(({ event }) => event === 'tab_joined').length === 2, 'the second hello');
     expect(tab.wire.socket?.socket).not.toBe(older?.socket);
-    expect(network.pool.census()).toEqual([{ class: 'cls_AAAAAAAAAAAAAAAAAAAAAA', tabs: 1, free: 1 }]);
+    expect(network.pool.census()).toEqual([{ class: 'cls_AAAAAAAAAAAAAAAAAAAAAA', tabs: 1, free: 1, checkers: 0 }]);
   });
 
   it('[E3] closes the socket of a tab that does not speak the protocol', async () => {

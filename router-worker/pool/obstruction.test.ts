@@ -89,9 +89,11 @@ describe('a tab that speaks of what is not its own', () => {
   it('counts once for a class, however often it names it', async () => {
     const { network, other } = await pair();
     const model = { model: 'test-model', variant: 'q8_0', class: TEST_CLASS, decodeSpeed: 1e6 };
-    other.wire.send(JSON.stringify({ t: 'ready', models: Array.from({ length: 16 }, () => model), direct: false }));
+    other.wire.send(
+      JSON.stringify({ t: 'ready', models: Array.from({ length: 16 }, () => model), direct: false, checkOnly: false }),
+    );
     await settle();
-    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 2, free: 2 }]);
+    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 2, free: 2, checkers: 0 }]);
   });
 });
 
@@ -307,9 +309,9 @@ describe('whoever takes and does not use', () => {
 
   it('[E3] a tab that floods the pool is put out', async () => {
     const { network, other } = await pair();
-    for (let i = 0; i < 400; i++) other.wire.send('{"t":"ready","models":[],"direct":false}');
+    for (let i = 0; i < 400; i++) other.wire.send('{"t":"ready","models":[],"direct":false,"checkOnly":false}');
     await until(() => !other.wire.isOpen, 'it is put out');
-    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 1, free: 1 }]);
+    expect(network.pool.census()).toEqual([{ class: TEST_CLASS, tabs: 1, free: 1, checkers: 0 }]);
   });
 });
 

@@ -6,8 +6,11 @@ import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
-import { routerKeys } from '../keys/router-keys.ts';
-import type { Ended } from '../session/session.ts';
+import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
+import { networkTasksOf } from '../network-tasks/network-tasks-of.ts';
+import { RecordBook, type TabView } from '../record/record-book.ts';
+import { SqlRecordStore } from '../record/sql-record-store.ts';
+import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
@@ -80,10 +83,18 @@ export class PoolObject extends DurableObject<Env> {
     return (await this.#pool()).link(tail, lease, link, signal);
   }
 
-  /** Tasks that a session ended by its own clock. */
-  async ended(tasks: readonly { readonly tail: TaskTail; readonly ended: Ended }[]): Promise<void> {
+  async tabView(identity: string): Promise<TabView> {
+    return (await this.#pool()).tabView(identity);
+  }
+
+  async setStanding(identity: string, classId: string, standing: 'banned' | 'new'): Promise<void> {
+    (await this.#pool()).setStanding(identity, classId, standing);
+  }
+
+  /** What a session decided by its own clock. */
+  async decided(tasks: readonly { readonly tail: TaskTail; readonly decision: Decision }[]): Promise<void> {
     const pool = await this.#pool();
-    for (const { tail, ended } of tasks) pool.end(tail, ended);
+    for (const { tail, decision } of tasks) await pool.decide(tail, decision);
   }
 
   async census(): Promise<{ readonly class: string; readonly tabs: number; readonly free: number }[]> {
@@ -104,8 +115,11 @@ export class PoolObject extends DurableObject<Env> {
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
+      records: new RecordBook(new SqlRecordStore(this.ctx.storage.sql), () => Date.now()),
+      networkTasks: this.env.SHOAL_NETWORK_TASKS === 'off' ? null : networkTasksOf(this.env, keys, random),
+      isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
-      random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
+      random,
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
     });
     for (const socket of this.ctx.getWebSockets()) {
@@ -163,6 +177,10 @@ export class PoolObject extends DurableObject<Env> {
       this.#ticking = null;
     }, TICK_MS);
   }
+}
+
+function random(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
 }
 
 export { NETWORK_HEADER };

@@ -2,22 +2,18 @@ import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
-import type { Decision } from '../session/session.ts';
+import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
+import type { RecordBook } from '../record/record-book.ts';
+import type { CommitCircumstances, Decision } from '../session/session.ts';
 import type { CheckOutcome, TaskTerms } from '../task/task.ts';
 
 /** The session of a task, as the pool calls it. Throws errors of the vocabulary. */
 export interface SessionPort {
   open(terms: TaskTerms): Promise<void>;
-  committed(
-    tail: TaskTail,
-    lease: Signed,
-    commit: Signed,
-    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
-    stopped: boolean,
-  ): Promise<Decision>;
-  checkLeased(tail: TaskTail, lease: Signed, independence: Independence): Promise<Decision>;
+  committed(tail: TaskTail, lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Decision>;
+  checkLeased(tail: TaskTail, lease: Signed): Promise<Decision>;
   handedOn(tail: TaskTail): Promise<Decision>;
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
@@ -27,11 +23,17 @@ export interface SessionPort {
   standing(tail: TaskTail): Promise<Decision | null>;
 }
 
+/** What the pool is built on. */
 export interface PoolPorts {
   readonly signer: Signer;
   readonly sessions: SessionPort;
+  readonly records: RecordBook;
+  /** Tasks of the network's own; null: none are given. */
+  readonly networkTasks: NetworkTaskPorts | null;
   readonly now: () => number;
   readonly random: () => number;
+  /** Whether this is the pass that the operator gives to its guards. */
+  readonly isGuard: (pass: string) => Promise<boolean>;
   /** Called when there is something with a deadline: {@link Pool.tick} is wanted from now on. */
   readonly busy: () => void;
   /** One line a lifecycle transition; ids only. */
@@ -43,12 +45,18 @@ export interface LeaseWant {
   readonly task: TaskTail;
   readonly network: string;
   readonly variants: readonly { readonly model: string; readonly variant: string; readonly class: string }[];
-  readonly level: 'none' | 'cross';
+  readonly level: Level;
+  /** Agreeing checks that are asked for. */
+  readonly wanted: 1 | 2 | 3;
   readonly private: boolean;
   readonly sampling: Sampling;
+  /** Commitment to the secret of the draw of checkers. */
+  readonly draw: string;
   readonly client: string;
   readonly nonce: string;
   readonly prefer: string | null;
+  /** The only tab that is meant, and not waited for; null: any. */
+  readonly only: string | null;
   readonly token: string;
   readonly readablePromptBytes: number;
 }

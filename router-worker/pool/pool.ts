@@ -7,15 +7,19 @@ import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../..
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { NetworkTasks } from '../network-tasks/network-tasks.ts';
+import type { TabView } from '../record/record-book.ts';
 import type { Decision, Ended } from '../session/session.ts';
 import { AnswerDesk } from './answer-desk.ts';
 import { CheckDesk } from './check-desk.ts';
 import { type ActiveLease, type KnownLease, LeaseBook } from './lease-book.ts';
 import { LinkDesk } from './link-desk.ts';
 import { MessageRate } from './message-rate.ts';
+import { NetworkDesk } from './network-desk.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
 import type { Tab, TabAttachment, TabSocket } from './tab.ts';
+import { TabRecords } from './tab-records.ts';
 import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -35,26 +39,36 @@ export class Pool {
   readonly #checks: CheckDesk;
   readonly #answers: AnswerDesk;
   readonly #rate: MessageRate;
+  readonly #records: TabRecords;
+  readonly #network: NetworkDesk | null;
 
   constructor(ports: PoolPorts) {
     this.#ports = ports;
-    this.#roster = new TabRoster(ports.signer.publicKey, ports.now);
+    this.#roster = new TabRoster(ports.signer.publicKey, ports.now, ports.isGuard);
     this.#leases = new LeaseBook(ports.signer, ports.now, ports.random);
     this.#waiting = new WaitingLine(ports.now);
     this.#links = new LinkDesk(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#tasks = new TaskBook((served, stream) => this.#answers.clientGone(served, stream));
+    this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
       ports,
+      records: this.#records,
       roster: this.#roster,
       leases: this.#leases,
       tasks: this.#tasks,
       waiting: this.#waiting,
       release: (number: number) => this.#release(number),
-      decide: (task: TaskTail, decision: Decision) => this.#decide(task, decision),
+      decide: (task: TaskTail, decision: Decision) => this.decide(task, decision),
     };
     this.#checks = new CheckDesk(host);
-    this.#answers = new AnswerDesk({ ...host, checks: this.#checks });
+    this.#answers = new AnswerDesk({
+      ...host,
+      checks: this.#checks,
+      makeRoom: (classes) => this.#network?.makeRoom(classes),
+    });
+    const own = ports.networkTasks;
+    this.#network = own === null ? null : new NetworkDesk(host, new NetworkTasks(own, this), own.known);
   }
 
   /** Whether {@link tick} has anything to watch over. */
@@ -70,6 +84,18 @@ export class Pool {
 
   census(): Census[] {
     return this.#roster.census();
+  }
+
+  /** What the network knows of a tab: `GET /v1/tabs/:id`. */
+  tabView(identity: string): TabView {
+    return this.#records.view(identity);
+  }
+
+  /** Bans a tab in a class, or takes a ban or a quarantine back, by word of the operator. */
+  setStanding(identity: string, classId: string, standing: 'banned' | 'new'): void {
+    if (standing === 'banned') this.#records.ban(identity, classId);
+    else this.#records.pardon(identity, classId);
+    this.#serveWaiting();
   }
 
   // ---- sockets -----------------------------------------------------------------------------------------------------
@@ -142,6 +168,7 @@ export class Pool {
     }
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();
+    this.#network?.tick();
   }
 
   #lose(tab: Tab): void {
@@ -254,7 +281,7 @@ export class Pool {
       case 'keys':
         return this.#roster.addKeys(tab, message.keys);
       case 'ready':
-        this.#roster.setReady(tab, message.models, message.direct);
+        this.#roster.setReady(tab, message);
         return this.#serveWaiting();
       case 'accepted':
         return this.#answers.accepted(tab, message.number, message.promptTokens);
@@ -315,14 +342,15 @@ export class Pool {
 
   // ---- ends --------------------------------------------------------------------------------------------------------
 
-  async #decide(task: TaskTail, decision: Decision): Promise<void> {
+  /** Does what the session of a task decided. */
+  async decide(task: TaskTail, decision: Decision): Promise<void> {
     if (decision.do === 'draw') await this.#checks.drawn(task, decision.checker);
     else if (decision.do === 'show') this.#checks.show(task, decision);
-    else if (decision.do === 'end') this.end(task, decision);
+    else if (decision.do === 'end') this.#end(task, decision);
   }
 
   /** The session ended a task: tell everyone who took part, once. */
-  end(task: TaskTail, ended: Ended): void {
+  #end(task: TaskTail, ended: Ended): void {
     const leases = this.#leases.ofTask(task);
     if (this.#tasks.get(task) === undefined && leases.length === 0) return;
     this.#tasks.tell(task, { t: 'ended', verdict: ended.verdict, receipt: ended.receipt });
@@ -331,8 +359,15 @@ export class Pool {
       this.#roster.send(active.tab, { t: 'stop', number: active.number });
       this.#release(active.number);
     }
-    const tell = (identity: string, role: LeaseRole) =>
-      this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value: ended.verdict.value });
+    const tell = (identity: string, role: LeaseRole) => {
+      const outcome = ended.marks.find((mark) => mark.tab === identity && mark.role === role)?.outcome ?? null;
+      const { value } = ended.verdict;
+      this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value, outcome });
+    };
+    if (this.#network?.owns(task) === true) this.#network.ended(task, ended.marks);
+    else
+      for (const mark of ended.marks)
+        this.#records.observe(mark, ended.class, { source: 'user', byKnownAnswer: false });
     tell(ended.answerTab, 'answer');
     for (const checker of ended.checkers) tell(checker, 'check');
     this.#ports.log('task_ended', { task, verdict: ended.verdict.value });
@@ -350,6 +385,7 @@ export class Pool {
       this.#tasks.close(want.task);
     }
     this.#checks.tick();
+    this.#network?.tick();
     this.#links.tick();
     this.#closeForgotten();
   }

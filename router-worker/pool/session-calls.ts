@@ -29,9 +29,9 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     open: async (terms) => {
       await call(terms.task, (session) => session.open(terms));
     },
-    committed: (tail, lease, commit, candidates, stopped) =>
-      call(tail, (session) => session.committed(lease, commit, candidates, stopped)),
-    checkLeased: (tail, lease, independence) => call(tail, (session) => session.checkLeased(lease, independence)),
+    committed: (tail, lease, commit, circumstances) =>
+      call(tail, (session) => session.committed(lease, commit, circumstances)),
+    checkLeased: (tail, lease) => call(tail, (session) => session.checkLeased(lease)),
     handedOn: (tail) => call(tail, (session) => session.handedOn(tail)),
     checkCommitted: (tail, lease, commit, handedOn) =>
       call(tail, (session) => session.checkCommitted(lease, commit, handedOn)),

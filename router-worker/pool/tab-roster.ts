@@ -21,6 +21,8 @@ export interface Census {
   readonly class: string;
   readonly tabs: number;
   readonly free: number;
+  /** Tabs that only check. */
+  readonly checkers: number;
 }
 
 /** A key to seal to, as a tab signed it. */
@@ -52,10 +54,12 @@ export class TabRoster {
   readonly #greetings = new Map<TabSocket, Greeting>();
   readonly #refused = new WeakSet<TabSocket>();
   readonly #resting: RestingTabs;
+  readonly #isGuard: (pass: string) => Promise<boolean>;
 
-  constructor(routerKey: string, now: () => number) {
+  constructor(routerKey: string, now: () => number, isGuard: (pass: string) => Promise<boolean>) {
     this.#routerKey = routerKey;
     this.#now = now;
+    this.#isGuard = isGuard;
     this.#resting = new RestingTabs(now);
   }
 
@@ -74,25 +78,29 @@ export class TabRoster {
     return [...this.#tabs.values()].filter((tab) => tab.socket !== null);
   }
 
-  candidates(): Candidate[] {
-    return this.connected().flatMap((tab) =>
-      tab.models.map(({ class: id }) => ({
-        tab: tab.identity,
-        class: id,
-        load: tab.leases.size,
-        decodeSpeed: tab.measuredSpeed,
-        isResting: this.isResting(tab),
-      })),
+  /** Tabs that answer, and may by their records: `rankOf` is null for one that may not. */
+  candidates(rankOf: (tab: Tab, classId: string) => number | null): Candidate[] {
+    const answering = this.connected().filter((tab) => !tab.checkOnly);
+    return answering.flatMap((tab) =>
+      tab.models.flatMap(({ class: id }) => {
+        const rank = rankOf(tab, id);
+        if (rank === null) return [];
+        const isResting = this.isResting(tab);
+        return [
+          { tab: tab.identity, class: id, load: tab.leases.size, decodeSpeed: tab.measuredSpeed, rank, isResting },
+        ];
+      }),
     );
   }
 
   census(): Census[] {
-    const counts = new Map<string, { tabs: number; free: number }>();
+    const counts = new Map<string, { tabs: number; free: number; checkers: number }>();
     for (const tab of this.connected()) {
       for (const { class: id } of tab.models) {
-        const entry = counts.get(id) ?? { tabs: 0, free: 0 };
-        entry.tabs++;
-        if (tab.leases.size === 0) entry.free++;
+        const entry = counts.get(id) ?? { tabs: 0, free: 0, checkers: 0 };
+        if (tab.checkOnly) entry.checkers++;
+        else entry.tabs++;
+        if (tab.leases.size === 0 && !tab.checkOnly) entry.free++;
         counts.set(id, entry);
       }
     }
@@ -142,6 +150,8 @@ export class TabRoster {
     const keys = await openKeys(identity, hello.keys);
     const standingKey = keys.find((key) => !key.oneTime)?.statement;
     if (standingKey === undefined) throw new ShoalError('invalid_value', 'Hello lacks a standing sealing key.');
+    const guard = hello.guard !== null && (await this.#isGuard(hello.guard));
+    if (hello.guard !== null && !guard) throw new ShoalError('invalid_value', "The guard's pass is not this router's.");
     if (!this.#greetings.delete(socket)) return null;
 
     const before = this.#tabs.get(identity) ?? null;
@@ -153,6 +163,8 @@ export class TabRoster {
         standingKey,
         models: oncePerClass(hello.models),
         direct: hello.direct,
+        checkOnly: hello.checkOnly,
+        guard,
       },
       keys.filter((key) => key.oneTime).map((key) => key.statement),
       socket,
@@ -238,9 +250,10 @@ export class TabRoster {
     if (tokens > 0 && seconds > 0) tab.measuredSpeed = tokens / seconds;
   }
 
-  setReady(tab: Tab, models: readonly ReadyModel[], direct: boolean): void {
-    tab.models = oncePerClass(models);
-    tab.direct = direct;
+  setReady(tab: Tab, ready: Extract<TabToRouter, { t: 'ready' }>): void {
+    tab.models = oncePerClass(ready.models);
+    tab.direct = ready.direct;
+    tab.checkOnly = ready.checkOnly;
     this.remember(tab);
   }
 

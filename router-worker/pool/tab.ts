@@ -1,5 +1,5 @@
+import type { Independence } from '../../shared/checking/draw.ts';
 import type { ReadyModel } from '../../shared/protocol/tab-socket.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /** A tab's socket as the pool sees it. */
@@ -23,6 +23,9 @@ export type TabAttachment =
       readonly standingKey: Signed;
       readonly models: readonly ReadyModel[];
       readonly direct: boolean;
+      readonly checkOnly: boolean;
+      /** Whether it proved to be a guard of the operator. */
+      readonly guard: boolean;
     };
 
 export type ReadyAttachment = Extract<TabAttachment, { state: 'ready' }>;
@@ -41,6 +44,8 @@ export interface Tab {
   oneTimeKeys: Signed[];
   models: readonly ReadyModel[];
   direct: boolean;
+  checkOnly: boolean;
+  readonly guard: boolean;
   /** Tokens per second of its last answer, by the pool's own clock; null before the first. What a tab claims of itself only greets the page. */
   measuredSpeed: number | null;
   /** Numbers of the leases that the tab works on. */
@@ -57,6 +62,8 @@ export function attachmentOf(tab: Tab): ReadyAttachment {
     standingKey: tab.standingKey,
     models: tab.models,
     direct: tab.direct,
+    checkOnly: tab.checkOnly,
+    guard: tab.guard,
   };
 }
 
@@ -70,6 +77,8 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     oneTimeKeys: [...oneTimeKeys],
     models: attachment.models,
     direct: attachment.direct,
+    checkOnly: attachment.checkOnly,
+    guard: attachment.guard,
     measuredSpeed: null,
     leases: new Set(),
     partners: new Set(),
@@ -78,5 +87,6 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
 
 /** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
 export function independenceOf(a: Tab, b: Tab): Independence {
-  return a.network === b.network ? 'key' : 'network';
+  if (a.network !== b.network) return 'network';
+  return a.guard === b.guard ? 'key' : 'owner'; // One of them is the operator's, the other one is not.
 }

@@ -3,7 +3,6 @@ import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
@@ -12,7 +11,7 @@ import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, TaskTerms } from '../task/task.ts';
 import { drainToLog } from './log-outbox.ts';
-import { type Decision, Session, type TaskView } from './session.ts';
+import { type CommitCircumstances, type Decision, Session, type TaskView } from './session.ts';
 import { SqlSessionStore } from './session-store.ts';
 
 /** An answer across an RPC hop: errors of the vocabulary travel as data, because thrown ones lose their class. */
@@ -27,7 +26,7 @@ export class SessionObject extends DurableObject<Env> {
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
   #armedAt = Number.POSITIVE_INFINITY;
-  /** Tasks that ended by the clock, until the pool has heard of it. If this is lost, the pool's own deadlines close what is open. */
+  /** What the clock decided, until the pool has heard of it. If this is lost, the pool's own deadlines close what is open. */
   #untold: Awaited<ReturnType<Session['sweep']>> = [];
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -49,17 +48,12 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  committed(
-    lease: Signed,
-    commit: Signed,
-    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
-    stopped: boolean,
-  ): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.committed(lease, commit, candidates, stopped));
+  committed(lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.committed(lease, commit, circumstances));
   }
 
-  checkLeased(lease: Signed, independence: Independence): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.checkLeased(lease, independence));
+  checkLeased(lease: Signed): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkLeased(lease));
   }
 
   handedOn(tail: TaskTail): Promise<Reply<Decision>> {
@@ -99,7 +93,7 @@ export class SessionObject extends DurableObject<Env> {
     try {
       const session = await this.#open();
       this.#untold.push(...(await session.sweep()));
-      if (this.#untold.length > 0) await poolStub(this.env).ended(this.#untold);
+      if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
       await drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries)));
       const next = this.#store.nextDueAt();

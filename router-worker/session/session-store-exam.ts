@@ -18,6 +18,7 @@ function running(tail: string, openedAt: number): Task {
     variant: 'q8_0',
     private: false,
     level: 'none',
+    wanted: 1,
     sampling: {
       temperature: 0,
       topP: 1,

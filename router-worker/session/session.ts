@@ -1,19 +1,22 @@
-import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
+import { type DrawCandidate, drawOrder } from '../../shared/checking/draw.ts';
+import { type Sure, sureOf, type UncheckedReason, type Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { CHAIN_BLOCK_BYTES, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
 import { type AnswerCommit, answerCommit, checkCommit, checkReveal } from '../../shared/receipt/statements.ts';
 import { opens } from '../../shared/receipt/verify.ts';
 import { leaseDigest } from '../../shared/sealing/envelope.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
-import type { RouterKeys } from '../keys/router-keys.ts';
+import { drawSecret, type RouterKeys } from '../keys/router-keys.ts';
 import { buildReceipt } from '../task/build-receipt.ts';
+import { type Mark, marksOf } from '../task/marks.ts';
 import {
   type CheckOutcome,
+  checksOf,
+  drawnOf,
   type EndedTask,
   openTask,
   stepTask,
@@ -47,8 +50,21 @@ export interface Ended {
   readonly outcome: EndedTask['outcome'];
   readonly verdict: Verdict;
   readonly receipt: Signed;
+  /** Who took part, and what the end says of each. */
+  readonly class: string;
   readonly answerTab: string;
   readonly checkers: readonly string[];
+  readonly marks: readonly Mark[];
+}
+
+/** What the pool knows when a tab commits. */
+export interface CommitCircumstances {
+  /** Who could check, in any order. */
+  readonly candidates: readonly DrawCandidate[];
+  /** Whether the client had asked to stop. */
+  readonly stopped: boolean;
+  /** Level `basic`: whether this answer is checked. */
+  readonly sampled: boolean;
 }
 
 const NOTHING: Decision = { do: 'nothing' };
@@ -71,16 +87,8 @@ export class Session {
     if (this.#load(terms.task) === null) this.#save(openTask(terms), null);
   }
 
-  /**
-   * The answering tab's commit. `candidates` could check it, most independent first; `stopped`: the client asked to stop. Throws `integrity_failed`
-   * for a commit that is not this lease's.
-   */
-  async committed(
-    leaseStatement: Signed,
-    statement: Signed,
-    candidates: readonly { readonly tab: string; readonly independence: Independence }[],
-    stopped: boolean,
-  ): Promise<Decision> {
+  /** The answering tab's commit. Throws `integrity_failed` for a commit that is not this lease's. */
+  async committed(leaseStatement: Signed, statement: Signed, circumstances: CommitCircumstances): Promise<Decision> {
     const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
     const commit = await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
@@ -88,22 +96,31 @@ export class Session {
     }
     if (!hasAllBlocks(commit.chain)) throw new ShoalError('integrity_failed', 'The commit lacks blocks of its answer.');
     // Drawn from the commit, so that nobody knows the checker while the answer can still be changed.
-    const draw = await this.#keys.mac('draw', `${statement.signature}\n${lease.nonce}`);
+    const secret = await drawSecret(this.#keys, lease.task);
+    const seed = { secret, commitSignature: statement.signature, nonce: lease.nonce };
+    const { candidates, stopped, sampled } = circumstances;
+    const order = await drawOrder(seed, candidates);
     return this.#apply(lease.task, {
       type: 'committed',
       at: this.#now(),
       statement,
       commit,
-      candidates,
+      order,
+      secret,
       stopped,
-      draw: new DataView(draw.buffer).getUint32(0) / 2 ** 32,
+      sampled,
     });
   }
 
-  async checkLeased(leaseStatement: Signed, independence: Independence): Promise<Decision> {
+  async checkLeased(leaseStatement: Signed): Promise<Decision> {
     const { lease } = await this.#openLease(leaseStatement, 'check');
-    const check = { checker: lease.tab, independence, leaseStatement, lease };
-    return this.#apply(lease.task, { type: 'check_leased', at: this.#now(), check });
+    return this.#apply(lease.task, {
+      type: 'check_leased',
+      at: this.#now(),
+      checker: lease.tab,
+      leaseStatement,
+      lease,
+    });
   }
 
   async handedOn(tail: TaskTail): Promise<Decision> {
@@ -138,16 +155,15 @@ export class Session {
       throw new ShoalError('integrity_failed', "The checker's opening does not belong to its lease.");
     }
     const task = this.#load(lease.task);
-    if (task?.phase === 'ended') return this.#decisionOf(task);
-    if (task?.phase !== 'revealing') return NOTHING;
     const scope = { task: lease.task, lease: digest, checker: lease.tab };
+    const commitment = task?.phase === 'revealing' && task.check.checker === lease.tab ? task.commitment : null;
     return this.#apply(lease.task, {
       type: 'check_revealed',
       at: this.#now(),
       checker: lease.tab,
       statement,
       reveal,
-      opens: await opens(task.commitment, reveal, scope),
+      opens: commitment !== null && (await opens(commitment, reveal, scope)),
     });
   }
 
@@ -165,16 +181,16 @@ export class Session {
     return task === null ? null : this.#decisionOf(task);
   }
 
-  /** Ends what is past its deadline, forgets what is old. Returns what ended. */
-  async sweep(): Promise<{ readonly tail: TaskTail; readonly ended: Ended }[]> {
+  /** Steps what is past its deadline, forgets what is old. Returns what the pool is to do about it. */
+  async sweep(): Promise<{ readonly tail: TaskTail; readonly decision: Decision }[]> {
     const at = this.#now();
-    const ended: { tail: TaskTail; ended: Ended }[] = [];
+    const decisions: { tail: TaskTail; decision: Decision }[] = [];
     for (const task of this.#store.due(at)) {
       const decision = await this.#apply(task.task, { type: 'clock', at });
-      if (decision.do === 'end') ended.push({ tail: task.task, ended: decision });
+      if (decision.do !== 'nothing') decisions.push({ tail: task.task, decision });
     }
     this.#store.forget(at - RECEIPT_KEPT_MS);
-    return ended;
+    return decisions;
   }
 
   view(tail: TaskTail): TaskView {
@@ -241,7 +257,7 @@ export class Session {
       case 'running':
         return { do: 'run' };
       case 'drawing':
-        return { do: 'draw', checker: task.drawn };
+        return { do: 'draw', checker: drawnOf(task)?.tab ?? '' };
       case 'checking':
         return task.stage === 'wrapping' ? { do: 'wrap', checkLease: task.check.leaseStatement } : NOTHING;
       case 'revealing': {
@@ -268,9 +284,15 @@ function wasSeen(task: Task, event: TaskEvent): boolean {
     case 'committed':
       return task.phase === 'drawing' && task.committed.statement.signature === event.statement.signature;
     case 'check_leased':
-      return task.phase === 'checking' && task.check.leaseStatement.signature === event.check.leaseStatement.signature;
+      return task.phase === 'checking' && task.check.leaseStatement.signature === event.leaseStatement.signature;
     case 'check_committed':
       return task.phase === 'revealing' && task.check.commit?.signature === event.statement.signature;
+    case 'check_revealed':
+    case 'check_failed': {
+      // Its check is over, and the next one was drawn for it.
+      const before = task.phase === 'drawing' ? task.draw.order[task.draw.drawn - 2] : undefined;
+      return before?.tab === event.checker;
+    }
     default:
       return false;
   }
@@ -282,8 +304,10 @@ function endedWith(task: EndedTask, receipt: Signed): Ended {
     outcome: task.outcome,
     verdict: task.verdict,
     receipt,
+    class: task.lease.class,
     answerTab: task.lease.tab,
     checkers: task.checks.map((check) => check.checker),
+    marks: marksOf(task),
   };
 }
 
@@ -299,8 +323,14 @@ export interface TaskView {
   readonly class: string;
   readonly private: boolean;
   readonly level: string;
+  readonly wanted_checks: number;
   readonly tab: string;
-  readonly checker: string | null;
+  /** Who checks it, or checked it, in the order of the draw. */
+  readonly checkers: readonly {
+    readonly tab: string;
+    readonly independence: string;
+    readonly finding: string | null;
+  }[];
   readonly created_at: number;
   readonly ended_at: number | null;
   readonly usage: {
@@ -315,6 +345,8 @@ export interface TaskView {
   /** Bytes of prompt and answer that passed the router in the clear. */
   readonly router_read: { readonly prompt_bytes: number; readonly answer_bytes: number };
   readonly verdict: Verdict | null;
+  /** How sure the network is, in one word. */
+  readonly sure: Sure;
   readonly receipt: string | null;
 }
 
@@ -322,8 +354,8 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
   const committed = task.phase === 'running' ? null : task.committed;
   const commit = committed?.commit ?? null;
   const ended = task.phase === 'ended';
-  const outcome = ended ? task.checks[0] : task.phase === 'revealing' ? task.check : undefined;
-  const checker = task.phase === 'checking' ? task.check.checker : (outcome?.checker ?? null);
+  const checks = checksOf(task);
+  const handedOn = checks.findLast((check) => check.handedOn !== null)?.handedOn ?? null;
   return {
     id: taskId(task.task),
     object: 'task',
@@ -335,8 +367,14 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     class: task.lease.class,
     private: task.private,
     level: task.level,
+    wanted_checks: task.wanted,
     tab: task.lease.tab,
-    checker,
+    checkers: checks.map(({ checker, independence, finding }) => ({
+      tab: checker,
+      independence,
+      finding:
+        finding === null ? null : finding.falseBlock === null ? 'same' : `differs from block ${finding.falseBlock} on`,
+    })),
     created_at: task.openedAt,
     ended_at: ended ? task.endedAt : null,
     usage:
@@ -348,12 +386,13 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
             total_tokens: commit.tokens.prompt + commit.tokens.completion,
           },
     sent: commit === null ? null : { relay_bytes: commit.sent.relay.bytes, direct_bytes: commit.sent.direct.bytes },
-    handed_on: outcome?.handedOn ?? null,
+    handed_on: handedOn,
     router_read: {
       prompt_bytes: task.readablePromptBytes,
       answer_bytes: task.private ? 0 : (commit?.chain.bytes ?? 0),
     },
     verdict: ended ? task.verdict : null,
+    sure: sureOf(ended ? task.verdict : null),
     receipt: hasReceipt ? receiptId(task.task) : null,
   };
 }

@@ -1,3 +1,4 @@
+import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { EndedTask } from './task.ts';
@@ -14,7 +15,7 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     handedOn: check.handedOn,
   }));
   const receipt: Receipt = {
-    v: 1,
+    v: 2,
     task: task.task,
     network: task.network,
     model: task.model,
@@ -22,12 +23,17 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     class: task.lease.class,
     private: task.private,
     level: task.level,
+    wanted: task.wanted,
     sampling: task.sampling,
     openedAt: task.openedAt,
     endedAt: task.endedAt,
     outcome: task.outcome,
     lease: task.leaseStatement,
     commit: task.committed?.statement ?? null,
+    draw:
+      task.draw === null
+        ? null
+        : { secret: task.draw.secret, candidates: task.draw.order.map(named), drawn: task.draw.drawn },
     checks,
     verdict: task.verdict,
     readers: [
@@ -37,4 +43,8 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     ],
   };
   return router.sign('receipt', JSON.stringify(receipt));
+}
+
+function named({ tab, independence }: DrawCandidate): DrawCandidate {
+  return { tab, independence };
 }

@@ -64,13 +64,39 @@ describe('[R3] a receipt by the true router key', () => {
       'that says answered without an answer',
       (truth) => ({ ...truth, commit: null, checks: [], verdict: { value: 'unchecked', reason: 'nobody_fit' } }),
     ],
+    [
+      '[K13] whose draw opens another secret',
+      (truth) => ({ ...truth, draw: { ...(truth.draw as object), secret: 'A'.repeat(43) } }),
+    ],
+    [
+      '[K13] whose candidates are in another order',
+      (truth) => {
+        const draw = truth.draw as { candidates: object[] };
+        return { ...truth, draw: { ...draw, candidates: draw.candidates.toReversed() } };
+      },
+    ],
+    [
+      '[K13] whose checker was not drawn',
+      (truth) => {
+        const draw = truth.draw as { candidates: object[] };
+        return { ...truth, draw: { ...draw, candidates: draw.candidates.slice(1) } };
+      },
+    ],
+    ['[K13] that was drawn from nobody', (truth) => ({ ...truth, draw: null })],
+    [
+      'that makes its checker more independent',
+      (truth) => ({
+        ...truth,
+        checks: (truth.checks as object[]).map((check) => ({ ...check, independence: 'network' })),
+      }),
+    ],
+    ['that counts more voices', (truth) => ({ ...truth, verdict: { ...(truth.verdict as object), agree: 2 } })],
     ['that calls a whole answer cancelled', (truth) => ({ ...truth, outcome: { value: 'cancelled' } })],
     ['that judges an answer which failed', (truth) => ({ ...truth, outcome: { value: 'failed', code: 'tab_lost' } })],
     ['of no shape', () => ({ v: 2 })],
   ])('%s is refused', async (_, lie) => {
     const network = await TestNetwork.create();
-    await network.addTab();
-    await network.addTab();
+    for (let i = 0; i < 3; i++) await network.addTab();
     const answer = await network.ask('hello');
     const truth = JSON.parse(answer.verdict?.receipt?.payload ?? '{}') as Record<string, unknown>;
     const routerKey = network.keys.signer.publicKey;

@@ -1,11 +1,19 @@
+import type { DrawCandidate, Independence } from '../../shared/checking/draw.ts';
+import { type Finding, verdictOf, wantsMore } from '../../shared/checking/tally.ts';
 import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
-import { CHECK_DEADLINE_MS, REVEAL_DEADLINE_MS, SUBTASK_DEADLINE_MS, WRAP_DEADLINE_MS } from '../../shared/limits.ts';
+import {
+  CHECK_DEADLINE_MS,
+  MAX_DRAWS,
+  REVEAL_DEADLINE_MS,
+  SUBTASK_DEADLINE_MS,
+  WRAP_DEADLINE_MS,
+} from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease, Sampling } from '../../shared/protocol/lease.ts';
-import type { Independence } from '../../shared/receipt/receipt.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.ts';
-import { verdictOf } from '../../shared/receipt/verify.ts';
+import { readFinding } from '../../shared/receipt/verify.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /**
@@ -14,8 +22,11 @@ import type { Signed } from '../../shared/signing/signed-statement.ts';
  * same state behind.
  *
  *   running → drawing → wrapping → working → revealing → ended
+ *                ↑                                 │
+ *                └── lost, refused, or undecided ──┘
  *
- * Every phase but the last has a deadline, so every task ends. Persisted as JSON: fields may be added, never repurposed.
+ * A checker that is lost is followed by the next of the draw; two answers that differ are settled by one execution more. Every phase but the last
+ * has a deadline, and the draws are counted, so every task ends. Persisted as JSON: fields may be added, never repurposed.
  */
 
 export interface TaskTerms {
@@ -24,7 +35,9 @@ export interface TaskTerms {
   readonly model: string;
   readonly variant: string;
   readonly private: boolean;
-  readonly level: 'none' | 'cross';
+  readonly level: Level;
+  /** Agreeing checks that were asked for. */
+  readonly wanted: 1 | 2 | 3;
   readonly sampling: Sampling;
   readonly openedAt: number;
   /** UTF-8 bytes of the prompt that passed the router in the clear: 0 for private tasks. */
@@ -49,6 +62,8 @@ export interface CheckOutcome extends CheckInHand {
   readonly commit: Signed | null;
   readonly reveal: Signed | null;
   readonly handedOn: { readonly path: 'direct' | 'relay'; readonly bytes: number } | null;
+  /** What it found; null when it did not come to its end. */
+  readonly finding: Finding | null;
 }
 
 export type Outcome =
@@ -56,31 +71,39 @@ export type Outcome =
   | { readonly value: 'cancelled' }
   | { readonly value: 'failed'; readonly code: ErrorCode };
 
+/** Candidates in the order of the draw, and how many of them were drawn so far. */
+export interface Draw {
+  readonly secret: string;
+  readonly order: readonly DrawCandidate[];
+  readonly drawn: number;
+}
+
+/** A committed answer and the checks of it that are over. */
+interface Round {
+  readonly committed: Committed;
+  readonly draw: Draw;
+  readonly done: readonly CheckOutcome[];
+  readonly deadlineAt: number;
+}
+
 export type Task = TaskTerms &
   (
     | { readonly phase: 'running'; readonly deadlineAt: number }
-    | { readonly phase: 'drawing'; readonly deadlineAt: number; readonly committed: Committed; readonly drawn: string }
-    | {
-        readonly phase: 'checking';
-        readonly stage: 'wrapping' | 'working';
-        readonly deadlineAt: number;
-        readonly committed: Committed;
-        readonly check: CheckInHand;
-      }
-    | {
+    | (Round & { readonly phase: 'drawing' })
+    | (Round & { readonly phase: 'checking'; readonly stage: 'wrapping' | 'working'; readonly check: CheckInHand })
+    | (Round & {
         readonly phase: 'revealing';
-        readonly deadlineAt: number;
-        readonly committed: Committed;
         readonly check: CheckOutcome & { readonly commit: Signed };
         readonly commitment: string;
         /** X25519 key that the first answer is to be sealed to. */
         readonly evidenceKey: string;
-      }
+      })
     | {
         readonly phase: 'ended';
         readonly endedAt: number;
         readonly outcome: Outcome;
         readonly committed: Committed | null;
+        readonly draw: Draw | null;
         readonly checks: readonly CheckOutcome[];
         readonly verdict: Verdict;
       }
@@ -91,14 +114,15 @@ export type TaskEvent = { readonly at: number } & (
       readonly type: 'committed';
       readonly statement: Signed;
       readonly commit: AnswerCommit;
-      /** Who could check, most independent first; one of the best is drawn. */
-      readonly candidates: readonly { readonly tab: string; readonly independence: Independence }[];
+      /** Who could check, in the order of the draw. */
+      readonly order: readonly DrawCandidate[];
+      readonly secret: string;
       /** Whether the client had asked to stop. */
       readonly stopped: boolean;
-      /** 0 … 1, from the draw's digest. */
-      readonly draw: number;
+      /** Level `basic`: whether this answer is checked. */
+      readonly sampled: boolean;
     }
-  | { readonly type: 'check_leased'; readonly check: CheckInHand }
+  | { readonly type: 'check_leased'; readonly checker: string; readonly leaseStatement: Signed; readonly lease: Lease }
   | { readonly type: 'handed_on' }
   | {
       readonly type: 'check_committed';
@@ -120,6 +144,10 @@ export type TaskEvent = { readonly at: number } & (
   | { readonly type: 'clock' }
 );
 
+export type EndedTask = Extract<Task, { phase: 'ended' }>;
+type OpenTask = Exclude<Task, EndedTask>;
+type RoundTask = Exclude<OpenTask, { phase: 'running' }>;
+
 export function openTask(terms: TaskTerms): Task {
   return { ...terms, phase: 'running', deadlineAt: terms.openedAt + SUBTASK_DEADLINE_MS + WRAP_DEADLINE_MS };
 }
@@ -133,16 +161,18 @@ export function stepTask(task: Task, event: TaskEvent): Task {
   switch (event.type) {
     case 'committed':
       return task.phase === 'running' ? afterCommit(task, event) : task;
-    case 'check_leased':
-      if (task.phase !== 'drawing' || event.check.checker !== task.drawn) return task;
+    case 'check_leased': {
+      const drawn = drawnOf(task);
+      if (task.phase !== 'drawing' || drawn === null || event.checker !== drawn.tab) return task;
+      const { checker, leaseStatement, lease } = event;
       return {
         ...termsOf(task),
+        ...roundOf(task, event.at + WRAP_DEADLINE_MS),
         phase: 'checking',
         stage: 'wrapping',
-        deadlineAt: event.at + WRAP_DEADLINE_MS,
-        committed: task.committed,
-        check: event.check,
+        check: { checker, independence: drawn.independence, leaseStatement, lease },
       };
+    }
     case 'handed_on':
       if (task.phase !== 'checking' || task.stage !== 'wrapping') return task;
       return { ...task, stage: 'working', deadlineAt: event.at + CHECK_DEADLINE_MS };
@@ -150,34 +180,45 @@ export function stepTask(task: Task, event: TaskEvent): Task {
       if (task.phase !== 'checking' || event.checker !== task.check.checker) return task;
       return {
         ...termsOf(task),
+        ...roundOf(task, event.at + REVEAL_DEADLINE_MS),
         phase: 'revealing',
-        deadlineAt: event.at + REVEAL_DEADLINE_MS,
-        committed: task.committed,
-        check: { ...task.check, commit: event.statement, reveal: null, handedOn: event.handedOn },
+        check: { ...task.check, commit: event.statement, reveal: null, handedOn: event.handedOn, finding: null },
         commitment: event.commitment,
         evidenceKey: event.evidenceKey,
       };
-    case 'check_revealed':
+    case 'check_revealed': {
       if (task.phase !== 'revealing' || event.checker !== task.check.checker) return task;
-      if (!event.opens) return unchecked(task, event.at, 'checker_refused');
-      return end(task, event.at, {
-        outcome: { value: 'answered' },
-        committed: task.committed,
-        checks: [{ ...task.check, reveal: event.statement }],
-        verdict: verdictOf(task.committed.commit, event.reveal),
-      });
+      if (!event.opens) return afterCheck(task, event.at, 'checker_refused');
+      const finding = readFinding(task.committed.commit, event.reveal);
+      const check = { ...task.check, reveal: event.statement, finding };
+      return afterCheck({ ...task, check }, event.at, 'checker_refused');
+    }
     case 'check_failed':
-      if (checkerOf(task) !== event.checker) return task;
-      return unchecked(task, event.at, event.reason);
+      if (task.phase === 'running' || drawnOf(task)?.tab !== event.checker) return task;
+      return afterCheck(task, event.at, event.reason);
     case 'failed':
       if (task.phase !== 'running') return task;
       return end(task, event.at, {
         outcome: event.code === 'cancelled' ? { value: 'cancelled' } : { value: 'failed', code: event.code },
-        committed: null,
-        checks: [],
-        verdict: { value: 'unchecked', reason: 'no_answer' },
+        ...NOTHING_WRITTEN,
       });
   }
+}
+
+const NOTHING_WRITTEN = {
+  committed: null,
+  draw: null,
+  checks: [],
+  verdict: { value: 'unchecked', reason: 'no_answer' },
+} as const;
+
+/** The tab that was drawn last; null before the first draw. */
+export function drawnOf(task: OpenTask): DrawCandidate | null {
+  return task.phase === 'running' ? null : (task.draw.order[task.draw.drawn - 1] ?? null);
+}
+
+function roundOf({ committed, draw, done }: Round, deadlineAt: number): Round {
+  return { committed, draw, done, deadlineAt };
 }
 
 function termsOf(task: Task): TaskTerms {
@@ -188,6 +229,7 @@ function termsOf(task: Task): TaskTerms {
     variant: task.variant,
     private: task.private,
     level: task.level,
+    wanted: task.wanted,
     sampling: task.sampling,
     openedAt: task.openedAt,
     readablePromptBytes: task.readablePromptBytes,
@@ -196,11 +238,11 @@ function termsOf(task: Task): TaskTerms {
   };
 }
 
-function end(task: Task, endedAt: number, rest: Pick<EndedTask, 'outcome' | 'committed' | 'checks' | 'verdict'>): Task {
-  return { ...termsOf(task), phase: 'ended', endedAt, ...rest };
-}
+type Ending = Pick<EndedTask, 'outcome' | 'committed' | 'draw' | 'checks' | 'verdict'>;
 
-export type EndedTask = Extract<Task, { phase: 'ended' }>;
+function end(task: Task, endedAt: number, ending: Ending): Task {
+  return { ...termsOf(task), phase: 'ended', endedAt, ...ending };
+}
 
 function afterCommit(
   task: Extract<Task, { phase: 'running' }>,
@@ -208,58 +250,75 @@ function afterCommit(
 ): Task {
   const committed = { statement: event.statement, commit: event.commit };
   const endUnchecked = (outcome: Outcome, reason: UncheckedReason) =>
-    end(task, event.at, { outcome, committed, checks: [], verdict: { value: 'unchecked', reason } });
+    end(task, event.at, { outcome, committed, draw: null, checks: [], verdict: { value: 'unchecked', reason } });
   if (event.commit.finish === 'cancelled') {
     // Only a client may stop an answer: a tab that stops by itself has failed, or it could end every check before it began.
     return endUnchecked(event.stopped ? { value: 'cancelled' } : { value: 'failed', code: 'tab_lost' }, 'no_answer');
   }
   if (task.level === 'none') return endUnchecked({ value: 'answered' }, 'not_asked');
-  const others = event.candidates.filter((candidate) => candidate.tab !== task.lease.tab);
-  const best = others.filter((candidate) => candidate.independence === others[0]?.independence);
-  const drawn = best[Math.min(best.length - 1, Math.floor(event.draw * best.length))];
-  if (drawn === undefined) return endUnchecked({ value: 'answered' }, 'nobody_fit');
+  if (task.level === 'basic' && !event.sampled) return endUnchecked({ value: 'answered' }, 'not_sampled');
+  const order = event.order.filter((candidate) => candidate.tab !== task.lease.tab);
+  if (order.length === 0) return endUnchecked({ value: 'answered' }, 'nobody_fit');
   return {
     ...termsOf(task),
     phase: 'drawing',
-    deadlineAt: event.at + DRAW_DEADLINE_MS,
     committed,
-    drawn: drawn.tab,
+    draw: { secret: event.secret, order, drawn: 1 },
+    done: [],
+    deadlineAt: event.at + DRAW_DEADLINE_MS,
   };
 }
 
-function checkerOf(task: Task): string | null {
-  if (task.phase === 'drawing') return task.drawn;
-  return task.phase === 'checking' || task.phase === 'revealing' ? task.check.checker : null;
+function afterDeadline(task: OpenTask, at: number): Task {
+  if (task.phase === 'running') {
+    return end(task, at, { outcome: { value: 'failed', code: 'deadline_exceeded' }, ...NOTHING_WRITTEN });
+  }
+  // Nobody wrapped the key: the client is gone, and the next checker would wait for it in vain.
+  if (task.phase === 'checking' && task.stage === 'wrapping') return endRound(task, at, 'client_gone');
+  return afterCheck(task, at, 'checker_lost');
 }
 
-type OpenTask = Exclude<Task, EndedTask>;
+/** The check in hand is over, well or badly: the next one is drawn when that can tell more, and somebody is left. */
+function afterCheck(task: RoundTask, at: number, reason: UncheckedReason): Task {
+  const done = checksOf(task);
+  const mayDraw = task.draw.drawn < Math.min(task.draw.order.length, MAX_DRAWS) && reason !== 'client_gone';
+  if (!mayDraw || !wantsMore(findingsOf(done), task.wanted)) return endRound(task, at, reason);
+  return {
+    ...termsOf(task),
+    phase: 'drawing',
+    committed: task.committed,
+    draw: { ...task.draw, drawn: task.draw.drawn + 1 },
+    done,
+    deadlineAt: at + DRAW_DEADLINE_MS,
+  };
+}
 
-function afterDeadline(task: OpenTask, at: number): Task {
+/** The answer stands, with the verdict of the checks that came to their end; without any it is unchecked, for the reason of the last. */
+function endRound(task: RoundTask, at: number, reason: UncheckedReason): Task {
+  const { committed, draw } = task;
+  const checks = checksOf(task);
+  const findings = findingsOf(checks);
+  const verdict: Verdict =
+    findings.length > 0 ? verdictOf(committed.commit.chain, findings) : { value: 'unchecked', reason };
+  return end(task, at, { outcome: { value: 'answered' }, committed, draw, checks, verdict });
+}
+
+function findingsOf(checks: readonly CheckOutcome[]): Finding[] {
+  return checks.flatMap(({ finding }) => (finding === null ? [] : [finding]));
+}
+
+/** The checks of a task so far, in the order of the draw. What the current checker did sign is in it, and stays in the receipt. */
+export function checksOf(task: Task): readonly CheckOutcome[] {
   switch (task.phase) {
     case 'running':
-      return end(task, at, {
-        outcome: { value: 'failed', code: 'deadline_exceeded' },
-        committed: null,
-        checks: [],
-        verdict: { value: 'unchecked', reason: 'no_answer' },
-      });
-    case 'checking':
-      return unchecked(task, at, task.stage === 'wrapping' ? 'client_gone' : 'checker_lost');
+      return [];
     case 'drawing':
+      return task.done;
+    case 'checking':
+      return [...task.done, { ...task.check, commit: null, reveal: null, handedOn: null, finding: null }];
     case 'revealing':
-      return unchecked(task, at, 'checker_lost');
+      return [...task.done, task.check];
+    case 'ended':
+      return task.checks;
   }
-}
-
-/** The answer stands, its check came to nothing. What the checker did sign stays in the receipt. */
-function unchecked(task: OpenTask, at: number, reason: UncheckedReason): Task {
-  const checks: CheckOutcome[] = [];
-  if (task.phase === 'checking') checks.push({ ...task.check, commit: null, reveal: null, handedOn: null });
-  if (task.phase === 'revealing') checks.push(task.check);
-  return end(task, at, {
-    outcome: { value: 'answered' },
-    committed: task.phase === 'running' ? null : task.committed,
-    checks,
-    verdict: { value: 'unchecked', reason },
-  });
 }

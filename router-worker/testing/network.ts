@@ -1,5 +1,5 @@
-import type { Bytes } from '../../shared/bytes.ts';
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
+import { drawCommitment } from '../../shared/checking/draw.ts';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
@@ -11,11 +11,23 @@ import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
-import { newTaskTail, type RouterKeys, routerKeys, sessionNameOf, sessionOfTask } from '../keys/router-keys.ts';
+import {
+  drawSecret,
+  isGuardPass,
+  newTaskTail,
+  type RouterKeys,
+  routerKeys,
+  sessionNameOf,
+  sessionOfTask,
+} from '../keys/router-keys.ts';
+import { KnownAnswers } from '../network-tasks/known-answers.ts';
+import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
+import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
-import type { StreamSink } from '../pool/task-stream.ts';
+import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
+import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySessionStore } from './memory-session-store.ts';
 import { Wire } from './wire.ts';
 
@@ -92,24 +104,31 @@ export class TestNetwork {
   readonly sessions = new Map<string, Session>();
   readonly events: { readonly event: string; readonly fields: Readonly<Record<string, string | number>> }[] = [];
   readonly client: Signer;
+  /** What a pool keeps of its tabs when it loses its memory. */
+  readonly records = new MemoryRecordStore();
+  readonly known = new KnownAnswers(new Map());
   pool: Pool;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
+  readonly networkTasks: NetworkTaskPorts | null;
   /** What a call of a session throws, when it throws. */
   sessionFault: Error | null = null;
   #skewMs = 0;
   #wires: Wire[] = [];
-  #sinks = new Set<TestSink>();
+  #sinks = new Set<LocalSink>();
 
-  private constructor(keys: RouterKeys, client: Signer) {
+  private constructor(keys: RouterKeys, client: Signer, ownTasks: boolean) {
     this.keys = keys;
+    this.networkTasks = ownTasks ? this.#ownTasks() : null;
     this.client = client;
     this.pool = this.#newPool();
   }
 
-  static async create(): Promise<TestNetwork> {
+  /** `ownTasks`: whether the network gives its tabs tasks of its own. */
+  static async create(options: { readonly ownTasks?: boolean } = {}): Promise<TestNetwork> {
     const { pair, publicKey } = await generateSigningKeys();
-    return new TestNetwork(await routerKeys(TEST_SECRET), signerOf(pair.privateKey, publicKey));
+    const client = signerOf(pair.privateKey, publicKey);
+    return new TestNetwork(await routerKeys(TEST_SECRET), client, options.ownTasks ?? false);
   }
 
   now = (): number => Date.now() + this.#skewMs;
@@ -119,7 +138,7 @@ export class TestNetwork {
     this.#skewMs += ms;
     this.pool.tick();
     for (const session of this.sessions.values()) {
-      for (const { tail, ended } of await session.sweep()) this.pool.end(tail, ended);
+      for (const { tail, decision } of await session.sweep()) await this.pool.decide(tail, decision);
     }
     await settle();
   }
@@ -141,6 +160,8 @@ export class TestNetwork {
       readonly network?: string;
       readonly class?: string;
       readonly renderer?: PromptRenderer;
+      readonly checkOnly?: boolean;
+      readonly guard?: string;
     } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
@@ -166,6 +187,8 @@ export class TestNetwork {
       links: () => NO_LINKS,
       decodeSpeed: 100,
       direct: false,
+      checkOnly: options.checkOnly ?? false,
+      guard: options.guard ?? null,
       onChange: (next) => {
         snapshot = next;
       },
@@ -178,16 +201,20 @@ export class TestNetwork {
 
   async want(part: Partial<LeaseWant> = {}): Promise<LeaseWant> {
     const session = await sessionNameOf(this.keys, 'test');
+    const task = await newTaskTail(this.keys, session);
     return {
-      task: await newTaskTail(this.keys, session),
+      task,
       network: 'http://localhost',
       variants: [{ model: 'test-model', variant: 'q8_0', class: TEST_CLASS }],
       level: 'cross',
+      wanted: 1,
+      draw: await drawCommitment(await drawSecret(this.keys, task)),
       private: false,
       sampling: TEST_SAMPLING,
       client: this.client.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
+      only: null,
       token: 'token',
       readablePromptBytes: 3,
       ...part,
@@ -253,8 +280,8 @@ export class TestNetwork {
   }
 
   /** The stream of a task, as its reader and its pool hold it. */
-  pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: TestSink } {
-    const made = pipe();
+  pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: LocalSink } {
+    const made = localStream();
     this.#sinks.add(made.sink);
     return made;
   }
@@ -264,10 +291,31 @@ export class TestNetwork {
       signer: this.keys.signer,
       sessions: this.#sessionPort(),
       now: this.now,
+      records: new RecordBook(this.records, this.now),
+      networkTasks: this.networkTasks,
+      isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
       random: Math.random,
       log: (event, fields) => this.events.push({ event, fields }),
     });
+  }
+
+  #ownTasks(): NetworkTaskPorts {
+    return {
+      signer: this.keys.signer,
+      random: Math.random,
+      newTask: async () => {
+        const task = await newTaskTail(this.keys, await sessionNameOf(this.keys, 'network'));
+        return { task, draw: await drawCommitment(await drawSecret(this.keys, task)) };
+      },
+      modelOf: async () => ({
+        model: 'test-model',
+        variant: 'q8_0',
+        complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
+      }),
+      known: this.known,
+      ownPrompts: [],
+    };
   }
 
   #sessionPort(): SessionPort {
@@ -296,39 +344,6 @@ export class TestNetwork {
       standing: async (tail) => (await this.session(tail)).standing(tail),
     };
   }
-}
-
-interface TestSink extends StreamSink {
-  onCancel: () => void;
-  /** The connection between pool and reader is gone; neither side said anything. */
-  break(): void;
-}
-
-/** A byte stream that a test reads and the pool writes. */
-function pipe(): { readonly stream: ReadableStream<Uint8Array>; readonly sink: TestSink } {
-  let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  const sink: TestSink = {
-    onCancel: () => undefined,
-    write: async (bytes: Bytes) => controller?.enqueue(bytes.slice()),
-    close: () => {
-      controller?.close();
-      controller = null;
-    },
-    break: () => {
-      controller?.error(new Error('the object was evicted'));
-      controller = null;
-    },
-  };
-  const stream = new ReadableStream<Uint8Array>({
-    start(given) {
-      controller = given;
-    },
-    cancel() {
-      controller = null;
-      sink.onCancel();
-    },
-  });
-  return { stream, sink };
 }
 
 /** Lets everything that is under way in this process come to rest for a moment. */

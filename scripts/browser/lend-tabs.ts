@@ -13,17 +13,21 @@ export async function lendTabs(
     /** With its variant. */
     readonly model: string;
     readonly direct: boolean;
+    readonly checkOnly?: boolean;
+    /** The operator's pass for its guards. */
+    readonly guard?: string;
   },
 ): Promise<Page[]> {
   return Promise.all(
     Array.from({ length: options.count }, async () => {
       const profile = await browser.profile();
       const page = await profile.newPage();
-      await page.goto(`${options.url}/join`);
+      await page.goto(`${options.url}/join${options.guard === undefined ? '' : `#guard=${options.guard}`}`);
       const select = page.locator('#model');
       await select.locator(`option[value="${options.model}"]`).waitFor({ state: 'attached' });
       await select.selectOption(options.model);
       await page.locator('#direct').setChecked(options.direct);
+      await page.locator('#check-only').setChecked(options.checkOnly ?? false);
       await page.locator('#start').click();
       const serving = page.locator('#answers').waitFor({ timeout: SERVING_DEADLINE_MS });
       const failed = page.locator('[role="alert"]').waitFor({ timeout: SERVING_DEADLINE_MS });

@@ -33,7 +33,8 @@ export function describeVerdict(verdict: Verdict, cosine: number | null): string
       return `valid by ${verdict.method}: ${verdict.blocks} of ${verdict.blocks} blocks of 64 bytes equal, ${similarity}`;
     }
     case 'invalid':
-      return `invalid by ${verdict.method}: block ${verdict.falseBlock} is the first false one`;
+    case 'disputed':
+      return `${verdict.value} by ${verdict.method}: block ${verdict.falseBlock} is the first that differs`;
     case 'unchecked':
       return `unchecked (${verdict.reason})`;
   }

@@ -22,7 +22,10 @@ export interface RunningNetwork {
   readonly stateFolder: string;
   /** Every line that the router printed. */
   readonly log: readonly string[];
-  lend(count: number, options?: { readonly direct?: boolean; readonly model?: string }): Promise<Page[]>;
+  lend(
+    count: number,
+    options?: { readonly direct?: boolean; readonly model?: string; readonly checkOnly?: boolean },
+  ): Promise<Page[]>;
   /** The page for tests only, on the router's own origin and under its own security policy. */
   examPage(): Promise<Page>;
   stop(): Promise<void>;
@@ -36,12 +39,16 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css',
 };
 
-export async function startNetwork(): Promise<RunningNetwork> {
+export async function startNetwork(options: { readonly networkTasks?: boolean } = {}): Promise<RunningNetwork> {
   if (!existsSync(join(ROOT, 'dist', 'join.html'))) await buildAll(true);
   const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   const secretFile = join(folder, 'secret.vars');
   const stateFolder = join(folder, 'state');
-  await writeFile(secretFile, freshSecret());
+  // Tests and benches count what tabs do: the router gives them nothing of its own, unless it is asked to.
+  await writeFile(
+    secretFile,
+    `${freshSecret()}SHOAL_NETWORK_TASKS="${options.networkTasks === true ? 'on' : 'off'}"\n`,
+  );
   const log: string[] = [];
   const router = await startRouter({
     port: await freePort(8900),
@@ -68,6 +75,7 @@ export async function startNetwork(): Promise<RunningNetwork> {
         count,
         model: options.model ?? 'shoal-pup-3m:q8_0',
         direct: options.direct ?? true,
+        checkOnly: options.checkOnly ?? false,
       }),
     examPage: () => openExamPage(browser, router.url),
     async stop() {

@@ -22,7 +22,8 @@ describe('a chat request', () => {
       stop: [],
       stream: false,
       includeUsage: false,
-      level: 'cross',
+      level: null,
+      checks: 1,
       awaitVerdict: false,
       sampling: {},
     });

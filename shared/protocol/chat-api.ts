@@ -3,6 +3,7 @@ import { ShoalError } from '../errors.ts';
 import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
 import { unicodeText } from './fields.ts';
 import type { Sampling } from './lease.ts';
+import { checks, type Level, level } from './level.ts';
 import type { ChatMessage } from './sealed-body.ts';
 
 /**
@@ -43,7 +44,9 @@ const chatRequest = v.strictObject({
   shoal: v.optional(
     v.strictObject({
       /** How the answer is checked. */
-      level: v.optional(v.picklist(['none', 'cross'])),
+      level: v.optional(v.nullable(level)),
+      /** Other tabs that must write the same, where the answer is checked: 1 unless it says more. */
+      checks: v.optional(checks),
       /** Keep the response open until the verdict is there, and put it into the last event. */
       await_verdict: v.optional(v.boolean()),
     }),
@@ -97,7 +100,9 @@ export interface ChatRequest {
   readonly stop: readonly string[];
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  readonly level: 'none' | 'cross';
+  /** Null when the request does not say. */
+  readonly level: Level | null;
+  readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
   /** Only what the request sets. */
   readonly sampling: Partial<Sampling>;
@@ -125,7 +130,8 @@ export function parseChatRequest(body: unknown): ChatRequest {
     stop: typeof stop === 'string' ? [stop] : stop,
     stream: request.stream ?? false,
     includeUsage: request.stream_options?.include_usage ?? false,
-    level: request.shoal?.level ?? 'cross',
+    level: request.shoal?.level ?? null,
+    checks: request.shoal?.checks ?? 1,
     awaitVerdict: request.shoal?.await_verdict ?? false,
     sampling: samplingOf(request),
   };
@@ -181,7 +187,7 @@ function fieldError(issue: Issue, body: Record<string, unknown>, outer: readonly
   if (issue.type === 'union') {
     const inside = nearest(issue);
     if (inside !== null) return fieldError(inside, body, path);
-    return new ShoalError('invalid_type', `The field '${param}' is of a type that is not supported.`, { param });
+    return new ShoalError('invalid_type', `The field '${param}' has an unsupported type.`, { param });
   }
   // Parts of a message's content: images and the like, which no tab takes yet.
   if (path.includes('content') && path.at(-1) === 'type') return unsupported(param);

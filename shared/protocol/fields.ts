@@ -32,7 +32,7 @@ export const base64Url = (maxLength: number) => v.pipe(v.string(), v.maxLength(m
 /** Text for a model. Half a character (a lone surrogate) has no UTF-8, so an engine cannot read it and a digest cannot tell it from another. */
 export const unicodeText = v.pipe(
   v.string(),
-  v.check((text) => text.isWellFormed(), 'half of a character: a lone surrogate'),
+  v.check((text) => text.isWellFormed(), 'a lone surrogate'),
 );
 
 /** Text that a person will read: no control characters, so that a name cannot rewrite a terminal or a log line. */
@@ -40,7 +40,7 @@ export const shownText = (maxLength: number) =>
   v.pipe(
     v.string(),
     v.maxLength(maxLength),
-    v.check((text) => !hasControlCharacters(text), 'control characters are not allowed'),
+    v.check((text) => !hasControlCharacters(text), 'control characters'),
   );
 
 function hasControlCharacters(text: string): boolean {

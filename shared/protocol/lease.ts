@@ -31,7 +31,7 @@ export type LeaseRole = v.InferOutput<typeof leaseRole>;
  * carries all that its readers need, so a router that lost its memory recognises its own leases when they come back.
  */
 export const lease = v.object({
-  v: v.literal(1),
+  v: v.literal(2),
   task: taskTail,
   subtask: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(10_000)),
   attempt: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(16)),
@@ -48,10 +48,12 @@ export const lease = v.object({
   class: classId,
   /** Ed25519 key of whoever seals the body: a page's own, or the router's for plain HTTP clients. */
   client: key32,
-  /** The client's nonce: makes the draw of checkers unpredictable to the router. */
+  /** The client's nonce: one of the three parts of the draw of checkers. */
   nonce: bytes16,
   private: v.boolean(),
   sampling,
+  /** Commitment to the secret of the draw of checkers; see `checking/draw.ts`. */
+  draw: key32,
   issuedAt: instant,
   expiresAt: instant,
 });

@@ -3,6 +3,7 @@ import { wrap } from '../sealing/envelope.ts';
 import { signed } from '../signing/signed-statement.ts';
 import { bytes16, key32, modelName } from './fields.ts';
 import { sampling } from './lease.ts';
+import { checks, level } from './level.ts';
 
 /** The HTTP calls of a client that seals for itself. Their answers are the records of `stream-records.ts`. */
 
@@ -11,7 +12,9 @@ export const sealedTaskRequest = v.strictObject({
   model: modelName,
   /** Values left out come from the model's defaults; a seed left out is drawn by the router. */
   sampling: v.partial(sampling),
-  level: v.picklist(['none', 'cross']),
+  /** The least that is wanted; null: the router's default. */
+  level: v.nullable(level),
+  checks,
   /** The client's Ed25519 key: it signs the envelope and the offers of its links. */
   client: key32,
   nonce: bytes16,

@@ -17,8 +17,15 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
 export const streamEvent = v.union([
   /** No tab is free; so many requests are before this one. */
   v.object({ t: v.literal('waiting'), ahead: count }),
-  /** Seal to this key and send the envelope. */
-  v.object({ t: v.literal('leased'), lease: signed, tabKey: signed, token: base64Url(64), direct: v.boolean() }),
+  /** Seal to this key and send the envelope. `strict`: nothing of the answer is to be shown before it is valid. */
+  v.object({
+    t: v.literal('leased'),
+    lease: signed,
+    tabKey: signed,
+    token: base64Url(64),
+    direct: v.boolean(),
+    strict: v.boolean(),
+  }),
   v.object({ t: v.literal('accepted'), promptTokens: count }),
   v.object({
     t: v.literal('failed'),

@@ -49,11 +49,20 @@ export const tabToRouter = v.variant('t', [
     models: v.pipe(v.array(readyModel), v.maxLength(16)),
     /** Whether this tab may open direct links, which show each side's network address to the other. */
     direct: v.boolean(),
+    /** Checks other tabs' answers, and gives none itself: for devices that are too slow to be waited for, and for guards. */
+    checkOnly: v.boolean(),
+    /** The operator's pass for its own checkers; null for everyone else. */
+    guard: v.nullable(base64Url(64)),
     /** Numbers of the leases that the tab is still working on, after a dropped socket. */
     running: v.pipe(v.array(leaseNumber), v.maxLength(64)),
   }),
   v.object({ t: v.literal('keys'), keys: tabKeys }),
-  v.object({ t: v.literal('ready'), models: v.pipe(v.array(readyModel), v.maxLength(16)), direct: v.boolean() }),
+  v.object({
+    t: v.literal('ready'),
+    models: v.pipe(v.array(readyModel), v.maxLength(16)),
+    direct: v.boolean(),
+    checkOnly: v.boolean(),
+  }),
   v.object({ t: v.literal('accepted'), number: leaseNumber, promptTokens: count }),
   v.object({ t: v.literal('failed'), lease: signed, error: wireError }),
   v.object({ t: v.literal('committed'), lease: signed, commit: signed }),
@@ -95,7 +104,9 @@ export const routerToTab = v.variant('t', [
     t: v.literal('verdict'),
     task: taskTail,
     role: v.picklist(['answer', 'check']),
-    value: v.picklist(['valid', 'invalid', 'unchecked']),
+    value: v.picklist(['valid', 'invalid', 'disputed', 'unchecked']),
+    /** What it says of this tab's part; null when nothing. */
+    outcome: v.nullable(v.picklist(['agreed', 'refuted', 'disputed', 'missed'])),
   }),
   v.object({ t: v.literal('refused'), error: wireError }),
 ]);

@@ -91,7 +91,7 @@ describe('[E3] messages on a tab’s socket', () => {
     const frozen = [
       '{"t":"accepted","number":7,"promptTokens":3}',
       '{"t":"bye"}',
-      '{"t":"ready","models":[{"model":"m","variant":"q8_0","class":"cls_AAAAAAAAAAAAAAAAAAAAAA","decodeSpeed":null}],"direct":true}',
+      '{"t":"ready","models":[{"model":"m","variant":"q8_0","class":"cls_AAAAAAAAAAAAAAAAAAAAAA","decodeSpeed":null}],"direct":true,"checkOnly":false}',
     ];
     for (const text of frozen) expect(encodeMessage(decodeTabToRouter(text))).toBe(text);
     for (const text of [

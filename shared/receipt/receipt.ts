@@ -1,12 +1,11 @@
 import * as v from 'valibot';
+import { independence } from '../checking/draw.ts';
 import { verdict } from '../checking/verdict.ts';
+import { MAX_CANDIDATES, MAX_DRAWS } from '../limits.ts';
 import { classId, count, instant, key32, modelName, shownText, taskTail } from '../protocol/fields.ts';
 import { sampling } from '../protocol/lease.ts';
+import { checks, level } from '../protocol/level.ts';
 import { signed } from '../signing/signed-statement.ts';
-
-/** How far apart two tabs are known to be: another key only, or another network prefix too. */
-export const independence = v.picklist(['key', 'network']);
-export type Independence = v.InferOutput<typeof independence>;
 
 export const receiptCheck = v.object({
   /** Identity of the checking tab. */
@@ -27,7 +26,7 @@ export type ReceiptCheck = v.InferOutput<typeof receiptCheck>;
  * first and parses afterwards.
  */
 export const receipt = v.object({
-  v: v.literal(1),
+  v: v.literal(2),
   task: taskTail,
   /** Origin of the router, as the client knew it. */
   network: shownText(300),
@@ -35,7 +34,9 @@ export const receipt = v.object({
   variant: modelName,
   class: v.nullable(classId),
   private: v.boolean(),
-  level: v.picklist(['none', 'cross']),
+  level,
+  /** Agreeing checks that were asked for. */
+  wanted: checks,
   sampling,
   openedAt: instant,
   endedAt: instant,
@@ -47,7 +48,19 @@ export const receipt = v.object({
   /** Router's lease to the answering tab and that tab's commit; null as far as the task did not get there. */
   lease: v.nullable(signed),
   commit: v.nullable(signed),
-  checks: v.pipe(v.array(receiptCheck), v.maxLength(16)),
+  /**
+   * The draw of the checkers, opened: candidates in their order, and how many of them were drawn, one after the other. Null when there was none. One
+   * that was drawn and is missing from the checks was gone by then.
+   */
+  draw: v.nullable(
+    v.object({
+      secret: key32,
+      candidates: v.pipe(v.array(v.object({ tab: key32, independence })), v.maxLength(MAX_CANDIDATES)),
+      drawn: count,
+    }),
+  ),
+  /** In the order of the draw. */
+  checks: v.pipe(v.array(receiptCheck), v.maxLength(MAX_DRAWS)),
   verdict,
   /** Everyone who held a key to the prompt. */
   readers: v.array(v.object({ role: v.picklist(['router', 'answer', 'check']), key: key32 })),

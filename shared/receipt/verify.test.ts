@@ -17,9 +17,10 @@ describe('a receipt', () => {
     expect(problems).toEqual([]);
     expect(valid).toBe(true);
     expect(receipt).toMatchObject({
-      v: 1,
+      v: 2,
       outcome: { value: 'answered' },
-      verdict: { value: 'valid', method: 'exact-re-execution' },
+      verdict: { value: 'valid', method: 'exact-re-execution', agree: 1, differ: 1 },
+      draw: { drawn: 2 },
     });
   });
 
@@ -58,6 +59,7 @@ describe('a receipt', () => {
       { verdict: { value: 'valid', method: 'exact-re-execution', blocks: 999, cosine: 1 } },
       { verdict: { value: 'unchecked', reason: 'nobody_fit' } },
       { checks: [] },
+      { draw: null },
       { readers: [] },
       { task: 'B'.repeat(46) },
       { class: `cls_${'B'.repeat(22)}` },

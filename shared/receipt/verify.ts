@@ -1,7 +1,9 @@
 import * as v from 'valibot';
 import { fromBase64Url } from '../bytes.ts';
+import { drawCommitment, drawOrder } from '../checking/draw.ts';
 import { cosine } from '../checking/similarity.ts';
-import { exactVerdict, type Verdict } from '../checking/verdict.ts';
+import { type Finding, findingOf, verdictOf, wantsMore } from '../checking/tally.ts';
+import type { Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
 import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
 import { leaseDigest } from '../sealing/envelope.ts';
@@ -35,7 +37,7 @@ export interface VerifyOptions {
 
 /**
  * Verifies a receipt offline. It proves that this router and these tabs signed these figures, and that the verdict follows from them. It does
- * not prove that the tabs belong to different people, nor that the router drew them fairly.
+ * not prove that the tabs belong to different people, nor that the router named every tab that could have been drawn.
  */
 export async function verifyReceipt(input: unknown, options: VerifyOptions): Promise<ReceiptVerification> {
   const problems: string[] = [];
@@ -78,16 +80,14 @@ async function verifyParts(receipt: Receipt, routerKey: string): Promise<void> {
   const commit =
     receipt.commit === null ? null : await verifyAnswer(receipt, { lease, statement: receipt.lease }, receipt.commit);
   verifyOutcome(receipt, commit);
-  const checkers = new Set<string>();
-  const following: Verdict[] = [];
+  await verifyDraw(receipt, lease);
+  const findings: Finding[] = [];
   for (const check of receipt.checks) {
     const reveal = await verifyCheck(receipt, check, lease, routerKey);
     demand(listed('check', check.checker), 'A checking tab is missing from the list of readers.');
-    demand(!checkers.has(check.checker), 'One tab is listed as two checkers.');
-    checkers.add(check.checker);
-    if (reveal !== null && commit !== null) following.push(verdictOf(commit, reveal));
+    if (reveal !== null && commit !== null) findings.push(readFinding(commit, reveal));
   }
-  verifyVerdict(receipt.verdict, following);
+  verifyVerdict(receipt, commit, findings);
 }
 
 /** Receipt and lease are about the same task, under the same terms. */
@@ -110,18 +110,40 @@ function verifyOutcome({ outcome, verdict }: Receipt, commit: AnswerCommit | nul
   demand(outcome.value === 'answered' || verdict.value === 'unchecked', 'It judges an answer that was not given.');
 }
 
-function verifyVerdict(verdict: Verdict, following: readonly Verdict[]): void {
-  const [first] = following;
+/** The checkers are those that the draw gives, in its order; what the lease committed to is opened. */
+async function verifyDraw({ draw, commit, checks }: Receipt, lease: Lease): Promise<void> {
+  if (draw === null) return demand(checks.length === 0, 'It lists checks, and no draw.');
+  demand(commit !== null, 'Checkers were drawn before the tab had committed to its answer.');
+  demand(
+    (await drawCommitment(draw.secret)) === lease.draw,
+    'The secret of the draw is not the one that the lease committed to.',
+  );
+  const seeded = { secret: draw.secret, commitSignature: commit.signature, nonce: lease.nonce };
+  const order = await drawOrder(seeded, draw.candidates);
+  demand(JSON.stringify(order) === JSON.stringify(draw.candidates), 'The candidates are not in the order of the draw.');
+  demand(new Set(order.map(({ tab }) => tab)).size === order.length, 'One tab is listed as two candidates.');
+  let place = 0;
+  for (const { checker, independence } of checks) {
+    const found = order.findIndex((candidate, at) => at >= place && candidate.tab === checker);
+    demand(found >= 0 && found < draw.drawn, 'A checker was not drawn.');
+    demand(order[found]?.independence === independence, 'The independence of a checker is not that of the draw.');
+    place = found + 1;
+  }
+}
+
+function verifyVerdict({ verdict, wanted }: Receipt, commit: AnswerCommit | null, findings: readonly Finding[]): void {
   if (verdict.value === 'unchecked') {
-    return demand(first === undefined, 'It says unchecked although a check was completed.');
+    return demand(findings.length === 0, 'It says unchecked although a check was completed.');
   }
-  demand(first !== undefined, 'It gives a verdict that no completed check supports.');
-  for (const one of following) {
-    demand(
-      JSON.stringify(one) === JSON.stringify(verdict),
-      `The verdict does not follow from what the tabs signed: they say ${one.value}.`,
-    );
+  demand(commit !== null && findings.length > 0, 'It gives a verdict that no completed check supports.');
+  for (let known = 1; known < findings.length; known++) {
+    demand(wantsMore(findings.slice(0, known), wanted), 'Checks went on after the matter was decided.');
   }
+  const following: Verdict = verdictOf(commit.chain, findings);
+  demand(
+    JSON.stringify(following) === JSON.stringify(verdict),
+    `The verdict does not follow from what the tabs signed: they say ${following.value}.`,
+  );
 }
 
 async function verifyAnswer(
@@ -137,7 +159,7 @@ async function verifyAnswer(
 }
 
 /** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
-const SAME_TERMS = ['task', 'model', 'variant', 'class', 'client', 'nonce', 'private', 'sampling'] as const;
+const SAME_TERMS = ['task', 'model', 'variant', 'class', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
 
 /** The reveal, when the check was completed; null when the checker committed or revealed nothing. */
 async function verifyCheck(
@@ -186,14 +208,14 @@ export async function opens(
 }
 
 /**
- * The verdict that an answer's commit and a check's opening lead to. The cosine compares the checker's own answer with the first answer as
- * the checker was shown it; it counts only when that text was the committed one.
+ * What a check's opening says of an answer. The cosine compares the checker's own answer with the first answer as the checker was shown it; it
+ * counts only when that text was the committed one.
  */
-export function verdictOf(commit: AnswerCommit, reveal: CheckReveal): Verdict {
+export function readFinding(commit: AnswerCommit, reveal: CheckReveal): Finding {
   const shown = reveal.shown?.authentic === true ? reveal.shown.vector : null;
   const similarity =
     shown === null || reveal.embedding === null
       ? null
       : cosine(vectorFromText(reveal.embedding.vector), vectorFromText(shown));
-  return exactVerdict(commit.chain, reveal.chain, similarity);
+  return findingOf(commit.chain, reveal.chain, similarity);
 }

@@ -1,4 +1,4 @@
-import type { Verdict } from '../checking/verdict.ts';
+import { type Sure, sureOf, type Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
 import type { Lease } from '../protocol/lease.ts';
 import { completionId, receiptId, taskId } from '../protocol/task-ids.ts';
@@ -16,6 +16,8 @@ export interface AnswerNotes {
   /** Opens the salted digests of the receipt to whoever has the text. */
   readonly salt: string;
   readonly verdict: Verdict | { readonly value: 'pending' };
+  /** How sure the network is of the answer, in one word. */
+  readonly sure: Sure;
 }
 
 export interface CompletionUsage {
@@ -83,6 +85,7 @@ function notesOf(lease: Lease, salt: string, verdict: AnswerNotes['verdict']): A
     seed: lease.sampling.seed,
     salt,
     verdict,
+    sure: sureOf(verdict),
   };
 }
 

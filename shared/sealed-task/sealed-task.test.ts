@@ -19,7 +19,14 @@ afterEach(() => void vi.useRealTimers());
 
 const NONCE = 'N'.repeat(22);
 const asked = () => ({ client: client.publicKey, nonce: NONCE });
-const VALID: Verdict = { value: 'valid', method: 'exact-re-execution', blocks: 1, cosine: null };
+const VALID = {
+  value: 'valid',
+  method: 'exact-re-execution',
+  blocks: 1,
+  agree: 1,
+  differ: 0,
+  cosine: null,
+} as const satisfies Verdict;
 
 /** A client's task, and what a test needs to play all others. */
 function talk(signer: Signer = client) {
@@ -112,6 +119,40 @@ describe('[L6] the client seals to nobody when the router lies about', () => {
     stream.event(await lie());
     await expect(drain(task)).rejects.toMatchObject({ code: 'integrity_failed' });
     expect(envelopes).toEqual([]);
+  });
+});
+
+describe('[K15] at level strict', () => {
+  it('nothing of an answer is told before it is valid', async () => {
+    router.isStrict = true;
+    const { task, stream, commit } = await answered();
+    router.isStrict = false;
+    const updates: TaskUpdate[] = [];
+    const following = (async () => {
+      for await (const update of task.updates()) updates.push(update);
+    })();
+    await turns();
+    expect(updates.map(({ type }) => type)).toEqual(['leased']);
+    stream.event(ended(await router.receipt({ commit, verdict: VALID }), VALID));
+    await following;
+    expect(updates.map(({ type }) => type)).toEqual(['leased', 'text', 'answered', 'committed', 'ended']);
+  });
+
+  it.each<Verdict>([
+    NOBODY_FIT,
+    { value: 'invalid', method: 'exact-re-execution', falseBlock: 0, agree: 0, differ: 2, cosine: null },
+    { value: 'disputed', method: 'exact-re-execution', falseBlock: 0, agree: 0, differ: 1, cosine: null },
+  ])('an answer that is $value is an error, and none of it is told', async (verdict) => {
+    router.isStrict = true;
+    const { task, stream, commit } = await answered();
+    router.isStrict = false;
+    stream.event(ended(await router.receipt({ commit, verdict }), verdict));
+    const updates: TaskUpdate[] = [];
+    const following = (async () => {
+      for await (const update of task.updates()) updates.push(update);
+    })();
+    await expect(following).rejects.toMatchObject({ code: 'answer_not_verified' });
+    expect(updates.map(({ type }) => type)).toEqual(['leased']);
   });
 });
 

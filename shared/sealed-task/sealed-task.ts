@@ -80,6 +80,8 @@ export class SealedTask {
   #accepted = false;
   #settled = false;
   readonly #checks = new Map<number, CheckWrap>();
+  /** Level `strict`: what waits for the verdict; null at the other levels. */
+  #withheld: TaskUpdate[] | null = null;
 
   /** Resolves, never rejects, when nothing more will happen: the verdict is there, or the task failed. */
   readonly finished: Promise<void> = this.#over.promise;
@@ -89,7 +91,7 @@ export class SealedTask {
     this.#input = input;
     this.#stream = new ResumableStream(stream, () => this.#reattach());
     this.#watchdog = new TaskWatchdog(() =>
-      this.#fail(new ShoalError('deadline_exceeded', 'Neither the tab nor the router was heard from in time.')),
+      this.#fail(new ShoalError('deadline_exceeded', 'Nothing was heard in time.')),
     );
     this.#run().catch((cause) => this.#fail(cause));
   }
@@ -141,7 +143,7 @@ export class SealedTask {
 
   #answerMoved(update: AnswerUpdate): void {
     if (update.type === 'committed') this.#watchdog.enter('checking');
-    this.#updates.push(update);
+    (this.#withheld ?? this.#updates).push(update);
   }
 
   /** Nothing changes from now on, whatever is still being awaited. */
@@ -172,7 +174,7 @@ export class SealedTask {
   }
 
   async #reattach(): Promise<ReadableStream<Uint8Array>> {
-    if (this.#lease === null) throw new ShoalError('tab_lost', 'There is no lease to take the stream up with.');
+    if (this.#lease === null) throw new ShoalError('tab_lost', 'There is no lease.');
     return this.#ports.reattach(this.#lease, this.#answer.nextFrame);
   }
 
@@ -219,6 +221,7 @@ export class SealedTask {
     }
     const held = { lease, statement: event.lease, token: event.token, direct: event.direct };
     this.#lease = held;
+    if (event.strict) this.#withheld = [];
     this.#seal = await sealBody({
       v: 1,
       salt: toBase64Url(this.#salt),
@@ -235,7 +238,7 @@ export class SealedTask {
 
   async #committed(statement: Signed): Promise<void> {
     const lease = this.#lease?.lease;
-    if (lease === undefined) throw new ShoalError('integrity_failed', 'A commit came before the lease.');
+    if (lease === undefined) throw tooEarly();
     const commit = await openFor(this.#input, 'commit', commitToAnswer, statement, lease.tab);
     if (commit.task !== lease.task) throw new ShoalError('integrity_failed', 'The commit is for another task.');
     this.#answer.commit(commit);
@@ -245,14 +248,18 @@ export class SealedTask {
   async #ended(event: Extract<StreamEvent, { t: 'ended' }>): Promise<void> {
     this.#watchdog.enter('ending');
     const task = this.#lease?.lease.task;
-    if (task === undefined) throw new ShoalError('integrity_failed', 'The task ended before the lease.');
+    if (task === undefined) throw tooEarly();
     const { commit, failure } = await openEnding(event, task, this.#input.routerKey);
     // A stream that broke may have lost the commit's own event.
     if (commit !== null) await this.#committed(commit);
     await this.#untilWhole();
     if (this.#settled) return;
     if (!this.#answer.isCommitted) throw failure;
+    if (this.#withheld !== null && event.verdict.value !== 'valid') {
+      throw new ShoalError('answer_not_verified', `The answer is ${event.verdict.value}.`);
+    }
     this.#settle();
+    for (const update of this.#withheld ?? []) this.#updates.push(update);
     this.#updates.push({ type: 'ended', verdict: event.verdict, receipt: event.receipt });
     this.#updates.close();
     this.#over.resolve();
@@ -293,7 +300,7 @@ export class SealedTask {
   async #wrapForChecker(event: Extract<StreamEvent, { t: 'drawn' }>): Promise<void> {
     const held = this.#lease;
     const seal = this.#seal;
-    if (held === null || seal === null) throw new ShoalError('integrity_failed', 'A check came before the lease.');
+    if (held === null || seal === null) throw tooEarly();
     const { lease, wrap } = await this.#wrapOf(event, held.lease, seal);
     if (this.#settled) return;
     try {
@@ -316,7 +323,7 @@ export class SealedTask {
       lease.class === answer.class &&
       JSON.stringify(lease.sampling) === JSON.stringify(answer.sampling);
     if (!sameWork || lease.tab === answer.tab) {
-      throw new ShoalError('integrity_failed', 'The router asked to open the prompt to a tab that does not check it.');
+      throw new ShoalError('integrity_failed', 'The router asked to open the prompt to another tab.');
     }
     const { wrap, exporter } = await seal.wrapFor(event.lease, lease, this.#input.signer);
     const check = { lease, wrap, exporter };
@@ -337,6 +344,10 @@ export class SealedTask {
     }
     this.#updates.push({ type: 'similarity', cosine });
   }
+}
+
+function tooEarly(): ShoalError {
+  return new ShoalError('integrity_failed', 'It came before the lease.');
 }
 
 /** How long the last frames may come after the end of the task, ms: two paths have two speeds. */

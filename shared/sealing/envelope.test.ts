@@ -41,7 +41,7 @@ const body = (): SealedBody => ({
 
 async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise<{ lease: Lease; statement: Signed }> {
   const lease: Lease = {
-    v: 1,
+    v: 2,
     task: 'A'.repeat(46),
     subtask: 0,
     attempt: 1,
@@ -57,6 +57,7 @@ async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise
     nonce: 'A'.repeat(22),
     private: true,
     sampling,
+    draw: 'D'.repeat(43),
     issuedAt: 1_000,
     expiresAt: 9_000,
     ...part,

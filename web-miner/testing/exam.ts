@@ -56,6 +56,21 @@ const api = {
     return (await api.engine.load(weights, { ...options, batchTokens, embeddings: false }, signal)).threads;
   },
 
+  /** One whole answer, with nothing around the engine. */
+  async generateOne(
+    prompt: string,
+    sampling: Sampling,
+  ): Promise<{ readonly text: string; readonly finish: 'stop' | 'length' }> {
+    if (api.engine === null) throw new Error('no engine is loaded');
+    let text = '';
+    let finish: 'stop' | 'length' = 'stop';
+    for await (const event of api.engine.generate({ prompt, sampling, stop: [] }, new AbortController().signal)) {
+      if (event.type === 'delta') text += event.text;
+      else if (event.type === 'end') finish = event.finish;
+    }
+    return { text, finish };
+  },
+
   /** Answers these prompts, one after the other, with nothing around the engine. */
   async generateAll(
     prompts: readonly string[],

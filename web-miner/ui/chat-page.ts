@@ -295,7 +295,9 @@ function verdictText(exchange: Exchange): TemplateResult {
         cosine === null ? nothing : html`, cosine ${cosine.toFixed(2)}`
       }`;
     case 'invalid':
-      return html`<span class="invalid">Wrong: block ${verdict.falseBlock} is not what the model writes</span>`;
+      return html`<span class="invalid">Wrong: block ${verdict.falseBlock} is not what the model writes; ${verdict.differ} tabs agree on that</span>`;
+    case 'disputed':
+      return html`<span class="invalid">In dispute: from block ${verdict.falseBlock} on, another tab wrote something else, and nobody was left to decide</span>`;
     case 'unchecked':
       return html`<span class="unchecked">Not checked: ${UNCHECKED[verdict.reason]}</span>`;
   }
@@ -303,6 +305,7 @@ function verdictText(exchange: Exchange): TemplateResult {
 
 const UNCHECKED: Record<Extract<Verdict, { value: 'unchecked' }>['reason'], string> = {
   not_asked: 'no check was asked for',
+  not_sampled: 'this answer was not among those that are checked afterwards',
   nobody_fit: 'no other tab of the same kind was there',
   client_gone: 'this page was away when the check was drawn',
   checker_lost: 'the checking tab went away',

@@ -15,6 +15,7 @@ export class JoinPage extends LitElement {
     models: { state: true },
     chosen: { state: true },
     direct: { state: true },
+    checkOnly: { state: true },
     trouble: { state: true },
     identityKept: { state: true },
   };
@@ -23,6 +24,7 @@ export class JoinPage extends LitElement {
   declare models: readonly ListedModel[];
   declare chosen: string;
   declare direct: boolean;
+  declare checkOnly: boolean;
   declare trouble: string | null;
   declare identityKept: boolean;
 
@@ -84,6 +86,7 @@ export class JoinPage extends LitElement {
     this.models = [];
     this.chosen = '';
     this.direct = keptDirectChoice();
+    this.checkOnly = false;
     this.trouble = null;
     this.identityKept = true;
   }
@@ -220,8 +223,9 @@ export class JoinPage extends LitElement {
         <div><dt>Checks made</dt><dd id="checks">${tab.counts.checks}</dd></div>
         <div><dt>Answers found right</dt><dd>${tab.counts.valid}</dd></div>
         <div><dt>Answers found wrong</dt><dd>${tab.counts.invalid}</dd></div>
+        <div><dt>Answers in dispute</dt><dd>${tab.counts.disputed}</dd></div>
         <div><dt>Tokens written</dt><dd>${tab.counts.tokens}</dd></div>
-        <div><dt>Stopped by asker</dt><dd>${tab.counts.stopped}</dd></div>
+        <div><dt>Stopped by asker</dt><dd id="stopped">${tab.counts.stopped}</dd></div>
         <div><dt>Direct links</dt><dd>${tab.links}</dd></div>
       </dl>
       <button id="stop" class="below" @click=${this.#stop}>Stop lending</button>
@@ -251,6 +255,10 @@ export class JoinPage extends LitElement {
           >Allow direct links. Answers then go straight to whoever asked, without a detour over the router. The other side can see this
           device’s network address, and this tab sees theirs.</span
         >
+      </label>
+      <label class="check">
+        <input id="check-only" type="checkbox" ?disabled=${!idle} .checked=${this.checkOnly} @change=${this.#setCheckOnly} />
+        <span>Only check other tabs’ answers. Nobody waits for a check, so a slow device is as welcome as a fast one.</span>
       </label>
     </section>`;
   }
@@ -289,7 +297,7 @@ export class JoinPage extends LitElement {
   }
 
   #start(): void {
-    this.#worker.start(this.chosen, this.direct);
+    this.#worker.start(this.chosen, { direct: this.direct, checkOnly: this.checkOnly });
   }
 
   #stop(): void {
@@ -298,6 +306,10 @@ export class JoinPage extends LitElement {
 
   #choose(event: Event): void {
     this.chosen = (event.target as HTMLSelectElement).value;
+  }
+
+  #setCheckOnly(event: Event): void {
+    this.checkOnly = (event.target as HTMLInputElement).checked;
   }
 
   #setDirect(event: Event): void {

@@ -95,6 +95,7 @@ describe('a network in trouble', () => {
     await hostile.evaluate((token) => window.exam.lendWithOneTokenAltered(token), TOKEN);
     const lie = await openai.chat.completions.create({ ...STORY, max_tokens: 60 });
     const [honest] = await network.lend(1);
+    const [checker] = await network.lend(1, { checkOnly: true });
     // Two at once: one tab is busy with the first, so each of them gets one.
     const given = await Promise.all([1, 2].map(() => openai.chat.completions.create({ ...STORY, max_tokens: 60 })));
     const text = (answer: OpenAI.ChatCompletion) => answer.choices[0]?.message.content ?? '';
@@ -108,5 +109,6 @@ describe('a network in trouble', () => {
     });
     await hostile.context().close();
     await honest!.context().close();
+    await checker!.context().close();
   });
 });

@@ -151,7 +151,7 @@ describe('an OpenAI client', () => {
   });
 
   async function stoppedCount(): Promise<number> {
-    const each = await Promise.all(tabs.map((tab) => tab.locator('dd').nth(6).textContent()));
+    const each = await Promise.all(tabs.map((tab) => tab.locator('#stopped').textContent()));
     return each.reduce((sum, text) => sum + Number(text), 0);
   }
 });

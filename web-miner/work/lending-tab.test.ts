@@ -196,7 +196,7 @@ describe('a lease for another class', () => {
     const network = await TestNetwork.create();
     const tab = await network.addTab({ class: OTHER_CLASS });
     const model = { model: 'test-model', variant: 'q8_0', class: TEST_CLASS, decodeSpeed: null };
-    tab.wire.send(JSON.stringify({ t: 'ready', models: [model], direct: false }));
+    tab.wire.send(JSON.stringify({ t: 'ready', models: [model], direct: false, checkOnly: false }));
     await until(() => network.pool.census()[0]?.class === TEST_CLASS, 'the router believes it');
     await expect(network.ask('hello', { level: 'none' })).rejects.toMatchObject({ code: 'sealed_body_invalid' });
     expect(tab.snapshot()?.counts).toMatchObject({ answers: 0, tokens: 0 });

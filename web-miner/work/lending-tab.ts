@@ -29,6 +29,7 @@ export interface TabCounts {
   /** Verdicts on this tab's answers. */
   readonly valid: number;
   readonly invalid: number;
+  readonly disputed: number;
   readonly tokens: number;
 }
 
@@ -54,6 +55,10 @@ export interface TabPorts {
   /** Tokens per second measured before joining; null when unknown. */
   readonly decodeSpeed: number | null;
   readonly direct: boolean;
+  /** Checks other tabs' answers, and gives none itself. */
+  readonly checkOnly?: boolean;
+  /** The operator's pass for its guards. */
+  readonly guard?: string | null;
   readonly onChange: (snapshot: TabSnapshot) => void;
 }
 
@@ -66,7 +71,7 @@ interface Running {
   promptTokens: number | null;
 }
 
-const ZERO: TabCounts = { answers: 0, checks: 0, stopped: 0, failed: 0, valid: 0, invalid: 0, tokens: 0 };
+const ZERO: TabCounts = { answers: 0, checks: 0, stopped: 0, failed: 0, valid: 0, invalid: 0, disputed: 0, tokens: 0 };
 
 /** A tab that serves: proves who it is, takes sealed subtasks from the socket or a direct link, and answers or checks them. */
 export class LendingTab {
@@ -107,6 +112,7 @@ export class LendingTab {
       keys: this.#keys,
       ready: () => this.#ready(),
       running: () => [...this.#running.keys(), ...this.#kept.untold],
+      guard: ports.guard ?? null,
     });
     this.#handOn = new HandOn({
       links: this.#links,
@@ -228,6 +234,7 @@ export class LendingTab {
         if (!isNews || message.role !== 'answer') return;
         if (message.value === 'valid') this.#count({ valid: 1 });
         if (message.value === 'invalid') this.#count({ invalid: 1 });
+        if (message.value === 'disputed') this.#count({ disputed: 1 });
         return;
       }
       case 'refused':
@@ -248,10 +255,11 @@ export class LendingTab {
     this.#changed();
   }
 
-  #ready(): Pick<Extract<TabToRouter, { t: 'ready' }>, 'models' | 'direct'> {
+  #ready(): Omit<Extract<TabToRouter, { t: 'ready' }>, 't'> {
     const { model, variant, class: id } = this.#ports.work;
     const loaded = { model, variant, class: id, decodeSpeed: this.#speed.proven };
-    return { models: this.#withdrawn ? [] : [loaded], direct: this.#direct };
+    const models = this.#withdrawn ? [] : [loaded];
+    return { models, direct: this.#direct, checkOnly: this.#ports.checkOnly ?? false };
   }
 
   async #offered(message: Extract<RouterToTab, { t: 'offer' }>): Promise<void> {

@@ -34,7 +34,7 @@ class FakeWorker {
 function lend() {
   const phases: LendingPhase[] = [];
   const lending = new LendingWorker((phase) => phases.push(phase));
-  lending.start('pup', false);
+  lending.start('pup', { direct: false, checkOnly: false });
   return { lending, phases, worker: FakeWorker.all.at(-1)! };
 }
 
@@ -42,7 +42,7 @@ describe('the worker that lends a tab', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     vi.stubGlobal('Worker', FakeWorker);
-    vi.stubGlobal('location', { origin: 'http://localhost', href: 'http://localhost/join' });
+    vi.stubGlobal('location', { origin: 'http://localhost', href: 'http://localhost/join', hash: '' });
     vi.stubGlobal('addEventListener', () => undefined);
     ports.closedAll = 0;
   });
@@ -90,7 +90,7 @@ describe('the worker that lends a tab', () => {
   it('makes room for the next one at once, and has nothing more to say', () => {
     const { lending, phases, worker } = lend();
     lending.stop();
-    lending.start('pup', false);
+    lending.start('pup', { direct: false, checkOnly: false });
     const next = FakeWorker.all.at(-1)!;
     expect([worker.isTerminated, next.isTerminated]).toEqual([true, false]);
     worker.says({ phase: 'stopped' });

@@ -19,7 +19,7 @@ export class LendingWorker implements LinkEvents {
     addEventListener('online', () => this.#post({ t: 'online' }));
   }
 
-  start(model: string, direct: boolean): void {
+  start(model: string, choices: { readonly direct: boolean; readonly checkOnly: boolean }): void {
     this.#end();
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
@@ -39,7 +39,8 @@ export class LendingWorker implements LinkEvents {
       t: 'start',
       origin: location.origin,
       model,
-      direct,
+      ...choices,
+      guard: new URLSearchParams(location.hash.slice(1)).get('guard'),
       wasmUrl: new URL(wllamaWasmUrl, location.href).href,
     });
   }

@@ -6,7 +6,7 @@ import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import type { KeyRing } from '../identity/key-ring.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 
-type Ready = Pick<Extract<TabToRouter, { t: 'ready' }>, 'models' | 'direct'>;
+type Ready = Omit<Extract<TabToRouter, { t: 'ready' }>, 't'>;
 
 export interface StandingPorts {
   /** The connection; a function, because it may report before it is handed out. */
@@ -17,6 +17,8 @@ export interface StandingPorts {
   ready(): Ready;
   /** Numbers of the leases that this tab works on, or whose end the router may have missed; the most important first. */
   running(): readonly number[];
+  /** The operator's pass for its guards; null for everyone else. */
+  readonly guard: string | null;
 }
 
 /**
@@ -74,7 +76,10 @@ export class RouterStanding {
     const ready = this.#ports.ready();
     this.#saidReady = JSON.stringify(ready);
     const running = this.#ports.running().slice(0, MAX_RUNNING_NAMED);
-    this.#ports.socket().send(encodeMessage({ t: 'hello', v: PROTOCOL_VERSION, proof, keys, ...ready, running }));
+    const { guard } = this.#ports;
+    this.#ports
+      .socket()
+      .send(encodeMessage({ t: 'hello', v: PROTOCOL_VERSION, proof, keys, ...ready, guard, running }));
   }
 
   welcomed(welcome: Extract<RouterToTab, { t: 'welcome' }>): void {

@@ -40,6 +40,10 @@ export interface LendingOptions {
   /** As in `GET /v1/models`, with or without the variant. */
   readonly model: string;
   readonly direct: boolean;
+  /** Checks other tabs' answers, and gives none itself. */
+  readonly checkOnly?: boolean;
+  /** The operator's pass for its guards. */
+  readonly guard?: string | null;
   readonly identity: TabIdentity;
   readonly engine: Engine;
   readonly links: (events: () => DirectLinks) => LinkPort;
@@ -137,6 +141,8 @@ export class Lending {
       links,
       decodeSpeed,
       direct: this.#direct,
+      checkOnly: this.#options.checkOnly ?? false,
+      guard: this.#options.guard ?? null,
       onChange: (tab) => {
         if (signal.aborted) return;
         if (tab.connection.state === 'closed') {

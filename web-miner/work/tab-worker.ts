@@ -42,6 +42,8 @@ async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<vo
     origin: message.origin,
     model: message.model,
     direct: message.direct,
+    checkOnly: message.checkOnly,
+    guard: message.guard,
     identity,
     engine: new WllamaEngine(message.wasmUrl),
     links: (events) => links.bind(events),

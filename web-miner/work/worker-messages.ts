@@ -9,6 +9,8 @@ export type PageToWorker =
       readonly origin: string;
       readonly model: string;
       readonly direct: boolean;
+      readonly checkOnly: boolean;
+      readonly guard: string | null;
       readonly wasmUrl: string;
     }
   | { readonly t: 'stop' }

@@ -71,6 +71,8 @@ export class ScriptedRouter {
   readonly signer: Signer;
   readonly tab: Signer;
   readonly keys: SealingKeys;
+  /** Whether its leases are for level `strict`. */
+  isStrict = false;
 
   private constructor(signer: Signer, tab: Signer, keys: SealingKeys) {
     this.signer = signer;
@@ -84,7 +86,7 @@ export class ScriptedRouter {
 
   lease(asked: Asked, part: Partial<Lease> = {}): Lease {
     return {
-      v: 1,
+      v: 2,
       task: 'A'.repeat(46),
       subtask: 0,
       attempt: 1,
@@ -100,6 +102,7 @@ export class ScriptedRouter {
       nonce: asked.nonce,
       private: true,
       sampling: SAMPLING,
+      draw: 'D'.repeat(43),
       issuedAt: 1,
       expiresAt: Date.now() + 600_000,
       ...part,
@@ -119,6 +122,7 @@ export class ScriptedRouter {
       tabKey: await keyBy.sign('tab-key', JSON.stringify({ v: 1, key: lease.sealTo, oneTime: lease.oneTime, ...key })),
       token: 'token',
       direct: false,
+      strict: this.isStrict,
     };
   }
 
@@ -149,7 +153,7 @@ export class ScriptedRouter {
 
   commit({ lease }: OpenedEnvelope, { chain }: ScriptedAnswer, part: object = {}): Promise<Signed> {
     const commit = {
-      v: 1,
+      v: 2,
       task: lease.task,
       lease: 'L'.repeat(43),
       class: lease.class,

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
+import type { Engine, GenerateRequest } from '../../web-miner/engine/engine.ts';
+import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { TRUST_POLICY } from '../record/policy.ts';
+import { AlteringEngine, oneTokenAltered } from '../testing/altering-engine.ts';
+import { settle, TEST_CLASS, TEST_SAMPLING, TestNetwork, type TestTab, until } from '../testing/network.ts';
+
+const liar = (): Engine => new AlteringEngine(new ScriptedEngine(), oneTokenAltered(5));
+
+/** Lets the network give its own tasks, one after the other. */
+async function letItWork(network: TestNetwork, tasks: number): Promise<void> {
+  for (let i = 0; i < tasks; i++) {
+    network.pool.tick();
+    await settle(2);
+    await until(() => !network.pool.isBusy, 'the own task ends', 10_000);
+    await settle(2);
+  }
+}
+
+const standingOf = (network: TestNetwork, tab: TestTab) =>
+  network.pool.tabView(tab.identity).records[0]?.standing ?? 'unknown';
+
+/** What a scripted engine writes on a prompt, as the renderer of the tests gives it to the engine. */
+async function written(question: { prompt: string; sampling: object }) {
+  const engine = new ScriptedEngine();
+  await engine.load(
+    new Blob(['GGUF']),
+    { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false },
+    new AbortController().signal,
+  );
+  const request = {
+    prompt: `user: ${question.prompt}`,
+    sampling: { ...TEST_SAMPLING, ...question.sampling },
+    stop: [],
+  } as GenerateRequest;
+  let text = '';
+  let finish: 'stop' | 'length' = 'stop';
+  for await (const event of engine.generate(request, new AbortController().signal)) {
+    if (event.type === 'delta') text += event.text;
+    if (event.type === 'end') finish = event.finish;
+  }
+  return { question, text, finish } as Parameters<TestNetwork['known']['learn']>[1];
+}
+
+describe('the network’s own tasks', () => {
+  it('qualify honest tabs, which are then asked first', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const tabs = [await network.addTab(), await network.addTab()];
+    await letItWork(network, 2 * TRUST_POLICY.qualifyingPasses);
+    expect(tabs.map((tab) => standingOf(network, tab))).toEqual(['trusted', 'trusted']);
+    const late = await network.addTab();
+    const answer = await network.ask('tell me', { level: 'none' });
+    expect(tabs.map(({ identity }) => identity)).toContain(answer.task.held?.lease.tab);
+    expect(late.identity).not.toBe(answer.task.held?.lease.tab);
+  }, 60_000);
+
+  it('find a tab that computes wrongly before a user is served by it, and give it nothing more', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const broken = await network.addTab({ engine: liar() });
+    for (let i = 0; i < 2; i++) await network.addTab();
+    for (let i = 0; i < 30 && standingOf(network, broken) !== 'quarantined'; i++) await letItWork(network, 1);
+    expect(network.pool.tabView(broken.identity).records).toMatchObject([
+      { class: TEST_CLASS, standing: 'quarantined', why: 'refuted' },
+    ]);
+    for (let i = 0; i < 6; i++) {
+      const answer = await network.ask('tell me', { prefer: broken.identity });
+      expect(answer.task.held?.lease.tab).not.toBe(broken.identity);
+      expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', differ: 0 });
+    }
+  }, 60_000);
+
+  it('[K16] find a pair that agrees on a lie, by an answer that is known', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const pair = [await network.addTab({ engine: liar() }), await network.addTab({ engine: liar() })];
+    const unnoticed = await network.ask('tell me');
+    expect(unnoticed.verdict?.verdict).toMatchObject({ value: 'valid' });
+    const question = { prompt: 'What is tea?', sampling: { temperature: 0, seed: 1, maxTokens: 40 } };
+    for (let i = 0; i < 20; i++) network.known.learn(TEST_CLASS, await written(question));
+    for (let i = 0; i < 20 && pair.some((tab) => standingOf(network, tab) !== 'quarantined'); i++)
+      await letItWork(network, 1);
+    expect(pair.map((tab) => standingOf(network, tab))).toEqual(['quarantined', 'quarantined']);
+    await expect(network.ask('tell me')).rejects.toMatchObject({ code: 'no_tab' });
+  }, 60_000);
+
+  it('do not accuse an honest tab by a known answer', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const question = { prompt: 'What is tea?', sampling: { temperature: 0, seed: 1, maxTokens: 40 } };
+    for (let i = 0; i < 20; i++) network.known.learn(TEST_CLASS, await written(question));
+    const tabs = [await network.addTab(), await network.addTab()];
+    await letItWork(network, 12);
+    for (const tab of tabs)
+      expect(network.pool.tabView(tab.identity).records[0]?.counts).toMatchObject({ refuted: 0, disputed: 0 });
+  }, 60_000);
+
+  it('give way to a user at once', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 200 }) });
+    await until(
+      () => network.events.some(({ event }) => event === 'network_task_begun'),
+      'a task of the network begins',
+    );
+    await settle();
+    const { task } = await network.open('tell me', { level: 'none' });
+    const leased = await task.updates().next();
+    expect(['waiting', 'leased']).toContain((leased.value as { type: string }).type);
+    await until(() => task.held !== null, 'the user has the tab', 3_000);
+    await task.stop();
+  });
+
+  it('look to a tab like everybody’s: sealed by the router, and answered with a receipt', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const tab = await network.addTab();
+    await until(() => network.events.some(({ event }) => event === 'task_ended'), 'the own task ends', 10_000);
+    const ended = network.events.find(({ event }) => event === 'task_ended')?.fields.task as string;
+    const receipt = (await network.session(ended)).receipt(ended);
+    expect((await verifyReceipt(receipt, { routerKey: network.keys.signer.publicKey })).problems).toEqual([]);
+    expect(tab.wire.log.map(String).join()).not.toContain('network');
+  });
+});
+
+describe('the record of a tab', () => {
+  it('is made by checks of users’ answers, and survives a pool that lost its memory', async () => {
+    const network = await TestNetwork.create();
+    const honest = await network.addTab();
+    const lying = await network.addTab({ engine: liar() });
+    await network.addTab();
+    await network.ask('tell me', { prefer: lying.identity });
+    await settle();
+    network.loseMemory();
+    expect(network.pool.tabView(lying.identity).records).toMatchObject([
+      { standing: 'quarantined', counts: { refuted: 1 } },
+    ]);
+    expect(network.pool.tabView(honest.identity).records).toMatchObject([{ standing: 'new', counts: { agreed: 1 } }]);
+    for (let i = 0; i < 3; i++) {
+      const answer = await network.ask('tell me', { prefer: lying.identity });
+      expect(answer.task.held?.lease.tab).not.toBe(lying.identity);
+    }
+  });
+
+  it('is overruled by the operator alone', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab();
+    network.pool.setStanding(tab.identity, TEST_CLASS, 'banned');
+    await expect(network.ask('tell me')).rejects.toMatchObject({ code: 'no_tab' });
+    network.pool.setStanding(tab.identity, TEST_CLASS, 'new');
+    expect((await network.ask('tell me')).text).not.toBe('');
+  });
+});

@@ -1,0 +1,118 @@
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { KnownAnswers } from '../network-tasks/known-answers.ts';
+import type { NetworkTasks } from '../network-tasks/network-tasks.ts';
+import type { Mark } from '../task/marks.ts';
+import type { PoolPorts } from './pool-ports.ts';
+import type { Tab } from './tab.ts';
+import type { TabRecords } from './tab-records.ts';
+import type { TabRoster } from './tab-roster.ts';
+import type { WaitingLine } from './waiting-line.ts';
+
+/** What the desk needs of its pool. */
+export interface NetworkDeskHost {
+  readonly ports: PoolPorts;
+  readonly roster: TabRoster;
+  readonly waiting: WaitingLine;
+  readonly records: TabRecords;
+}
+
+interface OwnTask {
+  readonly tab: string;
+  readonly class: string;
+  readonly abort: AbortController;
+  /** What the round said of who took part; null before its end. */
+  marks: readonly Mark[] | null;
+}
+
+/** One of so many free tabs is given a task of the network at a time. */
+const FREE_TABS_A_TASK = 4;
+
+/**
+ * Gives idle tabs the network's own tasks: new ones, those under suspicion, and now and then any. Users go first: while somebody waits none is begun,
+ * and one that stands in the way is stopped.
+ */
+export class NetworkDesk {
+  readonly #host: NetworkDeskHost;
+  readonly #tasks: NetworkTasks;
+  readonly #known: KnownAnswers;
+  readonly #running = new Map<TaskTail, OwnTask>();
+  #starting = 0;
+
+  constructor(host: NetworkDeskHost, tasks: NetworkTasks, known: KnownAnswers) {
+    this.#host = host;
+    this.#tasks = tasks;
+    this.#known = known;
+  }
+
+  /** Whether a task is one of the network's own. */
+  owns(task: TaskTail): boolean {
+    return this.#running.has(task);
+  }
+
+  /** The round of an own task has ended. */
+  ended(task: TaskTail, marks: readonly Mark[]): void {
+    const own = this.#running.get(task);
+    if (own !== undefined) own.marks = marks;
+  }
+
+  /** A user is there and no tab of these classes is free: one that works for the network is set free. */
+  makeRoom(classes: readonly string[]): void {
+    for (const own of this.#running.values()) {
+      if (!classes.includes(own.class) || own.abort.signal.aborted) continue;
+      own.abort.abort();
+      return;
+    }
+  }
+
+  /** Begins what there is to do. Called about once a second while the pool is awake, and when a tab has joined. */
+  tick(): void {
+    const { roster, waiting } = this.#host;
+    if (waiting.length > 0) return;
+    const free = roster.connected().filter((tab) => tab.leases.size === 0 && !roster.isResting(tab));
+    const most = Math.max(1, Math.floor(free.length / FREE_TABS_A_TASK));
+    if (this.#running.size + this.#starting >= most) return;
+    const wanting = free.flatMap((tab) => this.#wantedOf(tab).map((classId) => ({ tab, classId })));
+    const chosen = wanting[Math.floor(this.#host.ports.random() * wanting.length)];
+    if (chosen !== undefined) void this.#ask(chosen.tab, chosen.classId);
+  }
+
+  #wantedOf(tab: Tab): string[] {
+    const { records } = this.#host;
+    return tab.models.map((model) => model.class).filter((classId) => records.wantsNetworkTask(tab, classId));
+  }
+
+  async #ask(tab: Tab, classId: string): Promise<void> {
+    const { ports } = this.#host;
+    const target = { tab: tab.identity, class: classId };
+    this.#starting++;
+    const named = await this.#tasks.newTask().finally(() => this.#starting--);
+    const own: OwnTask = { ...target, abort: new AbortController(), marks: null };
+    this.#running.set(named.task, own);
+    ports.busy();
+    ports.log('network_task_begun', { task: named.task, tab: tab.identity });
+    try {
+      const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
+      const said = marks ?? own.marks ?? [];
+      // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
+      const isProven =
+        marks !== null ||
+        !this.#host.records.hasTrusted(classId) ||
+        said.some((mark) => this.#isTrusted(mark, classId));
+      for (const mark of said) {
+        this.#host.records.observe(mark, classId, {
+          source: isProven ? 'network' : 'user',
+          byKnownAnswer: marks !== null,
+        });
+      }
+      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) this.#known.learn(classId, learnt);
+    } catch (cause) {
+      ports.log('network_task_failed', { task: named.task, reason: String(cause) });
+    } finally {
+      this.#running.delete(named.task);
+    }
+  }
+
+  #isTrusted(mark: Mark, classId: string): boolean {
+    return mark.role === 'check' && mark.outcome === 'agreed' && this.#host.records.isTrusted(mark.tab, classId);
+  }
+}

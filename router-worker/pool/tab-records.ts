@@ -1,0 +1,87 @@
+import { mayServe, type Finding as RecordFinding, SERVING_ORDER, type Source } from '../record/record.ts';
+import type { RecordBook, TabView } from '../record/record-book.ts';
+import type { Mark } from '../task/marks.ts';
+import type { Tab } from './tab.ts';
+import type { TabRoster } from './tab-roster.ts';
+
+/** Tokens assumed of the mean task before any was seen. */
+const FIRST_MEAN_TOKENS = 100;
+/** Weight of the newest task in the running mean. */
+const MEAN_WEIGHT = 0.02;
+
+/** What the pool asks of the records of its tabs: who may serve, who goes first, which answers are checked. */
+export class TabRecords {
+  readonly #book: RecordBook;
+  readonly #roster: TabRoster;
+  readonly #random: () => number;
+  #meanTokens = FIRST_MEAN_TOKENS;
+
+  constructor(book: RecordBook, roster: TabRoster, random: () => number) {
+    this.#book = book;
+    this.#roster = roster;
+    this.#random = random;
+  }
+
+  /** Place in the order of serving, 0 first; null for a tab that may not serve. A guard is trusted by its pass. */
+  rank(tab: Tab, classId: string): number | null {
+    if (tab.guard) return 0;
+    const standing = this.#book.standing(tab.identity, classId);
+    return mayServe(standing) ? SERVING_ORDER.indexOf(standing) : null;
+  }
+
+  isTrusted(identity: string, classId: string): boolean {
+    const tab = this.#roster.get(identity);
+    return tab !== undefined && this.rank(tab, classId) === 0;
+  }
+
+  /** Whether anybody who serves the class is trusted. */
+  hasTrusted(classId: string): boolean {
+    return this.#servingTabs(classId).some((tab) => this.rank(tab, classId) === 0);
+  }
+
+  wantsNetworkTask(tab: Tab, classId: string): boolean {
+    return !tab.guard && !tab.checkOnly && this.#book.wantsNetworkTask(tab.identity, classId);
+  }
+
+  /** Whether an answer of level `basic` is checked: by the tab's record, its size in tokens, and how many tabs are idle. */
+  samples(tab: Tab, classId: string, tokens: number): boolean {
+    this.#meanTokens += MEAN_WEIGHT * (tokens - this.#meanTokens);
+    const serving = this.#servingTabs(classId);
+    const idleShare = serving.length === 0 ? 0 : serving.filter((one) => one.leases.size === 0).length / serving.length;
+    return this.#random() < this.#book.rate(tab.identity, classId, idleShare, tokens / this.#meanTokens);
+  }
+
+  observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
+    this.#book.observe(mark.tab, classId, findingFor(mark, how.byKnownAnswer), mark.role, how.source);
+  }
+
+  view(identity: string): TabView {
+    return this.#book.view(identity);
+  }
+
+  /** By word of the operator. */
+  ban(identity: string, classId: string): void {
+    this.#book.ban(identity, classId);
+  }
+
+  pardon(identity: string, classId: string): void {
+    this.#book.pardon(identity, classId);
+  }
+
+  #servingTabs(classId: string): Tab[] {
+    return this.#roster
+      .connected()
+      .filter((tab) => tab.models.some((model) => model.class === classId) && this.rank(tab, classId) !== null);
+  }
+}
+
+function findingFor({ outcome }: Mark, byKnownAnswer: boolean): RecordFinding {
+  switch (outcome) {
+    case 'refuted':
+      return { outcome, reason: byKnownAnswer ? 'known_answer' : 'third_execution' };
+    case 'missed':
+      return { outcome, reason: 'checker_lost' };
+    default:
+      return { outcome };
+  }
+}

@@ -1,0 +1,23 @@
+import * as v from 'valibot';
+
+/**
+ * How an answer is checked, weakest first.
+ *
+ * - `none`: not at all; the tab's signature and the digest chain hold it together.
+ * - `basic`: delivered at once, checked afterwards at a rate that the tab cannot know.
+ * - `cross`: delivered at once, always checked; the verdict follows.
+ * - `strict`: always checked, and delivered only when found valid.
+ *
+ * The answering tab is never told the level.
+ */
+export const LEVELS = ['none', 'basic', 'cross', 'strict'] as const;
+export const level = v.picklist(LEVELS);
+export type Level = v.InferOutput<typeof level>;
+
+/** The strongest of several levels; `none` of none. Levels left out count for nothing. */
+export function strongest(...levels: readonly (Level | null | undefined)[]): Level {
+  return LEVELS[Math.max(0, ...levels.map((one) => (one == null ? 0 : LEVELS.indexOf(one))))] ?? 'none';
+}
+
+/** Agreeing checks that a request may ask for: with the answer and one execution more to settle a dispute, five tabs read the prompt. */
+export const checks = v.picklist([1, 2, 3]);
