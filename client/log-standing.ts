@@ -30,11 +30,11 @@ export async function standingInLog(
     return { standing: 'logged', index, size: head.size, at: head.at };
   } catch (cause) {
     if (!(cause instanceof ShoalError)) throw cause;
-    if (cause.code === 'receipt_not_logged' && Date.now() - endedAt < MAX_LOG_DELAY_MS) return { standing: 'not_yet' };
+    if (cause.code === 'receipt_pending' && Date.now() - endedAt < MAX_LOG_DELAY_MS) return { standing: 'not_yet' };
     if (NO_PROOF.has(cause.code)) return { standing: 'missing', problem: cause.message };
     throw cause;
   }
 }
 
 /** What a router answers that has no proof, or a false one; anything else is trouble on the way. */
-const NO_PROOF: ReadonlySet<string> = new Set(['receipt_not_logged', 'integrity_failed', 'route_not_found']);
+const NO_PROOF: ReadonlySet<string> = new Set(['receipt_pending', 'integrity_failed', 'route_not_found']);

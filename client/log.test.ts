@@ -97,7 +97,7 @@ describe('shoal verify and the log', () => {
   it('has patience with a task that has just ended, and none with one that ended long ago', async () => {
     const { out } = await shoal('verify', file, '--router', url);
     expect(out).toContain('It is not in the log yet');
-    const calls = { get: async () => Promise.reject(new ShoalError('receipt_not_logged', 'not there')) };
+    const calls = { get: async () => Promise.reject(new ShoalError('receipt_pending', 'not there')) };
     const key = network.keys.signer.publicKey;
     expect(await standingInLog(receipt, Date.now() - 9 * 60_000, calls, key)).toEqual({ standing: 'not_yet' });
     expect(await standingInLog(receipt, Date.now() - 11 * 60_000, calls, key)).toEqual({

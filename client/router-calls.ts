@@ -94,10 +94,9 @@ export class RouterCalls {
     return parsed.output;
   }
 
-  /** What the router has at this path, JSON; null when that is what it sent, or no JSON. */
+  /** What the router has at this path. Throws `SyntaxError` when it is no JSON. */
   async get(path: string): Promise<unknown> {
-    const response = await this.#call('GET', path, null, {});
-    return response.json().catch(() => null);
+    return (await this.#call('GET', path, null, {})).json();
   }
 
   #post(access: TaskAccess, what: string, body: object): Promise<Response> {

@@ -149,7 +149,7 @@ describe('the log object', () => {
       'missing_field',
       'receipt_not_found',
       'invalid_value',
-      'receipt_not_logged',
+      'receipt_pending',
       'missing_field',
       'invalid_value',
       'invalid_value',

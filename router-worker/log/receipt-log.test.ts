@@ -48,7 +48,7 @@ describe('the log of receipts', () => {
     const { log, signer } = await aLog(20);
     const receipt = golden.receipt as Signed;
     const digest = await entryOf(receipt);
-    await expect(log.inclusion(toBase64Url(digest))).rejects.toMatchObject({ code: 'receipt_not_logged' });
+    await expect(log.inclusion(toBase64Url(digest))).rejects.toMatchObject({ code: 'receipt_pending' });
     await log.append([digest]);
     await log.append(await entriesOf(5, 'later'));
     const proof = await log.inclusion(toBase64Url(digest));

@@ -52,11 +52,11 @@ export class ReceiptLog {
     return { from, size: this.#store.size(), entries };
   }
 
-  /** Throws `receipt_not_logged`. */
+  /** Throws `receipt_pending`. */
   async inclusion(entry: string): Promise<InclusionResponse> {
     const index = this.#store.indexOf(fromBase64Url(entry));
     if (index === null) {
-      throw new ShoalError('receipt_not_logged', 'The receipt is not in the log yet.', { retryAfterMs: 5_000 });
+      throw new ShoalError('receipt_pending', 'The receipt is not in the log yet.', { retryAfterMs: 5_000 });
     }
     const size = this.#store.size();
     const path = await inclusionPath(this.#read, index, size);
