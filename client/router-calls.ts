@@ -90,7 +90,7 @@ export class RouterCalls {
 
   async receipt(id: string): Promise<Signed> {
     const parsed = v.safeParse(signed, await this.get(`/v1/receipts/${encodeURIComponent(id)}`));
-    if (!parsed.success) throw new ShoalError('integrity_failed', 'The router sent something that is no receipt.');
+    if (!parsed.success) throw new ShoalError('integrity_failed', 'That is no receipt.');
     return parsed.output;
   }
 
@@ -122,7 +122,7 @@ export class RouterCalls {
         headers: { 'content-type': 'application/json', ...headers },
         signal: AbortSignal.any([signal, late.signal]),
       });
-      if (response.body === null) throw new ShoalError('internal_error', 'No stream came.');
+      if (response.body === null) throw new ShoalError('internal_error', 'No stream.');
       return response.body;
     } finally {
       clearTimeout(timer);

@@ -114,8 +114,8 @@ export class SealedClient {
       {
         model: question.model,
         sampling,
-        level: question.level ?? null,
-        checks: question.checks ?? 1,
+        level: question.level,
+        checks: question.checks,
         client: signer.publicKey,
         nonce,
         session: this.#session,

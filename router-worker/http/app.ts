@@ -7,6 +7,7 @@ import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
 import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
+import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
 import { respondError } from './respond-error.ts';
 import { sealedTaskRoutes } from './sealed-tasks.ts';
@@ -53,6 +54,7 @@ export function createApp(): Hono<AppEnv> {
   logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);
+  quoteRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

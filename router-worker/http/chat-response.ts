@@ -31,11 +31,12 @@ export async function respondChat(
   headers: Record<string, string>,
 ): Promise<Response> {
   const updates = task.updates();
+  const awaitVerdict = request.awaitVerdict || level === 'strict'; // There is no answer before it.
   if (!request.stream) {
-    const completion = await collectCompletion(task, updates, request.awaitVerdict);
+    const completion = await collectCompletion(task, updates, awaitVerdict);
     return Response.json(completion, { headers: { ...headers, [SURE_HEADER]: completion.shoal.sure } });
   }
-  const chunks = completionChunks(task, updates, request);
+  const chunks = completionChunks(task, updates, { includeUsage: request.includeUsage, awaitVerdict });
   // A task that is refused before it began is answered with its own status.
   const next = chunks.next();
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);

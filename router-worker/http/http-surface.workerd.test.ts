@@ -6,6 +6,7 @@ import { ERROR_POLICIES, type ErrorCode } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { operatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 
@@ -172,6 +173,86 @@ describe('[E1] bad input gets its status, its code and the next step', () => {
       expect((await SELF.fetch(`http://${host}/healthz`)).status).toBe(200);
     }
     expect((await SELF.fetch('http://localhost.evil.test/healthz')).status).toBe(403);
+  });
+});
+
+describe('a quote', () => {
+  it('says what a request costs at most, at each level, and begins nothing', async () => {
+    const response = await post('/v1/quotes', { ...good, max_tokens: 40, shoal: { level: 'cross', checks: 2 } });
+    expect(await response.json()).toEqual({
+      object: 'quote',
+      model: 'shoal-pup-3m:q8_0',
+      level: 'cross',
+      checks: 2,
+      tokens_at_most: { prompt: 37, completion: 40, total: 77 },
+      unit: 'micro-credit',
+      price_at_most: 693,
+      prices_at_most: { none: 231, basic: 243, cross: 693, strict: 717 },
+      charged: false,
+      tabs: { answering: 0, free: 0, only_checking: 0 },
+    });
+  });
+});
+
+describe('how a tab stands', () => {
+  const TAB = 'T'.repeat(43);
+  const standing = (body: unknown, pass: string) =>
+    post(`/v1/tabs/${TAB}/standing`, body, { authorization: `Bearer ${pass}` });
+
+  it('is open to read, and empty for one that was never seen', async () => {
+    const response = await SELF.fetch(`${ORIGIN}/v1/tabs/${TAB}`);
+    expect([response.status, await response.json()]).toEqual([200, { object: 'tab', id: TAB, records: [] }]);
+    await expectError(await SELF.fetch(`${ORIGIN}/v1/tabs/nobody`), 'tab_not_found');
+  });
+
+  it('is changed by the operator alone', async () => {
+    const pass = await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET));
+    const banned = { class: `cls_${'A'.repeat(22)}`, standing: 'banned' };
+    await expectError(await standing(banned, 'guess'), 'operator_only');
+    await expectError(await standing({ ...banned, standing: 'trusted' }, pass), 'invalid_value', 'standing');
+    expect(await (await standing(banned, pass)).json()).toMatchObject({
+      records: [{ standing: 'banned', why: 'banned_by_operator' }],
+    });
+    expect(await (await standing({ ...banned, standing: 'new' }, pass)).json()).toMatchObject({
+      records: [{ standing: 'new' }],
+    });
+  });
+});
+
+describe('the level of a chat', () => {
+  const levelOf = async (body: object, headers: Record<string, string> = {}) => {
+    const response = await post('/v1/chat/completions', { ...good, ...body }, headers);
+    await response.body?.cancel();
+    return response.headers.get('shoal-level');
+  };
+
+  it('is no less than the header asks for, and no less than the request', async () => {
+    const tab = await lendWorkerdTab(await classOfQ8(), await sentenceTable(), new ScriptedEngine());
+    expect(await levelOf({})).toBe('basic');
+    expect(await levelOf({ shoal: { level: 'none' } })).toBe('none');
+    expect(await levelOf({}, { 'shoal-level': 'cross' })).toBe('cross');
+    expect(await levelOf({ shoal: { level: 'none' } }, { 'shoal-level': 'cross' })).toBe('cross');
+    expect(await levelOf({ shoal: { level: 'cross' } }, { 'shoal-level': 'none' })).toBe('cross');
+    await expectError(
+      await post('/v1/chat/completions', good, { 'shoal-level': 'paranoid' }),
+      'invalid_value',
+      'shoal-level',
+    );
+    await tab.tab.close();
+  });
+
+  it('[K15] strict gives an error instead of an answer that nobody could check', async () => {
+    const tab = await lendWorkerdTab(await classOfQ8(), await sentenceTable(), new ScriptedEngine());
+    await expectError(
+      await post('/v1/chat/completions', { ...good, shoal: { level: 'strict' } }),
+      'answer_not_verified',
+    );
+    const other = await lendWorkerdTab(await classOfQ8(), await sentenceTable(), new ScriptedEngine());
+    const verified = await post('/v1/chat/completions', { ...good, shoal: { level: 'strict' } });
+    expect(verified.headers.get('shoal-sure')).toBe('verified');
+    expect(await verified.json()).toMatchObject({ shoal: { sure: 'verified', verdict: { value: 'valid' } } });
+    await tab.tab.close();
+    await other.tab.close();
   });
 });
 

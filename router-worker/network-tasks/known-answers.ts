@@ -28,10 +28,15 @@ export class KnownAnswers {
     this.#published = published;
   }
 
-  /** One to ask for; null when nothing is known that may be asked once more. */
-  take(classId: string, random: () => number): KnownAnswer | null {
+  /** Whether there is something to ask a tab whom nobody could check. */
+  has(classId: string): boolean {
+    return (this.#published.get(classId)?.length ?? 0) + (this.#learnt.get(classId)?.length ?? 0) > 0;
+  }
+
+  /** One to ask for; null when a new question is better. `canCheck`: somebody is there who could check the answer to that. */
+  take(classId: string, canCheck: boolean, random: () => number): KnownAnswer | null {
     const published = this.#published.get(classId) ?? [];
-    if (published.length > 0 && random() < PUBLISHED_SHARE) {
+    if (published.length > 0 && (!canCheck || random() < PUBLISHED_SHARE)) {
       return published[Math.floor(random() * published.length)] ?? null;
     }
     const learnt = this.#learnt.get(classId) ?? [];

@@ -62,13 +62,13 @@ export class NetworkTasks {
   /** Asks one tab one question, and says what came of it. Never throws: what fails tells nothing. */
   async ask(
     named: { readonly task: TaskTail; readonly draw: string },
-    target: { readonly tab: string; readonly class: string },
+    target: { readonly tab: string; readonly class: string; readonly canCheck: boolean },
     signal: AbortSignal,
   ): Promise<NetworkTaskResult> {
     const { known: answers, random } = this.#ports;
     const served = await this.#ports.modelOf(target.class);
     if (served === null) return NOTHING;
-    const known = answers.take(target.class, random);
+    const known = answers.take(target.class, target.canCheck, random);
     const question = known?.question ?? newQuestion(random, this.#ports.ownPrompts);
     const isChecked = known === null || random() < CHECKED_SHARE;
     const want: LeaseWant = {

@@ -24,6 +24,9 @@ interface OwnTask {
   marks: readonly Mark[] | null;
 }
 
+/** A tab of which nothing could be learnt is left alone for so long, ms. */
+const PAUSE_MS = 60_000;
+
 /** One of so many free tabs is given a task of the network at a time. */
 const FREE_TABS_A_TASK = 4;
 
@@ -37,11 +40,18 @@ export class NetworkDesk {
   readonly #known: KnownAnswers;
   readonly #running = new Map<TaskTail, OwnTask>();
   #starting = 0;
+  /** Tabs of which nothing could be learnt just now, by identity: when they may be asked again. */
+  readonly #notBefore = new Map<string, number>();
 
   constructor(host: NetworkDeskHost, tasks: NetworkTasks, known: KnownAnswers) {
     this.#host = host;
     this.#tasks = tasks;
     this.#known = known;
+  }
+
+  /** Whether {@link tick} is wanted, although no user's task is in hand. */
+  get isBusy(): boolean {
+    return this.#running.size + this.#starting > 0 || this.#wanting().length > 0;
   }
 
   /** Whether a task is one of the network's own. */
@@ -66,33 +76,45 @@ export class NetworkDesk {
 
   /** Begins what there is to do. Called about once a second while the pool is awake, and when a tab has joined. */
   tick(): void {
-    const { roster, waiting } = this.#host;
+    const { waiting, ports } = this.#host;
     if (waiting.length > 0) return;
-    const free = roster.connected().filter((tab) => tab.leases.size === 0 && !roster.isResting(tab));
-    const most = Math.max(1, Math.floor(free.length / FREE_TABS_A_TASK));
+    const most = Math.max(1, Math.floor(this.#free().length / FREE_TABS_A_TASK));
     if (this.#running.size + this.#starting >= most) return;
-    const wanting = free.flatMap((tab) => this.#wantedOf(tab).map((classId) => ({ tab, classId })));
-    const chosen = wanting[Math.floor(this.#host.ports.random() * wanting.length)];
-    if (chosen !== undefined) void this.#ask(chosen.tab, chosen.classId);
+    const wanting = this.#wanting();
+    const chosen = wanting[Math.floor(ports.random() * wanting.length)];
+    if (chosen === undefined) return;
+    ports.busy();
+    void this.#ask(chosen.tab, chosen.classId);
   }
 
-  #wantedOf(tab: Tab): string[] {
-    const { records } = this.#host;
-    return tab.models.map((model) => model.class).filter((classId) => records.wantsNetworkTask(tab, classId));
+  #free(): Tab[] {
+    const { roster } = this.#host;
+    return roster.connected().filter((tab) => tab.leases.size === 0 && !roster.isResting(tab));
+  }
+
+  #wanting(): { readonly tab: Tab; readonly classId: string }[] {
+    const { records, ports } = this.#host;
+    const at = ports.now();
+    return this.#free()
+      .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at)
+      .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
+      .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
+      .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
   }
 
   async #ask(tab: Tab, classId: string): Promise<void> {
     const { ports } = this.#host;
-    const target = { tab: tab.identity, class: classId };
+    const target = { tab: tab.identity, class: classId, canCheck: this.#host.records.canBeChecked(tab, classId) };
     this.#starting++;
     const named = await this.#tasks.newTask().finally(() => this.#starting--);
-    const own: OwnTask = { ...target, abort: new AbortController(), marks: null };
+    const own: OwnTask = { tab: tab.identity, class: classId, abort: new AbortController(), marks: null };
     this.#running.set(named.task, own);
     ports.busy();
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
     try {
       const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
       const said = marks ?? own.marks ?? [];
+      if (said.length === 0) this.#pause(tab.identity);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
         marks !== null ||
@@ -109,7 +131,14 @@ export class NetworkDesk {
       ports.log('network_task_failed', { task: named.task, reason: String(cause) });
     } finally {
       this.#running.delete(named.task);
+      ports.log('network_task_over', { task: named.task, tab: tab.identity });
     }
+  }
+
+  #pause(identity: string): void {
+    const at = this.#host.ports.now();
+    for (const [known, until] of this.#notBefore) if (until <= at) this.#notBefore.delete(known);
+    this.#notBefore.set(identity, at + PAUSE_MS);
   }
 
   #isTrusted(mark: Mark, classId: string): boolean {

@@ -78,6 +78,7 @@ export class Pool {
       this.#tasks.size > 0 ||
       this.#waiting.length > 0 ||
       this.#links.size > 0 ||
+      this.#network?.isBusy === true ||
       this.#roster.isExpecting
     );
   }

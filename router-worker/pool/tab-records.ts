@@ -39,6 +39,11 @@ export class TabRecords {
     return this.#servingTabs(classId).some((tab) => this.rank(tab, classId) === 0);
   }
 
+  /** Whether anybody else is there who may check this tab. */
+  canBeChecked(tab: Tab, classId: string): boolean {
+    return this.#servingTabs(classId).some((other) => other.identity !== tab.identity);
+  }
+
   wantsNetworkTask(tab: Tab, classId: string): boolean {
     return !tab.guard && !tab.checkOnly && this.#book.wantsNetworkTask(tab.identity, classId);
   }

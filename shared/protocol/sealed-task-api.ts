@@ -12,9 +12,9 @@ export const sealedTaskRequest = v.strictObject({
   model: modelName,
   /** Values left out come from the model's defaults; a seed left out is drawn by the router. */
   sampling: v.partial(sampling),
-  /** The least that is wanted; null: the router's default. */
-  level: v.nullable(level),
-  checks,
+  /** The least that is wanted; left out: the router's default. */
+  level: v.nullish(level),
+  checks: v.nullish(checks),
   /** The client's Ed25519 key: it signs the envelope and the offers of its links. */
   client: key32,
   nonce: bytes16,

@@ -6,6 +6,7 @@ import { controls } from './controls.ts';
 import { keepDirectChoice, keptDirectChoice } from './direct-choice.ts';
 import { megabytes, secondsLeft, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
+import { fetchStanding, type TabStanding } from './tab-standing.ts';
 
 /** The one stateful element of `/join`: a visitor lends the tab, sees what it does, and stops it. */
 export class JoinPage extends LitElement {
@@ -18,6 +19,7 @@ export class JoinPage extends LitElement {
     checkOnly: { state: true },
     trouble: { state: true },
     identityKept: { state: true },
+    standing: { state: true },
   };
   declare phase: LendingPhase | { readonly phase: 'idle' };
   declare device: Preflight | null;
@@ -27,11 +29,15 @@ export class JoinPage extends LitElement {
   declare checkOnly: boolean;
   declare trouble: string | null;
   declare identityKept: boolean;
+  declare standing: TabStanding | null;
 
   readonly #worker = new LendingWorker((phase, kept) => {
     this.phase = phase;
     this.identityKept = kept;
+    if (phase.phase === 'serving') this.#lookHowItStands(phase.tab);
   });
+  /** Work that was done when the network was last asked how this tab stands. */
+  #doneAtLook = -1;
 
   static override styles = [
     controls,
@@ -89,6 +95,7 @@ export class JoinPage extends LitElement {
     this.checkOnly = false;
     this.trouble = null;
     this.identityKept = true;
+    this.standing = null;
   }
 
   override connectedCallback(): void {
@@ -110,6 +117,16 @@ export class JoinPage extends LitElement {
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
     }
+  }
+
+  /** Asked again after work was done, when the network had time to judge it. */
+  #lookHowItStands({ tab, counts }: Extract<LendingPhase, { phase: 'serving' }>['tab']): void {
+    const done = counts.answers + counts.checks;
+    if (tab === null || done === this.#doneAtLook) return;
+    this.#doneAtLook = done;
+    setTimeout(() => {
+      if (this.#doneAtLook === done) void fetchStanding(tab).then((standing) => (this.standing = standing));
+    }, JUDGED_AFTER_MS);
   }
 
   #names(): string[] {
@@ -228,6 +245,7 @@ export class JoinPage extends LitElement {
         <div><dt>Stopped by asker</dt><dd id="stopped">${tab.counts.stopped}</dd></div>
         <div><dt>Direct links</dt><dd>${tab.links}</dd></div>
       </dl>
+      ${this.#standing()}
       <button id="stop" class="below" @click=${this.#stop}>Stop lending</button>
       <details>
         <summary>This tab’s name on the network</summary>
@@ -235,6 +253,16 @@ export class JoinPage extends LitElement {
         ${this.identityKept ? nothing : html`<p class="soft">This browser keeps nothing, so the name lasts as long as the page.</p>`}
       </details>
     </section>`;
+  }
+
+  #standing(): TemplateResult | typeof nothing {
+    if (this.standing === null) return nothing;
+    const { standing, text, next, waitsUntil } = this.standing;
+    const wait = waitsUntil === null ? nothing : html` It waits until ${new Date(waitsUntil).toLocaleString()}.`;
+    return html`<p class="below" id="standing">
+      How the network sees this tab: <strong class=${STANDING_TONE[standing] ?? ''}>${standing}</strong>. ${text}${wait}
+      <span class="soft">What to do: ${next}</span>
+    </p>`;
   }
 
   #settings(): TemplateResult {
@@ -318,6 +346,16 @@ export class JoinPage extends LitElement {
     keepDirectChoice(this.direct);
   }
 }
+
+/** Time after a piece of work in which its check is over as a rule, ms. */
+const JUDGED_AFTER_MS = 1_500;
+
+const STANDING_TONE: Readonly<Record<string, string>> = {
+  trusted: 'good',
+  suspected: 'limited',
+  quarantined: 'bad',
+  banned: 'bad',
+};
 
 customElements.define('join-page', JoinPage);
 

@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest';
+import type { ServedVariant } from '../../shared/classes/catalogue.ts';
+import { LEVELS } from '../../shared/protocol/level.ts';
+import { priceOf, pricesOf } from './price.ts';
+
+const served = (bytes: number) => ({ variant: { weights: { bytes } } }) as ServedVariant;
+
+describe('a price', () => {
+  it('is tokens times the weights in MiB times the level', () => {
+    expect(pricesOf(served(3 * 1024 * 1024), 1000, 1)).toEqual({ none: 3000, basic: 3150, cross: 6000, strict: 6300 });
+    expect(priceOf(served(3 * 1024 * 1024), 1000, 'cross', 3)).toBe(12_000);
+  });
+
+  it('is a whole number, never nothing, and rises with the level', () => {
+    for (const bytes of [1, 3_241_728, 98_362_432, 5e9]) {
+      for (const tokens of [1, 7, 512]) {
+        const prices = LEVELS.map((level) => priceOf(served(bytes), tokens, level, 1));
+        expect(prices.every((price) => Number.isSafeInteger(price) && price > 0)).toBe(true);
+        expect([...prices].sort((a, b) => a - b)).toEqual(prices);
+      }
+    }
+  });
+});
