@@ -16,6 +16,7 @@ import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls } from './session-calls.ts';
 import type { TabAttachment, TabSocket } from './tab.ts';
+import type { Census } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
 
 const TICK_MS = 1000;
@@ -97,7 +98,7 @@ export class PoolObject extends DurableObject<Env> {
     for (const { tail, decision } of tasks) await pool.decide(tail, decision);
   }
 
-  async census(): Promise<{ readonly class: string; readonly tabs: number; readonly free: number }[]> {
+  async census(): Promise<Census[]> {
     return (await this.#pool()).census();
   }
 

@@ -23,8 +23,6 @@ export interface Census {
   readonly free: number;
   /** Tabs that only check. */
   readonly checkers: number;
-  /** Tabs that only check. */
-  readonly checkers: number;
 }
 
 /** A key to seal to, as a tab signed it. */
