@@ -2,6 +2,7 @@ import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import type { Census } from '../pool/tab-roster.ts';
 import type { AppEnv } from './context.ts';
 
 /** OpenAI's list of models; under `shoal` what this network adds: variants, classes, and how many tabs serve them now. */
@@ -20,11 +21,11 @@ export function modelRoutes(app: Hono<AppEnv>): void {
   });
 }
 
-type Tabs = ReadonlyMap<string, { readonly tabs: number; readonly free: number }>;
+type Tabs = ReadonlyMap<string, Census>;
 
 async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
   const census = await poolStub(env).census();
-  return new Map(census.map(({ class: id, tabs, free }) => [id, { tabs, free }]));
+  return new Map(census.map((entry) => [entry.class, entry]));
 }
 
 function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tabs) {
@@ -37,6 +38,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       sha256: variant.weights.sha256,
       tabs: tabs.get(id)?.tabs ?? 0,
       free_tabs: tabs.get(id)?.free ?? 0,
+      check_only_tabs: tabs.get(id)?.checkers ?? 0,
     }));
   return {
     id: model.id,
