@@ -16,7 +16,7 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404') },
+      input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404'), audit: page('audit') },
     },
   },
   worker: { format: 'es' },

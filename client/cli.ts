@@ -1,21 +1,37 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import type { ReceiptVerification } from '../shared/receipt/verify.ts';
 import { signed } from '../shared/signing/signed-statement.ts';
+import { publishedKey, readJson, withKeysJoined } from './command-input.ts';
+import { watchLog } from './log-command.ts';
+import { type LogStanding, standingInLog } from './log-standing.ts';
 import { RouterCalls } from './router-calls.ts';
 import { verifyReceipt } from './verify-receipt.ts';
 
-const USAGE = `shoal verify FILE [--router URL | --key KEY]
+const USAGE = `shoal verify FILE [--router URL] [--key KEY] [--no-log]
 
-Verifies a receipt: signatures, commitment, and whether the verdict follows from what the tabs signed.
+Verifies a receipt: signatures, commitment, whether the verdict follows from what the tabs signed, and whether the receipt is
+in its router's public log.
 
   FILE           a receipt as GET /v1/receipts/ID gives it; - reads standard input
-  --key KEY      the router's Ed25519 key that you trust (base64url): offline
-  --router URL   takes the key from this router's /.well-known/shoal.json
-                 (default: the router that the receipt names)`;
+  --key KEY      the router's Ed25519 key that you trust (base64url); without --router: offline
+  --router URL   takes the key from this router's /.well-known/shoal.json, and asks its log
+                 (default: the router that the receipt names)
+  --no-log       does not ask the log
 
-/** Exit status: 0 the receipt holds, 1 it does not, 2 it could not be read or the words were wrong. */
+shoal log --router URL [--key KEY] [--since HEAD] [--save HEAD] [--entries]
+
+Reads the head of a router's log of receipts, and whether the log only grew.
+
+  --since HEAD   a file with an earlier head: the log must begin with the same entries
+  --save HEAD    writes the head to this file
+  --entries      reads all entries, and computes the root from them
+
+shoal audit RECEIPT TRANSCRIPT
+
+Has a browser on this machine write the answer again: shoal audit --help`;
+
+/** Exit status: 0 it holds, 1 it does not, 2 it could not be read or the words were wrong. */
 export async function main(args: readonly string[]): Promise<number> {
   let parsed: ReturnType<typeof parse>;
   try {
@@ -24,78 +40,71 @@ export async function main(args: readonly string[]): Promise<number> {
     console.error(`${cause instanceof Error ? cause.message : cause}\n\n${USAGE}`);
     return 2;
   }
-  if (parsed.values.help === true) {
+  const { values } = parsed;
+  if (values.help === true) {
     console.log(USAGE);
     return 0;
   }
   const [command, file] = parsed.positionals;
-  if (command !== 'verify' || file === undefined) {
-    console.error(USAGE);
-    return 2;
-  }
   try {
-    return await verify(file, parsed.values);
+    if (command === 'verify' && file !== undefined) return await verify(file, values);
+    if (command === 'log' && values.router !== undefined) return await watchLog({ ...values, router: values.router });
   } catch (cause) {
     console.error(cause instanceof Error ? cause.message : String(cause));
     return 2;
   }
+  console.error(USAGE);
+  return 2;
 }
 
 function parse(args: readonly string[]) {
   return parseArgs({
     args: withKeysJoined(args),
     allowPositionals: true,
-    options: { key: { type: 'string' }, router: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      key: { type: 'string' },
+      router: { type: 'string' },
+      'no-log': { type: 'boolean' },
+      since: { type: 'string' },
+      save: { type: 'string' },
+      entries: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
 }
 
-/** One key in 64 begins with a dash, which the parser would take for another option: `--key -x` is read as `--key=-x`. */
-function withKeysJoined(args: readonly string[]): string[] {
-  const at = args.indexOf('--key');
-  const key = args[at + 1];
-  return at < 0 || key === undefined ? [...args] : [...args.slice(0, at), `--key=${key}`, ...args.slice(at + 2)];
+interface VerifyOptions {
+  readonly key?: string | undefined;
+  readonly router?: string | undefined;
+  readonly 'no-log'?: boolean | undefined;
 }
 
-async function verify(
-  file: string,
-  options: { readonly key?: string | undefined; readonly router?: string | undefined },
-): Promise<number> {
+async function verify(file: string, options: VerifyOptions): Promise<number> {
   const content = await readJson(file);
   const routerKey = options.key ?? (await publishedKey(content, options.router));
   const result = await verifyReceipt(content, { routerKey });
   report(result, options.key === undefined);
-  return result.valid ? 0 : 1;
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const name = file === '-' ? 'Standard input' : file;
-  let text: string;
-  try {
-    text = file === '-' ? await readStandardInput() : await readFile(file, 'utf8');
-  } catch {
-    throw new Error(`${name} cannot be read.`);
+  if (!result.valid || result.receipt === null) return 1;
+  const router = options.router ?? (options.key === undefined ? result.receipt.network : null);
+  if (router === null || options['no-log'] === true) {
+    console.log('The log was not asked whether it has this receipt.');
+    return 0;
   }
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error(`${name} is no receipt: it is not JSON.`);
+  const calls = new RouterCalls(router, fetch);
+  const standing = await standingInLog(v.parse(signed, content), result.receipt.endedAt, calls, routerKey);
+  console.log(tellStanding(standing));
+  return standing.standing === 'missing' ? 1 : 0;
+}
+
+function tellStanding(standing: LogStanding): string {
+  switch (standing.standing) {
+    case 'logged':
+      return `It is entry ${standing.index + 1} of ${standing.size} in the log whose head the router signed at ${new Date(standing.at).toISOString()}.`;
+    case 'not_yet':
+      return 'It is not in the log yet: the task has just ended. Ask again in a few minutes.';
+    case 'missing':
+      return `NOT IN THE LOG\n  ${standing.problem}\n  A receipt that stays out of the log was kept out: show it to others.`;
   }
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** The key that a router publishes: the one that signed, if it is among them. */
-async function publishedKey(content: unknown, router: string | undefined): Promise<string> {
-  const outer = v.safeParse(signed, content);
-  if (!outer.success) throw new Error('This is not a signed receipt.');
-  const named = (JSON.parse(outer.output.payload) as { network?: unknown }).network;
-  const url = router ?? (typeof named === 'string' ? named : '');
-  const keys = await new RouterCalls(url, fetch).routerKeys();
-  return keys.find((key) => key === outer.output.key) ?? keys[0] ?? '';
 }
 
 const INDEPENDENCE = {

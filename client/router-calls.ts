@@ -44,8 +44,7 @@ export class RouterCalls {
 
   /** The keys that the router publishes. */
   async routerKeys(): Promise<string[]> {
-    const response = await this.#call('GET', '/.well-known/shoal.json', null, {});
-    const parsed = v.safeParse(wellKnown, await response.json());
+    const parsed = v.safeParse(wellKnown, await this.get('/.well-known/shoal.json'));
     if (!parsed.success) throw new ShoalError('integrity_failed', 'This address is not a Shoal router.');
     if (parsed.output.protocol !== PROTOCOL_VERSION) {
       throw new ShoalError('version_unsupported', `The router speaks version ${parsed.output.protocol}.`);
@@ -90,10 +89,14 @@ export class RouterCalls {
   }
 
   async receipt(id: string): Promise<Signed> {
-    const response = await this.#call('GET', `/v1/receipts/${encodeURIComponent(id)}`, null, {});
-    const parsed = v.safeParse(signed, await response.json());
+    const parsed = v.safeParse(signed, await this.get(`/v1/receipts/${encodeURIComponent(id)}`));
     if (!parsed.success) throw new ShoalError('integrity_failed', 'That is no receipt.');
     return parsed.output;
+  }
+
+  /** What the router has at this path. Throws `SyntaxError` when it is no JSON. */
+  async get(path: string): Promise<unknown> {
+    return (await this.#call('GET', path, null, {})).json();
   }
 
   #post(access: TaskAccess, what: string, body: object): Promise<Response> {

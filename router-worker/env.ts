@@ -1,9 +1,11 @@
+import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
 
 export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
+  readonly LOG: DurableObjectNamespace<LogObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;

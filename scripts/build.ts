@@ -5,9 +5,10 @@ import type { Catalogue } from '../shared/classes/catalogue.ts';
 import { buildClient } from './build-client.ts';
 import { assembleModels } from './models/catalogue-files.ts';
 import { DIST, ROOT } from './paths.ts';
+import { placeEngines } from './place-engines.ts';
 
 /**
- * Pages, client package and models as static files in `dist/`. Models are kept from one build to the next: they are named by their digest. Returns the catalogue
+ * Pages, client package, engines and models as static files in `dist/`. Models are kept from one build to the next: they are named by their digest. Returns the catalogue
  * that is served.
  */
 export async function buildAll(quiet: boolean): Promise<Catalogue> {
@@ -18,6 +19,7 @@ export async function buildAll(quiet: boolean): Promise<Catalogue> {
     await build({ configFile: join(ROOT, 'vite.config.ts'), logLevel: quiet ? 'error' : 'info' });
     await buildClient(join(DIST, 'client'), false);
   });
+  await placeEngines();
   return assembleModels();
 }
 

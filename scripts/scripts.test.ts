@@ -10,7 +10,7 @@ import { CommandError } from './command-line.ts';
 import { readGguf } from './models/read-gguf.ts';
 import { ROOT } from './paths.ts';
 import { freePort } from './router/free-port.ts';
-import { securityHeaders } from './testing/running-network.ts';
+import { securityHeaders } from './security-headers.ts';
 
 const run = promisify(execFile);
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');

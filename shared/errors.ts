@@ -25,7 +25,7 @@ export const ERROR_POLICIES = {
   model_not_found: missing('Choose one of the models that the message names, or GET /v1/models.'),
   task_not_found: missing('Check the id. Tasks are kept for 30 days.'),
   receipt_not_found: missing('Check the id. Receipts are kept for 30 days.'),
-  receipt_pending: { ...missing('The check is still running: ask again in a moment.'), retryable: true },
+  receipt_pending: { ...missing('Not there yet: ask again in a moment.'), retryable: true },
   route_not_found: missing('See the routes at /.well-known/shoal.json.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
   tab_not_found: missing('Check the id.'),

@@ -94,6 +94,12 @@ export const LINK_BUFFER_LOW_BYTES = 256 * 1024;
 /** How long a session keeps a receipt, ms: 30 days. */
 export const RECEIPT_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
+/** Most entries of the log of receipts in one response: 1,000 digests are about 45 KB. */
+export const MAX_LOG_ENTRIES = 1_000;
+
+/** Longest time from the end of a task to its receipt in the log, ms, unless the network is broken: the log is filled off every request's path, with retries. */
+export const MAX_LOG_DELAY_MS = 10 * 60 * 1000;
+
 /** Private answers are padded to steps of this many bytes, because sizes of single tokens leak words. */
 export const PAD_STEP_BYTES = 64;
 

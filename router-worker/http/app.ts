@@ -5,6 +5,7 @@ import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
+import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
@@ -42,7 +43,7 @@ export function createApp(): Hono<AppEnv> {
       protocol: PROTOCOL_VERSION,
       router_keys: [{ id: keys.signer.publicKey.slice(0, 8), algorithm: 'Ed25519', key: keys.signer.publicKey }],
       socket: '/v1/tabs/socket',
-      pages: { join: '/join', chat: '/chat' },
+      pages: { join: '/join', chat: '/chat', audit: '/audit' },
       routes: [...routeTable(app)].map(([path, methods]) => `${[...methods].join(', ')} ${path}`),
     });
   });
@@ -50,6 +51,7 @@ export function createApp(): Hono<AppEnv> {
   chatRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
+  logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);
   quoteRoutes(app);

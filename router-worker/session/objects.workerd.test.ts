@@ -137,7 +137,8 @@ describe('the session object', () => {
       await state.storage.setAlarm(Date.now() + 60_000);
     });
     await runDurableObjectAlarm(session);
-    expect((await SELF.fetch(`${ORIGIN}/v1/tasks/${answer.id}`)).status).toBe(404);
+    // That alarm may have had to hand the receipt to the log first: then the next one, which is due at once, forgets it.
+    await expect.poll(async () => (await SELF.fetch(`${ORIGIN}/v1/tasks/${answer.id}`)).status).toBe(404);
     expect(RECEIPT_KEPT_MS).toBe(30 * 24 * 3600 * 1000);
     await tab.tab.close();
   });

@@ -6,8 +6,11 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { logStub } from '../log/log-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, TaskTerms } from '../task/task.ts';
+import { drainToLog } from './log-outbox.ts';
 import { type CommitCircumstances, type Decision, Session, type TaskView } from './session.ts';
 import { SqlSessionStore } from './session-store.ts';
 
@@ -92,6 +95,7 @@ export class SessionObject extends DurableObject<Env> {
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
+      await drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries)));
       const next = this.#store.nextDueAt();
       if (next === null) await this.#dissolve();
       else this.#arm(next);

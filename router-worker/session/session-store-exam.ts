@@ -73,6 +73,32 @@ export const SESSION_STORE_EXAM: readonly StoreExamCase[] = [
     },
   },
   {
+    title: 'knows which receipts the log still lacks, and forgets none of them',
+    run(store) {
+      for (const [i, tail] of ['b', 'a', 'c'].entries()) {
+        store.save(running(tail, 1000), null);
+        store.save(ended(tail, 1000), { ...statement, payload: String(i) });
+      }
+      store.save(running('d', 1000), null);
+      const tails = (limit: number) => store.unlogged(limit).map(({ tail, receipt }) => [tail, receipt.payload]);
+      same(tails(2), [
+        ['b', '0'],
+        ['a', '1'],
+      ]);
+      store.logged(['b']);
+      store.logged(['b', 'unknown']);
+      same(tails(10), [
+        ['a', '1'],
+        ['c', '2'],
+      ]);
+      store.forget(1000);
+      same([store.load('b') === null, store.load('a') === null], [true, false]);
+      store.logged(['a', 'c']);
+      store.forget(1000);
+      same([tails(10), store.load('a')], [[], null]);
+    },
+  },
+  {
     title: 'finds what is past its deadline, and nothing that has ended',
     run(store) {
       const early = running('early', 1000);
@@ -92,6 +118,7 @@ export const SESSION_STORE_EXAM: readonly StoreExamCase[] = [
     run(store, keptMs) {
       store.save(ended('old', 1000), statement);
       store.save(ended('newer', 2000), statement);
+      store.logged(['old', 'newer']);
       same(store.nextDueAt(), 1000 + keptMs);
       store.forget(1000);
       same([store.load('old'), store.load('newer')?.task, store.nextDueAt()], [null, 'newer', 2000 + keptMs]);

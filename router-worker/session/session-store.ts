@@ -8,13 +8,20 @@ export interface SessionStore {
   /** Writes the task, and its receipt when it has ended, at once. */
   save(task: Task, receipt: Signed | null): void;
   receipt(tail: TaskTail): Signed | null;
+  /** Receipts that are not known to be in the public log yet, oldest first. */
+  unlogged(limit: number): { readonly tail: TaskTail; readonly receipt: Signed }[];
+  /** These are in the log. */
+  logged(tails: readonly TaskTail[]): void;
   /** Running tasks whose deadline has come. */
   due(at: number): Task[];
   /** The next instant at which {@link due} or {@link forget} has something to do; null when nothing is kept. */
   nextDueAt(): number | null;
-  /** Removes tasks that ended before this instant. */
+  /** Removes tasks that ended before this instant, but none whose receipt is still to be logged. */
   forget(endedBefore: number): void;
 }
+
+/** Receipts wait so long to be logged, ms: tasks of one conversation that end together go in one call, and no answer waits for it. */
+const LOG_AFTER_MS = 1_000;
 
 /** When a task wants to be looked at next: at its deadline, or when its receipt may be forgotten. */
 export function dueAtOf(task: Task, keptMs: number): number {
@@ -39,6 +46,7 @@ export class SqlSessionStore implements SessionStore {
         state TEXT NOT NULL,
         receipt TEXT
       ) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS unlogged (tail TEXT PRIMARY KEY);
     `);
   }
 
@@ -58,6 +66,9 @@ export class SqlSessionStore implements SessionStore {
       receipt === null ? null : JSON.stringify(receipt),
     );
     this.#onDue(dueAt);
+    if (task.phase !== 'ended' || receipt === null) return;
+    this.#sql.exec('INSERT OR IGNORE INTO unlogged (tail) VALUES (?)', task.task);
+    this.#onDue(task.endedAt + LOG_AFTER_MS);
   }
 
   receipt(tail: TaskTail): Signed | null {
@@ -65,6 +76,17 @@ export class SqlSessionStore implements SessionStore {
       .exec<{ receipt: string | null }>('SELECT receipt FROM task WHERE tail = ?', tail)
       .toArray()[0];
     return row?.receipt == null ? null : (JSON.parse(row.receipt) as Signed);
+  }
+
+  unlogged(limit: number): { readonly tail: TaskTail; readonly receipt: Signed }[] {
+    const query =
+      'SELECT tail, receipt FROM unlogged JOIN task USING (tail) WHERE receipt IS NOT NULL ORDER BY unlogged.rowid LIMIT ?';
+    const rows = this.#sql.exec<{ tail: string; receipt: string }>(query, limit).toArray();
+    return rows.map(({ tail, receipt }) => ({ tail, receipt: JSON.parse(receipt) as Signed }));
+  }
+
+  logged(tails: readonly TaskTail[]): void {
+    for (const tail of tails) this.#sql.exec('DELETE FROM unlogged WHERE tail = ?', tail);
   }
 
   due(at: number): Task[] {
@@ -78,6 +100,7 @@ export class SqlSessionStore implements SessionStore {
   }
 
   forget(endedBefore: number): void {
-    this.#sql.exec('DELETE FROM task WHERE ended = 1 AND due_at <= ?', endedBefore + this.#keptMs);
+    const query = 'DELETE FROM task WHERE ended = 1 AND due_at <= ? AND tail NOT IN (SELECT tail FROM unlogged)';
+    this.#sql.exec(query, endedBefore + this.#keptMs);
   }
 }

@@ -6,6 +6,7 @@ import type { Task } from '../task/task.ts';
 /** A session store for tests without workerd. Sits the same exam as the SQL one. */
 export class MemorySessionStore implements SessionStore {
   readonly #rows = new Map<TaskTail, { state: string; dueAt: number; ended: boolean; receipt: Signed | null }>();
+  readonly #unlogged = new Set<TaskTail>();
   readonly #keptMs: number;
 
   constructor(keptMs: number) {
@@ -20,10 +21,22 @@ export class MemorySessionStore implements SessionStore {
   save(task: Task, receipt: Signed | null): void {
     const dueAt = dueAtOf(task, this.#keptMs);
     this.#rows.set(task.task, { state: JSON.stringify(task), ended: task.phase === 'ended', dueAt, receipt });
+    if (receipt !== null) this.#unlogged.add(task.task);
   }
 
   receipt(tail: TaskTail): Signed | null {
     return this.#rows.get(tail)?.receipt ?? null;
+  }
+
+  unlogged(limit: number): { readonly tail: TaskTail; readonly receipt: Signed }[] {
+    return [...this.#unlogged].slice(0, limit).flatMap((tail) => {
+      const receipt = this.receipt(tail);
+      return receipt === null ? [] : [{ tail, receipt }];
+    });
+  }
+
+  logged(tails: readonly TaskTail[]): void {
+    for (const tail of tails) this.#unlogged.delete(tail);
   }
 
   due(at: number): Task[] {
@@ -38,7 +51,7 @@ export class MemorySessionStore implements SessionStore {
 
   forget(endedBefore: number): void {
     for (const [tail, row] of this.#rows) {
-      if (row.ended && row.dueAt <= endedBefore + this.#keptMs) this.#rows.delete(tail);
+      if (row.ended && row.dueAt <= endedBefore + this.#keptMs && !this.#unlogged.has(tail)) this.#rows.delete(tail);
     }
   }
 }

@@ -7,6 +7,7 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
+import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
@@ -61,6 +62,10 @@ export const TEST_SAMPLING: Sampling = {
   presencePenalty: 0,
   seed: 7,
   maxTokens: 60,
+};
+
+export const TEST_RENDERER: PromptRenderer = {
+  render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n'),
 };
 
 /** A table of one word: enough for the code around it. */
@@ -156,6 +161,7 @@ export class TestNetwork {
       readonly class?: string;
       readonly model?: string;
       readonly variant?: string;
+      readonly renderer?: PromptRenderer;
       readonly checkOnly?: boolean;
       readonly guard?: string;
     } = {},
@@ -177,7 +183,7 @@ export class TestNetwork {
         variant: options.variant ?? 'q8_0',
         class: options.class ?? TEST_CLASS,
         engine,
-        renderer: { render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n') },
+        renderer: options.renderer ?? TEST_RENDERER,
         sentence: tinySentenceEmbedding(),
       },
       links: () => NO_LINKS,

@@ -22,6 +22,7 @@ export async function routerContender(tabCount: number): Promise<Contender & { c
       objects: [
         { binding: 'POOL', className: 'PoolObject' },
         { binding: 'SESSION', className: 'SessionObject' },
+        { binding: 'LOG', className: 'LogObject' },
       ],
       secret: 'YmVuY2htYXJrLXNlY3JldC1iZW5jaG1hcmstc2VjcmV0ISE',
       assets: true,

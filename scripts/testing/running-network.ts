@@ -12,6 +12,7 @@ import { CACHE, ROOT } from '../paths.ts';
 import { freshSecret } from '../router/dev-secret.ts';
 import { freePort } from '../router/free-port.ts';
 import { type RunningRouter, startRouter } from '../router/router-process.ts';
+import { securityHeaders } from '../security-headers.ts';
 
 /** `wrangler dev` and a real browser, for end-to-end tests. */
 export interface RunningNetwork {
@@ -110,18 +111,6 @@ export async function openExamPage(browser: LaunchedBrowser, url: string): Promi
   await page.goto(`${url}${EXAM_PATH}exam.html`);
   await page.waitForFunction(() => window.exam !== undefined);
   return page;
-}
-
-/** The headers of the section for every path in a `_headers` file. */
-export function securityHeaders(file: string): Record<string, string> {
-  const section = file.split(/\n(?=\/)/).find((part) => part.startsWith('/*\n')) ?? '';
-  return Object.fromEntries(
-    section
-      .split('\n')
-      .slice(1)
-      .filter((line) => line.includes(':'))
-      .map((line) => [line.slice(0, line.indexOf(':')).trim(), line.slice(line.indexOf(':') + 1).trim()]),
-  );
 }
 
 /** Where the only interface is loopback, Chromium gathers no candidates and no link can open. */

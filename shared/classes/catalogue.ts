@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { sha256, toHex, utf8 } from '../bytes.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
-import { WLLAMA_BUILD } from './wllama-build.ts';
+import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
 
 /** The catalogue: public model names, their variants, and all that a tab needs to fetch, check and run one. */
 
@@ -61,10 +61,15 @@ export function piecePath(weightsSha256: string, index: number): string {
 export const CATALOGUE_PATH = '/models/catalogue.json';
 export const SENTENCE_EMBEDDING_PATH = '/models/shoal-embed-64.bin';
 
-export async function traitsOf(model: ModelEntry, variant: VariantEntry): Promise<ClassTraits> {
+export async function traitsOf(
+  model: ModelEntry,
+  variant: VariantEntry,
+  build: EngineBuild = WLLAMA_BUILD,
+): Promise<ClassTraits> {
   return {
     weights: variant.weights.sha256,
-    ...WLLAMA_BUILD,
+    engine: build.engine,
+    engineBuild: build.engineBuild,
     backend: 'cpu',
     flashAttention: false,
     kvType: 'f16',
@@ -82,10 +87,11 @@ export interface ServedVariant {
   readonly class: string;
 }
 
-export async function servedVariants(models: Catalogue): Promise<ServedVariant[]> {
+/** With the engine of this release, or an older one that is still served. */
+export async function servedVariants(models: Catalogue, build: EngineBuild = WLLAMA_BUILD): Promise<ServedVariant[]> {
   const pairs = models.models.flatMap((model) => model.variants.map((variant) => ({ model, variant })));
   return Promise.all(
-    pairs.map(async (pair) => ({ ...pair, class: await classIdOf(await traitsOf(pair.model, pair.variant)) })),
+    pairs.map(async (pair) => ({ ...pair, class: await classIdOf(await traitsOf(pair.model, pair.variant, build)) })),
   );
 }
 

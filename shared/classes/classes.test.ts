@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
 import { catalogue, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
 import { classIdOf } from './class-id.ts';
-import { WLLAMA_BUILD } from './wllama-build.ts';
+import { ENGINE_BUILDS, enginePath, WLLAMA_BUILD } from './wllama-build.ts';
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url);
 const digest = (path: string) =>
@@ -22,6 +22,16 @@ describe('classes of equivalence', () => {
       engine: `wllama ${version}`,
       engineBuild: digest('node_modules/@wllama/wllama/esm/wasm/wllama.wasm'),
     });
+  });
+
+  it('can be run again with every engine build that is still served, each under its digest', async () => {
+    expect(ENGINE_BUILDS[0]).toMatchObject(WLLAMA_BUILD);
+    const carried = ENGINE_BUILDS.map(({ carriedBy }) => digest(`node_modules/${carriedBy}/esm/wasm/wllama.wasm`));
+    expect(ENGINE_BUILDS.map(enginePath)).toEqual(carried.map((sha256) => `/engines/${sha256}.wasm`));
+    const models = v.parse(catalogue, embedded);
+    const older = { engine: 'wllama 3.0.0', engineBuild: 'a'.repeat(64) };
+    const classes = [...(await servedVariants(models)), ...(await servedVariants(models, older))];
+    expect(new Set(classes.map((served) => served.class)).size).toBe(classes.length);
   });
 
   it('change with every trait', async () => {

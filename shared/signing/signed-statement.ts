@@ -15,7 +15,8 @@ export type StatementKind =
   | 'commit'
   | 'check-commit'
   | 'check-reveal'
-  | 'receipt';
+  | 'receipt'
+  | 'log-head';
 
 /** 32 bytes as base64url. */
 export const key32 = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));

@@ -1,2 +1,4 @@
-/** Address of the engine's WebAssembly among the built pages, relative to the page's origin. */
-export { default as wllamaWasmUrl } from '@wllama/wllama/esm/wasm/wllama.wasm?url';
+import { enginePath, WLLAMA_BUILD } from '../../shared/classes/wllama-build.ts';
+
+/** Address of this release's WebAssembly, relative to the page's origin. */
+export const wllamaWasmUrl = enginePath(WLLAMA_BUILD);

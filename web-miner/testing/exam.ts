@@ -1,12 +1,17 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
-import type { VariantEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
+import { parseTranscript } from '../../shared/receipt/transcript.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
+import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { fetchWeights } from '../models/model-store.ts';
+import { compareWithModel, type SignedExchange } from '../work/audit.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
@@ -83,6 +88,60 @@ const api = {
       texts.push(text);
     }
     return { texts, tokens };
+  },
+
+  /**
+   * The same answers by the bare engine and by an audit each (verification, digests, writing again, comparison), on the engine that is loaded. In
+   * turns, so that both meet the same load of the machine, and half a round apart, so that neither finds its prompt in the engine's cache.
+   */
+  async timeAudits(
+    saved: readonly { readonly receipt: unknown; readonly transcript: unknown }[],
+    chat: ModelEntry['chat'],
+    routerKey: string,
+    auditsFirst: boolean,
+  ): Promise<{
+    readonly generateMs: number;
+    readonly verifyMs: number;
+    readonly auditMs: number;
+    readonly agreed: number;
+  }> {
+    const { engine } = api;
+    if (engine === null) throw new Error('no engine is loaded');
+    const work = { engine, renderer: promptRenderer(chat) };
+    const { signal } = new AbortController();
+    const open = async ({ receipt: statement, transcript: given }: (typeof saved)[number]): Promise<SignedExchange> => {
+      const transcript = parseTranscript(given);
+      const { receipt } = await verifyReceipt(statement, { routerKey });
+      if (receipt === null) throw new Error('the receipt does not hold');
+      const match = await matchTranscript(receipt, transcript);
+      if (match.match !== 'same') throw new Error(`the transcript is not the signed one: ${match.match}`);
+      return { receipt, transcript, commit: match.commit };
+    };
+    const opened = await Promise.all(saved.map(open));
+    const figures = { generateMs: 0, verifyMs: 0, auditMs: 0, agreed: 0 };
+    const generate = async ({ receipt, transcript }: SignedExchange) => {
+      const from = performance.now();
+      const prompt = work.renderer.render(transcript.request.messages);
+      const { stop } = transcript.request;
+      for await (const _ of engine.generate({ prompt, sampling: receipt.sampling, stop }, signal));
+      figures.generateMs += performance.now() - from;
+    };
+    const audit = async (one: (typeof saved)[number]) => {
+      const from = performance.now();
+      const exchange = await open(one);
+      figures.verifyMs += performance.now() - from;
+      const nothing = { accepted: () => undefined, wrote: () => undefined };
+      if ((await compareWithModel(exchange, work, nothing, signal)).result === 'agrees') figures.agreed++;
+      figures.auditMs += performance.now() - from;
+    };
+    const away = Math.floor(saved.length / 2);
+    for (const [index, exchange] of opened.entries()) {
+      const other = saved[(index + away) % saved.length];
+      if (auditsFirst && other !== undefined) await audit(other);
+      await generate(exchange);
+      if (!auditsFirst && other !== undefined) await audit(other);
+    }
+    return figures;
   },
 
   phase: null as LendingPhase | null,

@@ -7,6 +7,7 @@ import { type AskLimits, Conversation, type Exchange } from './conversation.ts';
 import { megabytes, speed } from './format.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import { fetchReadableBytes } from './readable-bytes.ts';
+import { saveAsFile } from './save-as-file.ts';
 
 export type { Exchange } from './conversation.ts';
 
@@ -177,7 +178,19 @@ export class ChatPage extends LitElement {
               <a href=${`/v1/receipts/${exchange.task}`} target="_blank" rel="noopener">Open the receipt</a>
             </p>`
       }
+      ${this.#audit(exchange)}
     </details>`;
+  }
+
+  /** Both files that an audit needs. The transcript is text of this page: it is kept nowhere else. */
+  #audit({ receipt, transcript, task }: Exchange): TemplateResult | typeof nothing {
+    if (receipt == null || transcript == null) return nothing;
+    const name = `shoal-${task?.slice(-8)}`;
+    return html`<p class="facts">Anybody who has these two files can have the answer <a href="/audit">written again</a>:</p>
+      <div class="row">
+        <button class="quiet" @click=${() => saveAsFile(`${name}.receipt.json`, receipt)}>Save the receipt</button>
+        <button class="quiet" @click=${() => saveAsFile(`${name}.transcript.json`, transcript)}>Save the transcript</button>
+      </div>`;
   }
 
   #composer(): TemplateResult {

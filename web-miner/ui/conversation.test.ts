@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Question, SealedAnswer } from '../../client/sealed-client.ts';
 import { ShoalError } from '../../shared/errors.ts';
+import { parseTranscript } from '../../shared/receipt/transcript.ts';
 import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { type AskingClient, Conversation, type ConversationPorts, type Exchange } from './conversation.ts';
+
+const SALT = 'A'.repeat(22);
 
 const WRITTEN: readonly TaskUpdate[] = [
   { type: 'waiting', ahead: 0 },
@@ -29,7 +32,7 @@ class FakeClient implements AskingClient {
     const updates = this.#answer(signal ?? new AbortController().signal);
     return {
       updates: () => updates,
-      salt: '',
+      salt: SALT,
       promptPath: 'relay',
       traffic: async () => ({ relayBytes: 10, directBytes: 20 }),
       stop: async () => undefined,
@@ -85,6 +88,24 @@ describe('a conversation', () => {
     const answers = seen.map(({ exchanges }) => exchanges[0]?.answer);
     expect(new Set(answers)).toEqual(new Set(['', 'Tea ', 'Tea is hot.']));
     expect(seen.map(({ busy }) => busy).slice(-2)).toEqual([true, false]);
+  });
+
+  it('keeps of a whole answer what an audit will ask for', async () => {
+    const task = 'A'.repeat(46);
+    const leased = { type: 'leased', lease: { task, tab: 'tab' } } as unknown as TaskUpdate;
+    const client = new FakeClient(async function* () {
+      yield leased;
+      yield* WRITTEN;
+    });
+    const { transcript } = await conversation(client).talk.ask('How is tea?', { maxTokens: 9 });
+    expect(transcript).toEqual({
+      request: { model: 'pup', messages: [{ role: 'user', content: 'How is tea?' }], max_tokens: 9 },
+      response: {
+        choices: [{ index: 0, message: { role: 'assistant', content: 'Tea is hot.' }, finish_reason: 'stop' }],
+        shoal: { receipt: `rcpt_${task}`, salt: SALT },
+      },
+    });
+    expect(parseTranscript(transcript)).toMatchObject({ task, answer: 'Tea is hot.', salt: SALT });
   });
 
   it('goes on with the turns that were answered, and leaves out those that failed', async () => {

@@ -2,7 +2,7 @@ import type { CallOptions, Question, SealedAnswer } from '../../client/sealed-cl
 import type { Verdict } from '../../shared/checking/verdict.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
-import { taskId } from '../../shared/protocol/task-ids.ts';
+import { receiptId, tailOf, taskId } from '../../shared/protocol/task-ids.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { TaskPath, TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
@@ -31,6 +31,23 @@ export interface Exchange {
   readonly cosine: number | null;
   readonly receipt: Signed | null;
   readonly receiptHolds: boolean | null;
+  /** What an audit of this answer needs beside its receipt; null until it is whole. */
+  readonly transcript: SavedTranscript | null;
+}
+
+/** The exchange in the shape that an audit reads. */
+export interface SavedTranscript {
+  readonly request: { readonly model: string; readonly messages: readonly ChatMessage[]; readonly max_tokens?: number };
+  readonly response: {
+    readonly choices: readonly [
+      {
+        readonly index: 0;
+        readonly message: { readonly role: 'assistant'; readonly content: string };
+        readonly finish_reason: 'stop' | 'length';
+      },
+    ];
+    readonly shoal: { readonly receipt: string; readonly salt: string };
+  };
 }
 
 const EMPTY: Omit<Exchange, 'question'> = {
@@ -53,6 +70,7 @@ const EMPTY: Omit<Exchange, 'question'> = {
   cosine: null,
   receipt: null,
   receiptHolds: null,
+  transcript: null,
 };
 
 /** What a person can do on this page, where the vocabulary speaks to programs or the message has said it already. */
@@ -145,6 +163,7 @@ class Following {
   readonly #ports: ConversationPorts;
   readonly #onChange: (exchange: Exchange) => void;
   readonly #frames = { relay: 0, direct: 0 };
+  #request: SavedTranscript['request'] | null = null;
   #askedAt = 0;
   #firstAt = 0;
   exchange: Exchange;
@@ -160,6 +179,7 @@ class Following {
       // Whoever is quicker than the list of models waits for it.
       const model = await orStopped(this.#ports.model(), signal);
       const client = this.#ports.client();
+      this.#request = { model, messages, ...(limits.maxTokens !== undefined && { max_tokens: limits.maxTokens }) };
       this.#askedAt = performance.now();
       const answer = await client.ask({ model, messages, sampling: limits }, { signal });
       for await (const update of answer.updates()) await this.#show(update, answer, client);
@@ -187,6 +207,7 @@ class Following {
         return this.#change({
           state: 'checking',
           isCut: update.finish === 'length',
+          transcript: this.#transcript(update.finish, running.salt),
           note: 'Written; waiting for the check',
           tokens: update.completionTokens,
           tokensPerSecond: seconds > 0 ? update.completionTokens / seconds : null,
@@ -220,6 +241,14 @@ class Following {
       framesByRelay: this.#frames.relay,
       framesDirect: this.#frames.direct,
     });
+  }
+
+  #transcript(finish: 'stop' | 'length', salt: string): SavedTranscript | null {
+    const { task, answer } = this.exchange;
+    if (this.#request === null || task === null) return null;
+    const choice = { index: 0, message: { role: 'assistant', content: answer }, finish_reason: finish } as const;
+    const receipt = receiptId(tailOf(task));
+    return { request: this.#request, response: { choices: [choice], shoal: { receipt, salt } } };
   }
 
   async #ended(

@@ -55,7 +55,7 @@ async function expectNoSidewaysScroll(page: Page): Promise<void> {
 }
 
 describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
-  it.each(['/', '/join', '/chat', '/nothing-here'])('axe finds nothing on %s', async (path) => {
+  it.each(['/', '/join', '/chat', '/audit', '/nothing-here'])('axe finds nothing on %s', async (path) => {
     const { page, complaints } = await open(path, look);
     await page.waitForTimeout(400);
     await expectAccessible(page);

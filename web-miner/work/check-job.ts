@@ -1,5 +1,5 @@
 import { type Bytes, fromBase64Url, fromUtf8, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
-import { type AnswerChain, chainOf, type FinishReason } from '../../shared/checking/digest-chain.ts';
+import { type AnswerChain, chainOf } from '../../shared/checking/digest-chain.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
 import {
@@ -15,13 +15,11 @@ import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.
 import { FrameSealer } from '../../shared/sealing/frames.ts';
 import { generateSealingKeys, hpkeOpen, hpkeSeal } from '../../shared/sealing/hpke.ts';
 import { parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
-import { boundedAnswer } from './answer-bound.ts';
 import type { WorkModel } from './work-model.ts';
+import { type WritingEvents, writeAgain } from './write-again.ts';
 
-export interface CheckPorts {
+export interface CheckPorts extends WritingEvents {
   readonly signer: Signer;
-  accepted(promptTokens: number): void;
-  wrote(tokens: number): void;
   committed(commit: Signed): void;
 }
 
@@ -81,7 +79,8 @@ export class CheckJob {
   async run(signal: AbortSignal): Promise<Revealed> {
     const { lease, statement, body } = this.#opened;
     const salt = fromBase64Url(body.salt);
-    const own = await this.#writeAgain(signal);
+    const question = { messages: body.messages, stop: body.stop, sampling: lease.sampling };
+    const own = await writeAgain(this.#work, question, this.#ports, signal);
     const chain = await chainOf(salt, own.text, own.finish);
     const vector = this.#work.sentence.embed(own.text);
     const digest = await leaseDigest(statement);
@@ -120,26 +119,6 @@ export class CheckJob {
         ? await this.#sealEvidence(vectorText, first?.authentic === true ? shownVector : null)
         : null,
     };
-  }
-
-  async #writeAgain(signal: AbortSignal) {
-    const { lease, body } = this.#opened;
-    const prompt = this.#work.renderer.render(body.messages);
-    let text = '';
-    let finish: FinishReason = 'stop';
-    let tokens = { prompt: 0, completion: 0 };
-    const request = { prompt, sampling: lease.sampling, stop: body.stop };
-    for await (const event of boundedAnswer(this.#work.engine.generate(request, signal))) {
-      if (event.type === 'prompt') this.#ports.accepted(event.tokens);
-      else if (event.type === 'delta') {
-        text += event.text;
-        this.#ports.wrote(event.tokens);
-      } else {
-        finish = event.finish;
-        tokens = { prompt: event.promptTokens, completion: event.completionTokens };
-      }
-    }
-    return { text, finish, tokens };
   }
 
   /** The first answer, once it is shown; null when it is not, in time. */
