@@ -112,7 +112,7 @@ describe('the log object', () => {
     await expect(checkConsistency(kept, now, proof)).rejects.toMatchObject({ code: 'integrity_failed' });
   });
 
-  it('gets the receipt of every task that ended, once, though the session was evicted in between', async () => {
+  it('[G1] gets the receipt of every task that ended, once, though the session was evicted in between', async () => {
     const { id, receipt } = await anAnswer('to be logged');
     const tail = id.slice(5);
     const session = sessionStub(env, await sessionOfTask(await routerKeys(env.SHOAL_ROUTER_SECRET), tail));

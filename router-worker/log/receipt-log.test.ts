@@ -108,7 +108,7 @@ describe('the log of receipts', () => {
     );
   });
 
-  it('that was rewritten at one old entry is found by whoever kept a head, whatever proof it gives', async () => {
+  it('[G2] that was rewritten at one old entry is found by whoever kept a head, whatever proof it gives', async () => {
     const signer = await aSigner();
     const honest = await aLog(12, signer);
     const kept = await open(honest.log, signer);

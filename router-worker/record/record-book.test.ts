@@ -36,7 +36,7 @@ describe('the book of records', () => {
     expect(again.rate('a', 'cls', 0, 1)).toBeCloseTo(0.08);
   });
 
-  it('keeps classes and tabs apart', () => {
+  it('[U1] keeps classes and tabs apart', () => {
     const { book } = opened();
     qualify(book, 'a');
     expect(book.observe('a', 'other', REFUTED, 'answer', 'network')).toBe('quarantined');

@@ -115,7 +115,7 @@ describe('a record', () => {
     );
   });
 
-  it('never quarantines a tab of which nothing was refuted', () => {
+  it('[U2] never quarantines a tab of which nothing was refuted', () => {
     const honest = finding.filter(({ outcome }) => outcome !== 'refuted');
     fc.assert(
       fc.property(history(honest), (seen) => {
@@ -189,7 +189,7 @@ describe('standing', () => {
     ).toBe('trusted');
   });
 
-  it('is quarantined after one refutation, by whatever it is known', () => {
+  it('[U3] is quarantined after one refutation, by whatever it is known', () => {
     for (const reason of ['third_execution', 'known_answer', 'guard'] as const) {
       for (const record of [trusted, newRecord('tab', 'cls', START)]) {
         const lied = observe(record, { outcome: 'refuted', reason, role: 'check', source: 'user', at: START });
@@ -199,7 +199,7 @@ describe('standing', () => {
     }
   });
 
-  it('stays quarantined through the wait, which doubles with every offence', () => {
+  it('[U3] stays quarantined through the wait, which doubles with every offence', () => {
     let [record, at] = [trusted, START];
     const waits: number[] = [];
     for (let i = 0; i < 10; i++) {
@@ -233,7 +233,7 @@ describe('standing', () => {
     expect(observe(lied, networkPass(late)).state).toMatchObject({ name: 'quarantined', passed: 1 });
   });
 
-  it('is banned by the third confirmed fraud, and not by errors in the network’s own tasks', () => {
+  it('[U4] is banned by the third confirmed fraud, and not by errors in the network’s own tasks', () => {
     let [fraud, error] = [trusted, trusted];
     const standings: Standing[] = [];
     for (let i = 0; i < 3; i++) {
@@ -275,7 +275,7 @@ describe('standing', () => {
 });
 
 describe('the rate of checks', () => {
-  it('is everything for whoever is not trusted', () => {
+  it('[U5] is everything for whoever is not trusted', () => {
     const disputed = observe(trusted, { outcome: 'disputed', role: 'answer', source: 'user', at: START });
     for (const record of [newRecord('tab', 'cls', START), disputed]) expect(checkRate(record, START, 0, 0.01)).toBe(1);
   });
@@ -294,7 +294,7 @@ describe('the rate of checks', () => {
     expect(checkRate(back, back.at, 0, 1)).toBeCloseTo(0.08);
   });
 
-  it('is in proportion to the size of the answer, and never more than one', () => {
+  it('[U5] is in proportion to the size of the answer, and never more than one', () => {
     const long = passes(trusted, 1000);
     expect(checkRate(long, START, 0, 4)).toBeCloseTo(0.1);
     expect(checkRate(long, START, 0, 1e9)).toBe(1);
@@ -365,7 +365,7 @@ describe('what a person is shown', () => {
     expect(explain(trusted, START + 40 * DAY)).toMatchObject({ why: 'trust_lapsed', since: START + 30 * DAY });
   });
 
-  it('moves in steps, so that it does not tell which task was the network’s', () => {
+  it('[U6] moves in steps, so that it does not tell which task was the network’s', () => {
     const progress = [4, 5, 9, 10].map(
       (count) => explain(passes(newRecord('tab', 'cls', START), count), START).progress,
     );

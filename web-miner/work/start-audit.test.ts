@@ -92,7 +92,7 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-describe('an audit', () => {
+describe('[A1] an audit', () => {
   it('agrees with an honest answer to the bit, and tells what it is doing', async () => {
     const saved = await anAnswer();
     const phases: string[] = [];
@@ -216,7 +216,7 @@ describe('an audit', () => {
     });
   });
 
-  it('runs no engine whose digest is not the one that the class names', async () => {
+  it('[A2] runs no engine whose digest is not the one that the class names', async () => {
     const saved = await anAnswer();
     wasm = 'another engine';
     await expect(audit(saved.receipt, transcriptOf(saved))).rejects.toThrow('The engine is not that of the class');
