@@ -93,3 +93,6 @@ export const PAD_STEP_BYTES = 64;
 
 /** Largest piece of a model file, bytes: a static asset on Workers may have 25 MiB. */
 export const MODEL_PIECE_BYTES = 16 * 1024 * 1024;
+
+/** Likeliest next tokens that an engine names in a probe: they hold nearly all of the nucleus of a sampled answer, and more cost time in every step. */
+export const PROBE_CANDIDATES = 20;
