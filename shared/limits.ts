@@ -96,3 +96,9 @@ export const MODEL_PIECE_BYTES = 16 * 1024 * 1024;
 
 /** Likeliest next tokens that an engine names in a probe: they hold nearly all of the nucleus of a sampled answer, and more cost time in every step. */
 export const PROBE_CANDIDATES = 20;
+
+/** Characters of an answer between two cuts at which a checker guesses blindly: about one block of the digest chain, so that a chunk costs one message. */
+export const GUESS_CHUNK_CHARACTERS = 48;
+
+/** Tokens that a blind guess names. More would let a checker that guesses anything be right. */
+export const GUESS_CANDIDATES = 3;

@@ -187,7 +187,8 @@ export class WllamaEngine implements Engine {
       const [next] = await this.#scored(request.text, { ...PROBING, maxTokens: 1 }, null, signal);
       const choices: number[] = [];
       for (const choice of request.choices) {
-        const tokens = await this.#forced(request.text, choice, signal);
+        const listed = next?.candidates.find(({ text }) => text === choice);
+        const tokens = listed === undefined ? await this.#forced(request.text, choice, signal) : [listed];
         choices.push(tokens.reduce((sum, token) => (token.text === '' ? sum : sum + token.logProbability), 0));
       }
       return { candidates: next?.candidates ?? [], choices };
