@@ -41,9 +41,10 @@ import { edited, foreign, garbage, looping, truncated, withAdvertisement, withLi
  * read each answer token by token. Takes about 20 minutes on two cores.
  */
 
-const USAGE = `npm run calibrate:collect -- [--models FOLDER] [--prompts N]
+const USAGE = `npm run calibrate:collect -- [--models FOLDER] [--probes] [--prompts N]
 
   --models   folder with all-MiniLM-L6-v2.q8_0.gguf and SmolLM2-135M-Instruct.Q4_1.gguf (default ../shared/models/test)
+  --probes   read answers only, and leave similarity.csv and rubric.jsonl as they are
   --prompts  use only the first N prompts, and write nothing: a trial`;
 
 const TOKENS = 48;
@@ -74,6 +75,7 @@ interface Arithmetic {
 await runCommand(async () => {
   const { values } = readArguments(USAGE, {
     models: { type: 'string', default: join(ROOT, '..', 'shared', 'models', 'test') },
+    probes: { type: 'boolean', default: false },
     prompts: { type: 'string' },
   });
   const startedAt = performance.now();
@@ -197,12 +199,12 @@ await runCommand(async () => {
     await load(classes.flash, model.contextTokens);
     await read('flash', honest);
     await load(classes.q4_0, model.contextTokens);
-    await read('q4_0', honest.filter(isAttacked));
+    await read('q4_0', [...honest, ...dishonest.filter(({ population }) => population !== 'q4_0')]);
     await load(classes.f32, model.contextTokens);
     await read('f32', [...honest, ...dishonest]);
 
     const texts: TextRow[] = [...honest, ...dishonest]
-      .filter(({ temperature, prompt }) => temperature === 0 && prompt % ATTACKED_EVERY === 0)
+      .filter(({ temperature }) => temperature === 0)
       .map(({ population, prompt, finish, text }) => ({ population, prompt, finish, text }));
     for (const prompt of attacked) {
       texts.push({ population: 'foreign', prompt, finish: 'stop', text: foreign(prompt) });
@@ -231,13 +233,15 @@ await runCommand(async () => {
       }
       say(`${name} judged ${asked.length}, with ${threads} threads`);
     };
-    await load(classes.exact, model.contextTokens);
-    await judge('pup', 1, (content) => renderer.render([{ role: 'user', content }]));
     const smol = resolve(values.models, 'SmolLM2-135M-Instruct.Q4_1.gguf');
-    if (existsSync(smol)) {
-      await load({ file: smol, flashAttention: false }, 1024, 2);
-      await judge('smollm2-135m', 2, (content) => `<|im_start|>user\n${content}<|im_end|>\n<|im_start|>assistant\n`);
-    } else say(`SKIPPED the judge of 135 M parameters: ${smol} is not there.`);
+    if (!values.probes) {
+      await load(classes.exact, model.contextTokens);
+      await judge('pup', 1, (content) => renderer.render([{ role: 'user', content }]));
+      if (existsSync(smol)) {
+        await load({ file: smol, flashAttention: false }, 1024, 2);
+        await judge('smollm2-135m', 2, (content) => `<|im_start|>user\n${content}<|im_end|>\n<|im_start|>assistant\n`);
+      } else say(`SKIPPED the judge of 135 M parameters: ${smol} is not there.`);
+    }
 
     const sampled = [...honest, ...dishonest].filter(
       ({ temperature, prompt }) => temperature === TEMPERATURE && prompt % ATTACKED_EVERY === 0,
@@ -247,8 +251,10 @@ await runCommand(async () => {
     const { embed } = readSentenceEmbedding(table);
     const own = (answer: Answer) => at(coarser, answer);
     const needed = sampled.flatMap((answer) => [answer.text, own(answer), questions[answer.prompt]?.text ?? '']);
-    const large = await largeVectors(page, miniLm, [...new Set(needed)]);
-    if (large.size === 0) say(`SKIPPED the large embedding: ${miniLm} is not there.`);
+    const large = values.probes
+      ? new Map<string, Float32Array>()
+      : await largeVectors(page, miniLm, [...new Set(needed)]);
+    if (large.size === 0 && !values.probes) say(`SKIPPED the large embedding: ${miniLm} is not there.`);
     const similarity = sampled.map((answer): SimilarityRow => {
       const question = questions[answer.prompt]?.text ?? '';
       const small = (a: string, b: string) => cosine(embed(a), embed(b)) ?? 0;
@@ -268,7 +274,14 @@ await runCommand(async () => {
     });
     say('similarity done');
 
-    if (values.prompts === undefined) await writeCollection({ probes, similarity, texts, rubric });
+    if (values.prompts === undefined) {
+      await writeCollection({
+        probes,
+        texts,
+        ...(large.size > 0 && { similarity }),
+        ...(rubric.length > 0 && { rubric }),
+      });
+    }
     console.log(
       JSON.stringify({
         name: 'calibrate-collect',

@@ -1,5 +1,6 @@
 import type { Candidate, ForcedToken } from './next-token.ts';
 import { claimedCandidate } from './next-token.ts';
+import { NUCLEUS_TOLERANCE, nucleusSize } from './nucleus.ts';
 import type { SeededStatistics } from './seeded-draws.ts';
 
 /**
@@ -13,9 +14,6 @@ import type { SeededStatistics } from './seeded-draws.ts';
 
 /** Gaps above this count no more, nats: one wild position must not hide in, nor make up, the mean. */
 const GAP_CLIP_NATS = 2;
-
-/** How far a nucleus may differ between two arithmetics: tokens within this much of the edge, in cumulative probability, count as inside. */
-const NUCLEUS_TOLERANCE = 0.02;
 
 /** Share of the unfiltered distribution in q, so that a token outside the nucleus has a finite surprise. */
 const UNFILTERED_SHARE = 0.02;
@@ -109,16 +107,6 @@ export function sampledProbe(token: ForcedToken, sampling: ClaimedSampling): Sam
   };
 }
 
-/** How many of the likeliest tokens hold `topP`, the one that crosses the line included. */
-function nucleusSize(probabilities: readonly number[], topP: number): number {
-  let held = 0;
-  for (const [i, p] of probabilities.entries()) {
-    held += p;
-    if (held >= topP) return i + 1;
-  }
-  return probabilities.length;
-}
-
 export interface SampledStatistics {
   readonly form: 'sampled';
   readonly positions: number;
@@ -153,13 +141,16 @@ export type ProbeLimits<Statistics extends ProbeStatistics = ProbeStatistics> = 
   ? Omit<Statistics, 'positions'>
   : never;
 
+type OfForm<Form extends ProbeStatistics['form']> = Extract<ProbeStatistics, { readonly form: Form }>;
+
 /** Names of the statistics that are above their limit; an answer fails when there is one. One failure is evidence, not proof: see the published rates. */
-export function judgeProbes<Statistics extends ProbeStatistics>(
-  statistics: Statistics,
-  limits: ProbeLimits<Statistics>,
+export function judgeProbes<Form extends ProbeStatistics['form']>(
+  statistics: { readonly form: Form } & OfForm<Form>,
+  limits: { readonly form: Form } & ProbeLimits<OfForm<Form>>,
 ): readonly string[] {
   const allowed = new Map<string, unknown>(Object.entries(limits));
-  return Object.entries<unknown>({ ...statistics })
+  const measured: readonly (readonly [string, unknown])[] = Object.entries(statistics);
+  return measured
     .filter(([name, value]) => {
       const limit = allowed.get(name);
       return typeof limit === 'number' && typeof value === 'number' && Math.abs(value) > limit;

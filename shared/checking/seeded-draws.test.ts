@@ -41,6 +41,11 @@ describe('the distance of a draw', () => {
     expect(drawDistance(token(0), { temperature: 0.5, topP: 0.7 }, 0.9)).toBeCloseTo(0.1, 12);
   });
 
+  it('counts on beyond the nucleus for a token at its edge', () => {
+    // 0.5 + 0.25 = 0.75 ends the nucleus of 0.74; that of 0.76 holds ` c` too, whose interval begins at 1.
+    expect(drawDistance(token(2), { temperature: 1, topP: 0.74 }, 0.98)).toBeCloseTo(0.02, 12);
+  });
+
   it('is unknown where the list does not hold the nucleus, and whole for a token that is not in the list', () => {
     expect(drawDistance(token(0), { temperature: 1, topP: 0.9 }, 0.5)).toBeNull();
     expect(drawDistance({ text: ' z', logProbability: -9, candidates }, sampling, 0.5)).toBe(1);

@@ -1,4 +1,5 @@
 import type { ForcedToken } from './next-token.ts';
+import { NUCLEUS_TOLERANCE, nucleusSize } from './nucleus.ts';
 import type { ClaimedSampling } from './probe-statistics.ts';
 
 /**
@@ -79,20 +80,22 @@ export function seededStatistics(
   };
 }
 
-/** How far `u` is from the claimed token's interval, 0 … 1; `null` where the list of candidates does not hold the whole nucleus. */
+/**
+ * How far `u` is from the claimed token's interval; 1 for a token that the sampler cannot have drawn. A token just outside this checker's nucleus may lie
+ * inside the other's: its interval is counted on beyond the end. `null` where the list of candidates does not hold the whole nucleus.
+ */
 export function drawDistance(token: ForcedToken, sampling: ClaimedSampling, u: number): number | null {
-  const heated: number[] = [];
-  let held = 0;
-  for (const { logProbability } of token.candidates) {
-    heated.push(Math.exp(logProbability / sampling.temperature));
-    held += Math.exp(logProbability);
-    if (held >= sampling.topP) break;
-  }
-  if (held < sampling.topP) return null;
+  const raw = token.candidates.map(({ logProbability }) => Math.exp(logProbability));
+  const heated = raw.map((share) => share ** (1 / sampling.temperature));
+  if (sum(raw) < sampling.topP) return null;
   const at = token.candidates.findIndex(({ text }) => text === token.text);
-  if (at < 0 || at >= heated.length) return 1;
-  const total = heated.reduce((sum, share) => sum + share, 0);
-  const low = heated.slice(0, at).reduce((sum, share) => sum + share, 0) / total;
+  if (at < 0 || at >= nucleusSize(raw, sampling.topP + NUCLEUS_TOLERANCE)) return 1;
+  const total = sum(heated.slice(0, nucleusSize(raw, sampling.topP)));
+  const low = sum(heated.slice(0, at)) / total;
   const high = low + (heated[at] ?? 0) / total;
   return Math.max(0, low - u, u - high);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

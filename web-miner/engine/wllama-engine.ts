@@ -2,7 +2,7 @@ import { type RawCompletionChunk, Wllama } from '@wllama/wllama/esm/index.js';
 import * as v from 'valibot';
 import { AsyncQueue } from '../../shared/async-queue.ts';
 import { utf8 } from '../../shared/bytes.ts';
-import type { ForcedToken } from '../../shared/checking/next-token.ts';
+import { betterCut, type ForcedToken } from '../../shared/checking/next-token.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
@@ -34,7 +34,10 @@ const ABORT_DEADLINE_MS = 2_000;
 const SAMPLERS = ['penalties', 'top_k', 'top_p', 'min_p', 'temperature'];
 
 /** Numbers of candidates to ask for in turn: a list with a token that begins inside a character makes the whole request fail. */
-const CANDIDATE_COUNTS = [PROBE_CANDIDATES, 5, 1];
+const CANDIDATE_COUNTS = [PROBE_CANDIDATES, 20, 5, 1];
+
+/** How often one answer is cut anew: each time costs up to a decode of the rest, and a hostile text could ask for it at every word. */
+const MAX_RECUTS = 16;
 
 /** How probes read: greedily, so that a grammar alone decides what is written. */
 const PROBING: Sampling = {
@@ -206,7 +209,24 @@ export class WllamaEngine implements Engine {
     }
   }
 
+  /** The tokens of the answer, cut as its author will have done. */
   async #forced(prompt: string, answer: string, signal: AbortSignal): Promise<ForcedToken[]> {
+    let tokens = await this.#forcedOnce(prompt, answer, signal);
+    let from = 0;
+    for (let recut = 0; recut < MAX_RECUTS; recut++) {
+      const better = betterCut(tokens, from);
+      if (better === null) break;
+      const kept = tokens.slice(0, better.index);
+      const taken = { ...better.token, candidates: tokens[better.index]?.candidates ?? [] };
+      const written = [...kept, taken].map(({ text }) => text).join('');
+      const rest = await this.#forcedOnce(prompt + written, answer.slice(written.length), signal);
+      tokens = [...kept, taken, ...rest];
+      from = better.index + 1;
+    }
+    return tokens;
+  }
+
+  async #forcedOnce(prompt: string, answer: string, signal: AbortSignal): Promise<ForcedToken[]> {
     const contextTokens = this.#loaded?.options.contextTokens ?? 0;
     // A token has one byte at least; one token more ends the answer.
     const maxTokens = Math.min(utf8(answer).byteLength + 1, contextTokens);
