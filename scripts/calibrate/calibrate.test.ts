@@ -9,6 +9,7 @@ import { areaUnderCurve } from './area-under-curve.ts';
 import { dequantized } from './dequantize-gguf.ts';
 import { edited, garbage, looping, truncated } from './dishonest-texts.ts';
 import { fitLogistic } from './fit-logistic.ts';
+import { calibrationOf } from './judge-areas.ts';
 
 describe('the limits and tables of checking', () => {
   it('are what the committed data say', async () => {
@@ -43,6 +44,37 @@ describe('a logistic fit', () => {
     expect(score(3)).toBeGreaterThan(0.9);
     expect(score(-1)).toBeLessThan(0.1);
     expect(Math.abs(weights[1] ?? 0)).toBeLessThan(0.05);
+  });
+});
+
+describe('a judge', () => {
+  const rows = (margin: (prompt: number, isGood: boolean) => number) =>
+    Array.from({ length: 24 }, (_, prompt) =>
+      [true, false].map((isGood) => ({
+        judge: 'j',
+        population: isGood ? 'honest' : 'garbage',
+        prompt,
+        margins: [margin(prompt, isGood)],
+      })),
+    ).flat();
+
+  it('is calibrated when it is better than a coin on prompts that the fit has not seen', () => {
+    const calibration = calibrationOf(
+      rows((prompt, isGood) => (prompt % 5) + (isGood ? 4 : 0)),
+      'j',
+    );
+    expect(calibration?.weights).toHaveLength(1);
+    expect(calibration?.weights[0]).toBeGreaterThan(0);
+  });
+
+  it('has no calibration when it is not', () => {
+    expect(
+      calibrationOf(
+        rows((prompt) => prompt % 5),
+        'j',
+      ),
+    ).toBeNull();
+    expect(calibrationOf([], 'j')).toBeNull();
   });
 });
 

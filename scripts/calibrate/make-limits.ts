@@ -3,8 +3,8 @@ import type { RubricCalibration } from '../../shared/checking/rubric.ts';
 import type { SeededStatistics } from '../../shared/checking/seeded-draws.ts';
 import { repeatedShare, type SignLimits } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
-import type { Collection, ProbeRow, RubricRow } from './calibration-data.ts';
-import { fitLogistic } from './fit-logistic.ts';
+import type { Collection, ProbeRow } from './calibration-data.ts';
+import { calibrationOf, judgesOf } from './judge-areas.ts';
 
 /** Limits from honest answers. Prompts that are attacked, every third, make no limit: rates are measured on them. */
 
@@ -24,7 +24,7 @@ export interface Limits {
   readonly statistical: PairLimits;
   readonly crossClass: PairLimits;
   readonly signs: SignLimits;
-  readonly judges: Readonly<Record<string, RubricCalibration>>;
+  readonly judges: Readonly<Record<string, RubricCalibration | null>>;
 }
 
 export type Pair = 'statistical' | 'crossClass';
@@ -58,7 +58,7 @@ export function makeLimits(
     statistical: pairLimits(data.probes, 'statistical'),
     crossClass: pairLimits(data.probes, 'crossClass'),
     signs: signLimits(data, embed, prompts),
-    judges: Object.fromEntries(judgesOf(data.rubric).map((judge) => [judge, calibrated(data.rubric, judge)])),
+    judges: Object.fromEntries(judgesOf(data.rubric).map((judge) => [judge, calibrationOf(data.rubric, judge)])),
   };
 }
 
@@ -105,28 +105,6 @@ function signLimits(
   };
 }
 
-export function judgesOf(rows: readonly RubricRow[]): readonly string[] {
-  return [...new Set(rows.map(({ judge }) => judge))];
-}
-
-/** Answers that a good judge would call bad. An edited one is left out: what is wrong with it is a fact, not its form. */
-const BAD: ReadonlySet<string> = new Set(['truncated', 'other prompt', 'garbage']);
-
-export function examplesOf(rows: readonly RubricRow[], judge: string) {
-  return rows
-    .filter((row) => row.judge === judge && (row.population === 'honest' || BAD.has(row.population)))
-    .map(({ population, margins, prompt }) => ({ figures: margins, isGood: population === 'honest', prompt }));
-}
-
-function calibrated(rows: readonly RubricRow[], judge: string): RubricCalibration {
-  const { constant, weights } = fitLogistic(examplesOf(rows, judge));
-  return { constant: rounded(constant), weights: weights.map(rounded) };
-}
-
-function rounded(value: number): number {
-  return Number(value.toFixed(3));
-}
-
 /** Two significant digits, never below the value. */
 function roundedUp(value: number): number {
   if (value === 0) return 0;
@@ -162,8 +140,8 @@ export const CROSS_CLASS_LIMITS: PairLimits = ${printed(limits.crossClass)};
 
 export const SIGN_LIMITS: SignLimits = ${printed(limits.signs)};
 
-/** By judge. Fitted on very few answers, to be shown beside their error and never to decide. */
-export const JUDGE_CALIBRATIONS: Readonly<Record<string, RubricCalibration>> = ${printed(limits.judges)};
+/** By judge; \`null\` for one that was measured and is no better than a coin. */
+export const JUDGE_CALIBRATIONS: Readonly<Record<string, RubricCalibration | null>> = ${printed(limits.judges)};
 `;
 }
 

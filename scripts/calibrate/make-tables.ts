@@ -1,12 +1,12 @@
 import { type Interval, overlap, proportionInterval } from '../../shared/checking/intervals.ts';
-import { RUBRIC_QUESTIONS, rubricScore } from '../../shared/checking/rubric.ts';
+import { RUBRIC_QUESTIONS } from '../../shared/checking/rubric.ts';
 import { SEMANTIC_SIGNS, semanticSigns } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
 import { median } from '../bench/figures.ts';
-import { areaUnderCurve } from './area-under-curve.ts';
+import { type Area, areaUnderCurve } from './area-under-curve.ts';
 import type { Collection, ProbeRow, SimilarityRow, TextRow } from './calibration-data.ts';
-import { fitLogistic } from './fit-logistic.ts';
-import { CHECKERS, examplesOf, honestReadings, isHeldOut, judgesOf, type Limits, type Pair } from './make-limits.ts';
+import { areaOfQuestion, areaOfScore, judgedExamples, judgesOf } from './judge-areas.ts';
+import { CHECKERS, honestReadings, isHeldOut, type Limits, type Pair } from './make-limits.ts';
 
 /** The tables of `docs/checking.md`, by the name of the markers that they stand between. */
 export function makeTables(
@@ -48,7 +48,7 @@ function rate(hits: number, trials: number): string {
 }
 
 function figure(value: number): string {
-  return Number.isNaN(value) ? '–' : String(Number(value.toPrecision(3)));
+  return !Number.isFinite(value) ? '–' : String(Number(value.toPrecision(3)));
 }
 
 function populationsOf(rows: readonly { readonly population: string }[]): readonly string[] {
@@ -321,33 +321,19 @@ function signsTable(
 }
 
 function rubricTable({ rubric }: Collection): string {
-  const rows = judgesOf(rubric).flatMap((judge) => {
-    const examples = examplesOf(rubric, judge);
-    const area = (score: (example: (typeof examples)[number]) => number) => {
-      const scored = examples.map((example) => ({ isGood: example.isGood, score: score(example) }));
-      const side = (isGood: boolean) => scored.filter((row) => row.isGood === isGood).map((row) => row.score);
-      const result = areaUnderCurve(side(true), side(false));
-      if (result === null) return '–';
-      const blind = result.interval.low <= 0.5 && result.interval.high >= 0.5;
-      return `${interval(result.area, result.interval)}${blind ? ' – *blind*' : ''}`;
-    };
+  const cell = (area: Area | null) => {
+    if (area === null) return '–';
+    const isBlind = area.interval.low <= 0.5;
+    return `${interval(area.area, area.interval)}${isBlind ? ' – *no better than a coin*' : ''}`;
+  };
+  const rows = judgesOf(rubric).map((judge) => {
+    const examples = judgedExamples(rubric, judge);
     const count = (isGood: boolean) => examples.filter((example) => example.isGood === isGood).length;
-    // Each answer is scored by a calibration that has not seen its prompt.
-    const crossed = new Map(
-      [...new Set(examples.map(({ prompt }) => prompt))].map((prompt) => [
-        prompt,
-        fitLogistic(examples.filter((example) => example.prompt !== prompt)),
-      ]),
-    );
-    const score = ({ prompt, figures }: (typeof examples)[number]) =>
-      rubricScore(figures, crossed.get(prompt) ?? { constant: 0, weights: [] }) ?? 0.5;
     return [
-      [
-        judge,
-        `${count(true)} / ${count(false)}`,
-        ...RUBRIC_QUESTIONS.map((_, i) => area(({ figures }) => figures[i] ?? 0)),
-        area(score),
-      ],
+      judge,
+      `${count(true)} / ${count(false)}`,
+      ...RUBRIC_QUESTIONS.map((_, question) => cell(areaOfQuestion(examples, question))),
+      cell(areaOfScore(examples)),
     ];
   });
   return table(

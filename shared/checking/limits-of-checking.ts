@@ -63,14 +63,8 @@ export const SIGN_LIMITS: SignLimits = {
   offTopic: Infinity,
 };
 
-/** By judge. Fitted on very few answers, to be shown beside their error and never to decide. */
-export const JUDGE_CALIBRATIONS: Readonly<Record<string, RubricCalibration>> = {
-  pup: {
-    constant: -0.584,
-    weights: [-0.029, -0.329, -0.055],
-  },
-  'smollm2-135m': {
-    constant: 2.383,
-    weights: [2.088, -2.193, 0.782],
-  },
+/** By judge; `null` for one that was measured and is no better than a coin. */
+export const JUDGE_CALIBRATIONS: Readonly<Record<string, RubricCalibration | null>> = {
+  pup: null,
+  'smollm2-135m': null,
 };

@@ -20,6 +20,7 @@ describe('semantic signs', () => {
     ['empty', { answer: ' …\n' }],
     ['looping', { answer: 'the fox ran to the moon and '.repeat(5) }],
     ['cut', { answer: 'There was once a fox. One evening the fox' }],
+    ['cut', { answer: 'There was once a cheerful' }],
     ['other-script', { answer: 'Это очень хороший вопрос.' }],
     ['off-topic', { relatedness: 0.09 }],
     ['echo', { answer: `You said: ${prompt}` }],
@@ -49,12 +50,14 @@ describe('the figures behind the signs', () => {
     expect(repeatedShare('one two three four five six seven eight')).toBe(0);
   });
 
-  it('count words after the last sentence, and none where there are no sentences', () => {
+  it('count the words of the last line after its last sentence, and none in an item of a list', () => {
     expect(looseWords('It ended. And then')).toBe(2);
     expect(looseWords('It ended.')).toBe(0);
     expect(looseWords('He said "no."')).toBe(0);
-    expect(looseWords('apple, pear')).toBe(0);
-    expect(looseWords('Version 3.5 is out')).toBe(0);
+    expect(looseWords('Version 3.5 is out')).toBe(5);
+    expect(looseWords('I hope we can talk.\n\nBest wishes,\nYara')).toBe(1);
+    expect(looseWords('You need:\n\n- a large pot of water')).toBe(0);
+    expect(looseWords('これは質問です。答えは')).toBe(1);
   });
 
   it('compare scripts, letters and not digits', () => {

@@ -35,6 +35,9 @@ const OTHER_SCRIPT_SHARE = 0.5;
 /** Share of the prompt's runs of three words that an echo gives back. */
 const ECHO_SHARE = 0.9;
 
+/** Words behind the last full stop from which on an answer that ended by itself looks cut. A signature or a short reply has fewer. */
+const LOOSE_WORDS = 4;
+
 /** Shorter texts have too few runs of words to say anything. */
 const LEAST_RUNS = 5;
 
@@ -51,7 +54,7 @@ export function semanticSigns(
   const repeated = repeatedShare(answer);
   give('looping', repeated, repeated > limits.looping);
   const loose = looseWords(answer);
-  give('cut', loose, finish === 'stop' && loose > 0);
+  give('cut', loose, finish === 'stop' && loose >= LOOSE_WORDS);
   const other = otherScriptShare(prompt, answer);
   give('other-script', other, other > OTHER_SCRIPT_SHARE);
   if (relatedness !== null) give('off-topic', relatedness, relatedness < limits.offTopic);
@@ -68,12 +71,11 @@ export function repeatedShare(text: string): number {
   return runs.length < LEAST_RUNS ? 0 : 1 - new Set(runs).size / runs.length;
 }
 
-/** Words behind the last mark that ends a sentence; 0 where the text ends with one, or never used one. */
+/** Words of the last line behind the last mark that ends a sentence; 0 for an item of a list. */
 export function looseWords(text: string): number {
-  const end = text.trimEnd();
-  const sentences = end.match(SENTENCE_END) ?? [];
-  if (sentences.length === 0) return 0;
-  const tail = end.slice(end.lastIndexOf(sentences.at(-1) ?? '') + 1);
+  const line = text.trimEnd().split('\n').at(-1) ?? '';
+  if (LIST_ITEM.test(line)) return 0;
+  const tail = line.split(SENTENCE_END).at(-1) ?? '';
   return tail.match(/[\p{L}\p{N}]+/gu)?.length ?? 0;
 }
 
@@ -102,7 +104,8 @@ export function newLinks(prompt: string, answer: string): number {
   return (answer.match(ADDRESS) ?? []).filter((address) => !prompt.includes(address)).length;
 }
 
-const SENTENCE_END = /[.!?。！？؟…](?=\s|$|["'”’)\]])|[。！？]/gu;
+const SENTENCE_END = /[.!?؟…](?=\s|$|["'”’)\]])|[。！？]/u;
+const LIST_ITEM = /^\s*(?:[-*•]|\d+[.)])\s/u;
 
 const ADDRESS = /\bhttps?:\/\/[^\s)>\]]+|\bwww\.[^\s)>\]]+|\b[\w.+-]+@[\w-]+\.[\w.-]+/giu;
 
