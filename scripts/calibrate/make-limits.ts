@@ -135,7 +135,7 @@ export interface PairLimits {
 /** The same weights in another arithmetic. */
 export const STATISTICAL_LIMITS: PairLimits = ${printed(limits.statistical)};
 
-/** Another quantization of the model: honest readings differ so much that little is left to find. */
+/** Another quantization of the model. Much wider: changed texts still show, another draw does not. */
 export const CROSS_CLASS_LIMITS: PairLimits = ${printed(limits.crossClass)};
 
 export const SIGN_LIMITS: SignLimits = ${printed(limits.signs)};

@@ -2,6 +2,7 @@ import { type Interval, overlap, proportionInterval } from '../../shared/checkin
 import { RUBRIC_QUESTIONS } from '../../shared/checking/rubric.ts';
 import { SEMANTIC_SIGNS, semanticSigns } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
+import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import { median } from '../bench/figures.ts';
 import { type Area, areaUnderCurve } from './area-under-curve.ts';
 import type { Collection, ProbeRow, SimilarityRow, TextRow } from './calibration-data.ts';
@@ -131,7 +132,12 @@ function uniquePrompts<Row extends { readonly prompt: number }>(rows: readonly R
 const STATISTICS = [
   { form: 'greedy', name: 'meanGap', column: 'meanGap', what: 'greedy: mean clipped gap, nats' },
   { form: 'greedy', name: 'largestGap', column: 'largestGap', what: 'greedy: largest gap, nats' },
-  { form: 'greedy', name: 'outside', column: 'outside', what: 'greedy: share outside the 20 likeliest' },
+  {
+    form: 'greedy',
+    name: 'outside',
+    column: 'outside',
+    what: `greedy: share outside the ${PROBE_CANDIDATES} likeliest`,
+  },
   { form: 'seeded', name: 'meanDistance', column: 'meanDistance', what: 'seed pinned: mean distance of draws' },
   { form: 'seeded', name: 'strayed', column: 'strayed', what: 'seed pinned: share of draws further than 0.1' },
   { form: 'sampled', name: 'z', column: 'z', what: 'seed unknown: size of z' },
@@ -164,29 +170,30 @@ function limitsTable(probes: readonly ProbeRow[], limits: Limits): string {
   );
 }
 
-/** Whether the reading is above one of the limits of this form. */
-function fails(row: ProbeRow, limits: Limits, pair: Pair, form: Form): boolean {
-  return STATISTICS.filter((statistic) => statistic.form === form).some((statistic) => {
+/** Whether the reading is above one of the limits of these forms. */
+function fails(row: ProbeRow, limits: Limits, pair: Pair, forms: readonly Form[]): boolean {
+  return STATISTICS.filter(({ form }) => forms.includes(form)).some((statistic) => {
     const value = row[statistic.column];
     return typeof value === 'number' && Math.abs(value) > limitOf(limits, pair, statistic);
   });
 }
 
-const FORMS = [
-  { form: 'greedy', isGreedy: true },
-  { form: 'seeded', isGreedy: false },
-  { form: 'sampled', isGreedy: false },
-] as const;
+/** What is known of an answer, and the forms of statistics that can be had then. */
+const CASES: readonly { readonly what: string; readonly forms: readonly Form[]; readonly isGreedy: boolean }[] = [
+  { what: 'greedy', forms: ['greedy'], isGreedy: true },
+  { what: 'T 0.8, seed pinned', forms: ['seeded', 'sampled'], isGreedy: false },
+  { what: 'T 0.8, seed unknown', forms: ['sampled'], isGreedy: false },
+];
 
 /** A prompt fails when any of its honest readings does: readings of one prompt are near copies, so prompts are what is counted. */
 function honestFailures(
   probes: readonly ProbeRow[],
   limits: Limits,
   pair: Pair,
-  { form, isGreedy }: (typeof FORMS)[number],
+  { forms, isGreedy }: (typeof CASES)[number],
 ) {
   const held = honestReadings(probes, pair).filter((row) => isHeldOut(row) && (row.temperature === 0) === isGreedy);
-  const failing = new Set(held.filter((row) => fails(row, limits, pair, form)).map(({ prompt }) => prompt));
+  const failing = new Set(held.filter((row) => fails(row, limits, pair, forms)).map(({ prompt }) => prompt));
   return { hits: failing.size, trials: new Set(held.map(({ prompt }) => prompt)).size };
 }
 
@@ -194,15 +201,15 @@ function ratesTable(probes: readonly ProbeRow[], limits: Limits, pair: Pair): st
   // The reading that is furthest from the honest tab's arithmetic stands for the pair.
   const checker = CHECKERS[pair].at(-1) ?? '';
   const attacks = probes.filter((row) => row.checker === checker);
-  const honest = FORMS.map((form) => honestFailures(probes, limits, pair, form));
+  const honest = CASES.map((each) => honestFailures(probes, limits, pair, each));
   const honestRow = honest.map(({ hits, trials }) => rate(hits, trials));
   const rows = populationsOf(attacks).map((population) => [
     population,
-    ...FORMS.map(({ form, isGreedy }, i) => {
+    ...CASES.map(({ forms, isGreedy }, i) => {
       const all = attacks.filter((row) => row.population === population && (row.temperature === 0) === isGreedy);
       const different = all.filter(({ same }) => same === 0);
       if (all.length === 0) return '–';
-      const hits = different.filter((row) => fails(row, limits, pair, form)).length;
+      const hits = different.filter((row) => fails(row, limits, pair, forms)).length;
       const base = honest[i] ?? { hits: 0, trials: 0 };
       const apart = !overlap(proportionInterval(hits, different.length), proportionInterval(base.hits, base.trials));
       const copies = all.length - different.length;
@@ -210,10 +217,7 @@ function ratesTable(probes: readonly ProbeRow[], limits: Limits, pair: Pair): st
       return `${rate(hits, different.length)}${note}${apart ? '' : ` – *${NOT_TOLD_APART}*`}`;
     }),
   ]);
-  return table(
-    ['Answers', 'greedy', 'T 0.8, seed pinned', 'T 0.8, seed unknown'],
-    [['**honest**, held out', ...honestRow], ...rows],
-  );
+  return table(['Answers', ...CASES.map(({ what }) => what)], [['**honest**, held out', ...honestRow], ...rows]);
 }
 
 function guessesTable(probes: readonly ProbeRow[]): string {

@@ -422,6 +422,20 @@ export const ENGINE_EXAM: readonly ExamCase[] = [
     },
   },
   {
+    title: 'settles when aborted in the middle of a forced decode, and serves the next request',
+    async run(subject) {
+      const engine = await loaded(subject, { batchTokens: 8 });
+      const abort = new AbortController();
+      const answer = 'the small fish write answers and '.repeat(12);
+      const forced = engine.force({ prompt: subject.prompt, answer }, abort.signal);
+      setTimeout(() => abort.abort(), 5);
+      // An engine that was done before is as good as one that stopped.
+      holds(await forced.then(() => true, isAbort), 'the abort came out as something else');
+      same((await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens, 5, 'afterwards');
+      await engine.dispose();
+    },
+  },
+  {
     title: 'refuses a forced answer that does not fit the context, a probe without a model, and an aborted one',
     async run(subject) {
       const engine = await loaded(subject);
