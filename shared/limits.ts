@@ -105,3 +105,15 @@ export const PAD_STEP_BYTES = 64;
 
 /** Largest piece of a model file, bytes: a static asset on Workers may have 25 MiB. */
 export const MODEL_PIECE_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Likeliest next tokens that an engine names in a probe. They should hold the nucleus of a sampled answer, and the token that its author took: with 20 of them
+ * one honest answer in a hundred was cut otherwise than it was written.
+ */
+export const PROBE_CANDIDATES = 40;
+
+/** Characters of an answer between two cuts at which a checker guesses blindly: about one block of the digest chain, so that a chunk costs one message. */
+export const GUESS_CHUNK_CHARACTERS = 48;
+
+/** Tokens that a blind guess names. More would let a checker that guesses anything be right. */
+export const GUESS_CANDIDATES = 3;

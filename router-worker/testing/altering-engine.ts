@@ -1,9 +1,13 @@
+import type { ForcedToken } from '../../shared/checking/next-token.ts';
 import type {
   Engine,
+  ForceRequest,
   GenerateEvent,
   GenerateRequest,
   LoadedModel,
   LoadOptions,
+  ProbeRequest,
+  ProbeResult,
 } from '../../web-miner/engine/engine.ts';
 
 /** An honest engine with one lie: what it writes passes through `alter` first. */
@@ -30,6 +34,14 @@ export class AlteringEngine implements Engine {
 
   embed(text: string, signal: AbortSignal): Promise<Float32Array> {
     return this.#engine.embed(text, signal);
+  }
+
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#engine.probe(request, signal);
+  }
+
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    return this.#engine.force(request, signal);
   }
 
   dispose(): Promise<void> {

@@ -1,4 +1,10 @@
-import type { Engine, GenerateEvent, GenerateRequest, LoadedModel } from '../../web-miner/engine/engine.ts';
+import {
+  type Engine,
+  EngineError,
+  type GenerateEvent,
+  type GenerateRequest,
+  type LoadedModel,
+} from '../../web-miner/engine/engine.ts';
 
 /** Writes exactly as many tokens as it is asked for, as fast as they are taken, after a pause in place of reading the prompt. */
 export class FixedEngine implements Engine {
@@ -27,6 +33,14 @@ export class FixedEngine implements Engine {
 
   embed(): Promise<Float32Array> {
     return Promise.resolve(new Float32Array(1));
+  }
+
+  probe(): Promise<never> {
+    return Promise.reject(new EngineError('unsupported', 'There is no model to ask.'));
+  }
+
+  force(): Promise<never> {
+    return Promise.reject(new EngineError('unsupported', 'There is no model to ask.'));
   }
 
   async dispose(): Promise<void> {}

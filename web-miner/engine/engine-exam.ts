@@ -1,3 +1,4 @@
+import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import {
   type Engine,
@@ -330,6 +331,124 @@ export const ENGINE_EXAM: readonly ExamCase[] = [
       const engine = await loaded(subject);
       await failsWith('unsupported', () => engine.embed('x', NEVER));
       await engine.dispose();
+    },
+  },
+  {
+    title: 'names the likeliest next tokens, best first, and the best is the one that greedy writing takes',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const { deltas } = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 });
+      let written = '';
+      for (const { text, tokens } of deltas) {
+        const { candidates } = await engine.probe({ text: subject.prompt + written, choices: [] }, NEVER);
+        holds(candidates.length > 0 && candidates.length <= PROBE_CANDIDATES, `${candidates.length} candidates`);
+        if (tokens === 1) same(candidates[0]?.text, text, `the best after '${written}'`);
+        const figures = candidates.map(({ logProbability }) => logProbability);
+        same(
+          figures,
+          figures.toSorted((a, b) => b - a),
+          'order',
+        );
+        const total = figures.reduce((sum, figure) => sum + Math.exp(figure), 0);
+        holds(total > 0 && total < 1 + 1e-3, `probabilities add up to ${total}`);
+        written += text;
+      }
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'gives the log-probability of words that it would not write',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const { candidates } = await engine.probe({ text: subject.prompt, choices: [] }, NEVER);
+      const best = candidates.find(({ text }) => text !== '');
+      holds(best !== undefined, 'no candidate');
+      const choices = [best?.text ?? '', 'Yes', 'No', '"\\\n'];
+      const asked = await engine.probe({ text: subject.prompt, choices }, NEVER);
+      same(asked.choices.length, choices.length, 'figures');
+      holds(Math.abs((asked.choices[0] ?? 0) - (best?.logProbability ?? 1)) < 1e-3, `best: ${asked.choices[0]}`);
+      for (const figure of asked.choices) holds(figure <= 0 && Number.isFinite(figure), `log-probability ${figure}`);
+      same(new Set(asked.choices).size > 1, true, 'different figures for different words');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'is forced to write an answer, and would have written its own greedy one anyway',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const own = await write(engine, subject.prompt, { ...GREEDY, maxTokens: 20 });
+      const steps = await engine.force({ prompt: subject.prompt, answer: own.text }, NEVER);
+      same(steps.map(({ text }) => text).join(''), own.text, 'text');
+      same(steps.at(-1)?.text, '', 'the last entry');
+      for (const { text, logProbability, candidates } of steps.slice(0, -1)) {
+        same({ text, logProbability }, candidates[0], `instead of '${text}'`);
+      }
+      const [first, ...rest] = own.text.trim().split(' ');
+      const edited = own.text.replace(rest.join(' '), ['xylophone', ...rest].join(' '));
+      holds(edited !== own.text && first !== '', 'nothing was edited');
+      const forced = await engine.force({ prompt: subject.prompt, answer: edited }, NEVER);
+      same(forced.map(({ text }) => text).join(''), edited, 'edited text');
+      const gaps = forced.map((step) => (step.candidates[0]?.logProbability ?? 0) - step.logProbability);
+      holds(Math.max(...gaps) > 2, `largest gap ${Math.max(...gaps)}`);
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'is forced to write nothing, and says what ends an answer',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const steps = await engine.force({ prompt: subject.prompt, answer: '' }, NEVER);
+      same(
+        steps.map(({ text }) => text),
+        [''],
+        'steps',
+      );
+      holds((steps[0]?.logProbability ?? 1) < 0, 'the end has a log-probability');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'is forced through characters of several tokens, or says that it cannot, and goes on with other work',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const answer = 'A 🦈 and 水, "quoted".\nEnd';
+      const outcome = await engine.force({ prompt: subject.prompt, answer }, NEVER).then(
+        (steps) => steps.map(({ text }) => text).join('') === answer,
+        (cause: unknown) => cause instanceof EngineError && cause.reason === 'unsupported',
+      );
+      holds(outcome, 'another text, or another error');
+      same((await engine.force({ prompt: subject.prompt, answer: 'A "\\"\n' }, NEVER)).at(-1)?.text, '', 'afterwards');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'settles when aborted in the middle of a forced decode, and serves the next request',
+    async run(subject) {
+      const engine = await loaded(subject, { batchTokens: 8 });
+      const abort = new AbortController();
+      const answer = 'the small fish write answers and '.repeat(12);
+      const forced = engine.force({ prompt: subject.prompt, answer }, abort.signal);
+      setTimeout(() => abort.abort(), 5);
+      // An engine that was done before is as good as one that stopped.
+      holds(await forced.then(() => true, isAbort), 'the abort came out as something else');
+      same((await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens, 5, 'afterwards');
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'refuses a forced answer that does not fit the context, a probe without a model, and an aborted one',
+    async run(subject) {
+      const engine = await loaded(subject);
+      const long = 'word '.repeat(subject.contextTokens * 4);
+      await failsWith('context_exceeded', () => engine.force({ prompt: subject.prompt, answer: long }, NEVER));
+      const aborted = engine.probe({ text: subject.prompt, choices: [] }, AbortSignal.abort());
+      holds(await aborted.then(() => false, isAbort), 'an aborted probe ran');
+      const abortedForce = engine.force({ prompt: subject.prompt, answer: 'x' }, AbortSignal.abort());
+      holds(await abortedForce.then(() => false, isAbort), 'an aborted decode ran');
+      same((await write(engine, subject.prompt, { ...GREEDY, maxTokens: 5 })).end.completionTokens, 5, 'afterwards');
+      await engine.dispose();
+      await failsWith('not_loaded', () => engine.probe({ text: subject.prompt, choices: [] }, NEVER));
+      await failsWith('not_loaded', () => engine.force({ prompt: subject.prompt, answer: 'x' }, NEVER));
     },
   },
   {

@@ -1,3 +1,4 @@
+import type { Candidate, ForcedToken } from '../../shared/checking/next-token.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 
 /** The engine port: what a tab needs of whatever runs a model. Every implementation sits the exam of `engine-exam.ts`. */
@@ -40,6 +41,26 @@ export type GenerateEvent =
       readonly decodeMs: number;
     };
 
+export interface ProbeRequest {
+  /** Rendered prompt and the answer so far. The cut should lie between two tokens, or the model sees a word that nobody would cut there. */
+  readonly text: string;
+  /** Words whose log-probability is asked for whether or not they are among the likeliest, as in `Yes` and `No`. */
+  readonly choices: readonly string[];
+}
+
+export interface ProbeResult {
+  /** The likeliest next tokens, best first: `PROBE_CANDIDATES` of them, fewer where one of them is a part of a character. */
+  readonly candidates: readonly Candidate[];
+  /** For each choice, the log-probability that the text goes on with exactly these characters. */
+  readonly choices: readonly number[];
+}
+
+export interface ForceRequest {
+  readonly prompt: string;
+  /** What the model is made to write. */
+  readonly answer: string;
+}
+
 export interface Engine {
   /** Throws {@link EngineError}. After a failure the engine may be loaded again. */
   load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel>;
@@ -50,6 +71,16 @@ export interface Engine {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined>;
   /** Unit vector. Throws `unsupported` when the model was loaded without embeddings. */
   embed(text: string, signal: AbortSignal): Promise<Float32Array>;
+  /**
+   * What the model would write next. Waits its turn as {@link generate} does. Throws {@link EngineError}, `unsupported` where the engine
+   * cannot say, and `AbortError`.
+   */
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult>;
+  /**
+   * Writes the given answer instead of its own, and says at every token what it would rather have written. The last entry is the end of the answer, with an
+   * empty text. Costs about as much as writing the answer. Throws as {@link probe} does, and `context_exceeded`.
+   */
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]>;
   /** Gives the memory back. The engine may be loaded again. */
   dispose(): Promise<void>;
 }

@@ -1,11 +1,16 @@
+import { type Candidate, claimedCandidate, type ForcedToken } from '../../shared/checking/next-token.ts';
+import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import {
   abortError,
   type Engine,
   EngineError,
+  type ForceRequest,
   type GenerateEvent,
   type GenerateRequest,
   type LoadedModel,
   type LoadOptions,
+  type ProbeRequest,
+  type ProbeResult,
 } from './engine.ts';
 
 /**
@@ -54,16 +59,24 @@ export class ScriptedEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const release = await this.#turn(signal);
+    try {
+      yield* this.#write(request, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async #turn(signal: AbortSignal): Promise<() => void> {
     const before = this.#tail;
     const mine = Promise.withResolvers<void>();
     this.#tail = before.then(() => mine.promise);
     await before;
-    try {
-      if (signal.aborted) throw abortError();
-      yield* this.#write(request, signal);
-    } finally {
+    if (signal.aborted) {
       mine.resolve();
+      throw abortError();
     }
+    return mine.resolve;
   }
 
   async *#write(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -86,14 +99,12 @@ export class ScriptedEngine implements Engine {
     while (completionTokens < room) {
       await pause(this.#pace.decodeMsPerToken, signal);
       // The next word follows from all the text so far, so an answer can be continued from its middle.
-      const state = scramble(hash(request.prompt + text) ^ salt);
+      const piece = nextPiece(scramble(hash(request.prompt + text) ^ salt));
       completionTokens++;
-      const word = WORDS[(state >>> 8) % WORDS.length] ?? '';
-      if ((state >>> 3) % 97 === 0) {
+      if (piece === '') {
         finish = 'stop';
         break;
       }
-      const piece = ` ${word}`;
       const stop = request.stop.find((candidate) => (text + piece).includes(candidate));
       if (stop !== undefined) {
         const kept = (text + piece).slice(text.length, (text + piece).indexOf(stop));
@@ -120,9 +131,66 @@ export class ScriptedEngine implements Engine {
     return vector.map((x) => x / norm);
   }
 
+  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    const release = await this.#turn(signal);
+    try {
+      const candidates = this.#candidates(request.text);
+      const choices = request.choices.map((choice) =>
+        this.#forced(request.text, choice).reduce(
+          (sum, { text, logProbability }) => (text === '' ? sum : sum + logProbability),
+          0,
+        ),
+      );
+      return { candidates: candidates.slice(0, PROBE_CANDIDATES), choices };
+    } finally {
+      release();
+    }
+  }
+
+  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    const release = await this.#turn(signal);
+    try {
+      return this.#forced(request.prompt, request.answer);
+    } finally {
+      release();
+    }
+  }
+
+  #forced(prompt: string, answer: string): ForcedToken[] {
+    const tokens: ForcedToken[] = [];
+    if ((prompt.length + answer.length) / 4 >= (this.#loaded?.contextTokens ?? Number.POSITIVE_INFINITY)) {
+      throw new EngineError('context_exceeded', 'The answer does not fit the context behind its prompt.');
+    }
+    for (let at = 0; ; ) {
+      const candidates = this.#candidates(prompt + answer.slice(0, at));
+      const rest = answer.slice(at);
+      const letter = { text: [...rest][0] ?? '', logProbability: SPELLED_OUT };
+      const taken = claimedCandidate(candidates, rest) ?? letter;
+      tokens.push({ ...taken, candidates: candidates.slice(0, PROBE_CANDIDATES) });
+      if (rest === '') return tokens;
+      at += taken.text.length;
+    }
+  }
+
+  /** What greedy writing takes has a half; the other words and the end follow, each with half of what the one before it has. */
+  #candidates(text: string): Candidate[] {
+    if (this.#loaded === null) throw new EngineError('not_loaded', 'No model is loaded.');
+    const best = nextPiece(scramble(hash(text)));
+    const others = [...WORDS.map((word) => ` ${word}`), ''].filter((piece) => piece !== best);
+    return [best, ...others].map((piece, index) => ({ text: piece, logProbability: -Math.LN2 * (index + 1) }));
+  }
+
   async dispose(): Promise<void> {
     this.#loaded = null;
   }
+}
+
+/** Log-probability of a letter that no word of this engine begins with. */
+const SPELLED_OUT = -20;
+
+/** The next word behind a space, or the empty text that ends an answer. */
+function nextPiece(state: number): string {
+  return (state >>> 3) % 97 === 0 ? '' : ` ${WORDS[(state >>> 8) % WORDS.length] ?? ''}`;
 }
 
 function scramble(state: number): number {

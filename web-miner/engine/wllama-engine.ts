@@ -1,17 +1,25 @@
 import { type RawCompletionChunk, Wllama } from '@wllama/wllama/esm/index.js';
+import * as v from 'valibot';
 import { AsyncQueue } from '../../shared/async-queue.ts';
+import { utf8 } from '../../shared/bytes.ts';
+import { betterCut, type ForcedToken } from '../../shared/checking/next-token.ts';
 import { withDeadline } from '../../shared/deadline.ts';
+import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import {
   abortError,
   type Engine,
   EngineError,
+  type ForceRequest,
   type GenerateEvent,
   type GenerateRequest,
   isAbort,
   type LoadedModel,
   type LoadOptions,
+  type ProbeRequest,
+  type ProbeResult,
 } from './engine.ts';
+import { literalGrammar } from './literal-grammar.ts';
 
 /** The model must be ready within this time, ms: a wrong address of the wasm file never settles by itself. */
 const LOAD_DEADLINE_MS = 180_000;
@@ -25,6 +33,43 @@ const ABORT_DEADLINE_MS = 2_000;
  */
 const SAMPLERS = ['penalties', 'top_k', 'top_p', 'min_p', 'temperature'];
 
+/** Numbers of candidates to ask for in turn: a list with a token that begins inside a character makes the whole request fail. */
+const CANDIDATE_COUNTS = [PROBE_CANDIDATES, 20, 5, 1];
+
+/** How often one answer is cut anew: each time costs up to a decode of the rest, and a hostile text could ask for it at every word. */
+const MAX_RECUTS = 16;
+
+/** How probes read: greedily, so that a grammar alone decides what is written. */
+const PROBING: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+  maxTokens: 1,
+};
+
+/** What the engine answers when log-probabilities were asked for; its own types describe an older form. */
+const candidate = v.object({ token: v.string(), logprob: v.number() });
+const scoredCompletion = v.object({
+  choices: v.tuple([
+    v.object({
+      text: v.string(),
+      logprobs: v.object({ content: v.array(v.object({ ...candidate.entries, top_logprobs: v.array(candidate) })) }),
+    }),
+  ]),
+});
+
+export interface WllamaOptions {
+  /** On: another arithmetic, which is another class. Only calibration asks for it. */
+  readonly flashAttention: boolean;
+}
+
+/** What the engine's log says of a list with such a token. */
+const INSIDE_A_CHARACTER = 'invalid UTF-8 byte';
+
 type Progress = { readonly prompt_progress?: { readonly total: number } };
 
 /**
@@ -33,6 +78,7 @@ type Progress = { readonly prompt_progress?: { readonly total: number } };
  */
 export class WllamaEngine implements Engine {
   readonly #wasmUrl: string;
+  readonly #flashAttention: boolean;
   readonly #log: string[] = [];
   #wllama: Wllama | null = null;
   #loaded: { readonly weights: Blob; readonly options: LoadOptions } | null = null;
@@ -40,8 +86,9 @@ export class WllamaEngine implements Engine {
   #closed = Promise.withResolvers<never>();
 
   /** `wasmUrl` must be absolute: the package resolves it inside a blob worker. */
-  constructor(wasmUrl: string) {
+  constructor(wasmUrl: string, options: WllamaOptions = { flashAttention: false }) {
     this.#wasmUrl = wasmUrl;
+    this.#flashAttention = options.flashAttention;
     this.#closed.promise.catch(() => undefined);
   }
 
@@ -64,7 +111,7 @@ export class WllamaEngine implements Engine {
     try {
       const load = wllama.loadModel([weights], {
         n_gpu_layers: 0,
-        flash_attn: false, // Bit-identical answers whatever the batch, cache and threads; see docs/exactness.md.
+        flash_attn: this.#flashAttention, // Off: bit-identical answers whatever the batch, cache and threads; see docs/exactness.md.
         n_threads: options.threads,
         n_parallel: 1,
         n_ctx: options.contextTokens,
@@ -135,6 +182,94 @@ export class WllamaEngine implements Engine {
     } finally {
       release();
     }
+  }
+
+  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    const release = await this.#turn(signal);
+    try {
+      const [next] = await this.#scored(request.text, { ...PROBING, maxTokens: 1 }, null, signal);
+      const choices: number[] = [];
+      for (const choice of request.choices) {
+        const listed = next?.candidates.find(({ text }) => text === choice);
+        const tokens = listed === undefined ? await this.#forced(request.text, choice, signal) : [listed];
+        choices.push(tokens.reduce((sum, token) => (token.text === '' ? sum : sum + token.logProbability), 0));
+      }
+      return { candidates: next?.candidates ?? [], choices };
+    } finally {
+      release();
+    }
+  }
+
+  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    const release = await this.#turn(signal);
+    try {
+      return await this.#forced(request.prompt, request.answer, signal);
+    } finally {
+      release();
+    }
+  }
+
+  /** The tokens of the answer, cut as its author will have done. */
+  async #forced(prompt: string, answer: string, signal: AbortSignal): Promise<ForcedToken[]> {
+    let tokens = await this.#forcedOnce(prompt, answer, signal);
+    let from = 0;
+    for (let recut = 0; recut < MAX_RECUTS; recut++) {
+      const better = betterCut(tokens, from);
+      if (better === null) break;
+      const kept = tokens.slice(0, better.index);
+      const taken = { ...better.token, candidates: tokens[better.index]?.candidates ?? [] };
+      const written = [...kept, taken].map(({ text }) => text).join('');
+      const rest = await this.#forcedOnce(prompt + written, answer.slice(written.length), signal);
+      tokens = [...kept, taken, ...rest];
+      from = better.index + 1;
+    }
+    return tokens;
+  }
+
+  async #forcedOnce(prompt: string, answer: string, signal: AbortSignal): Promise<ForcedToken[]> {
+    const contextTokens = this.#loaded?.options.contextTokens ?? 0;
+    // A token has one byte at least; one token more ends the answer.
+    const maxTokens = Math.min(utf8(answer).byteLength + 1, contextTokens);
+    const tokens = await this.#scored(prompt, { ...PROBING, maxTokens }, literalGrammar(answer), signal);
+    if (tokens.at(-1)?.text !== '') {
+      throw new EngineError('context_exceeded', 'The answer does not fit the context behind its prompt.');
+    }
+    if (tokens.map(({ text }) => text).join('') !== answer) {
+      // Leading tokens of a character that takes several are not in the engine's list.
+      throw new EngineError('unsupported', 'The answer has characters that this model writes in several tokens.');
+    }
+    return tokens;
+  }
+
+  async #scored(
+    prompt: string,
+    sampling: Sampling,
+    grammar: string | null,
+    signal: AbortSignal,
+  ): Promise<ForcedToken[]> {
+    for (const count of CANDIDATE_COUNTS) {
+      signal.throwIfAborted();
+      this.#log.length = 0;
+      try {
+        const done = this.#ready().createCompletion({
+          ...samplingFields(sampling),
+          prompt,
+          stream: false,
+          abortSignal: signal,
+          ...({ n_probs: count, cache_prompt: true, ...(grammar !== null && { grammar }) } as object),
+        });
+        const { choices } = v.parse(scoredCompletion, await Promise.race([done, this.#closed.promise]));
+        return choices[0].logprobs.content.map(({ token, logprob, top_logprobs }) => ({
+          text: token,
+          logProbability: logprob,
+          candidates: top_logprobs.map((other) => ({ text: other.token, logProbability: other.logprob })),
+        }));
+      } catch (cause) {
+        if (v.isValiError(cause)) throw new EngineError('crashed', 'The engine gave no log-probabilities.');
+        if (!this.#log.some((note) => note.includes(INSIDE_A_CHARACTER))) throw this.#translate(cause);
+      }
+    }
+    throw new EngineError('unsupported', 'A token of this answer begins inside a character.');
   }
 
   async dispose(): Promise<void> {

@@ -1,10 +1,12 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
+import type { ForcedToken } from '../../shared/checking/next-token.ts';
 import type { ModelEntry, VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
 import { parseTranscript } from '../../shared/receipt/transcript.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
+import { EngineError, type ForceRequest, type ProbeRequest, type ProbeResult } from '../engine/engine.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
@@ -17,6 +19,24 @@ import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lendin
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
 const wasm = new URL(wllamaWasmUrl, location.href).href;
+
+/** `null` for what the engine says it cannot do; other errors are thrown. */
+async function eachInTurn<Request, Result>(
+  requests: readonly Request[],
+  ask: (engine: WllamaEngine, request: Request) => Promise<Result>,
+): Promise<(Result | null)[]> {
+  if (api.engine === null) throw new Error('no engine is loaded');
+  const results: (Result | null)[] = [];
+  for (const request of requests) {
+    try {
+      results.push(await ask(api.engine, request));
+    } catch (cause) {
+      if (!(cause instanceof EngineError) || cause.reason !== 'unsupported') throw cause;
+      results.push(null);
+    }
+  }
+  return results;
+}
 
 const api = {
   titles: ENGINE_EXAM.map(({ title }) => title),
@@ -71,23 +91,60 @@ const api = {
     return { text, finish };
   },
 
+  /** The engine alone, with the file that lies in the page's file input: models that no catalogue lists, and arithmetics that no tab offers. */
+  async loadFile(options: {
+    readonly contextTokens: number;
+    readonly threads: number;
+    readonly batchTokens: number;
+    readonly embeddings: boolean;
+    readonly flashAttention: boolean;
+  }): Promise<void> {
+    const weights = document.querySelector<HTMLInputElement>('#weights')?.files?.[0];
+    if (weights === undefined) throw new Error('no file was chosen');
+    await api.engine?.dispose();
+    api.engine = new WllamaEngine(wasm, { flashAttention: options.flashAttention });
+    await api.engine.load(weights, options, new AbortController().signal);
+  },
+
+  /** Reads these answers token by token, one after the other; `null` where the engine cannot. */
+  async forceAll(requests: readonly ForceRequest[]): Promise<readonly (readonly ForcedToken[] | null)[]> {
+    return eachInTurn(requests, (engine, request) => engine.force(request, new AbortController().signal));
+  },
+
+  /** Answers these questions by the log-probabilities of the choices; `null` where the engine cannot. */
+  async probeAll(requests: readonly ProbeRequest[]): Promise<readonly (ProbeResult | null)[]> {
+    return eachInTurn(requests, (engine, request) => engine.probe(request, new AbortController().signal));
+  },
+
+  async embedAll(texts: readonly string[]): Promise<readonly (readonly number[] | null)[]> {
+    return eachInTurn(texts, async (engine, text) => [...(await engine.embed(text, new AbortController().signal))]);
+  },
+
   /** Answers these prompts, one after the other, with nothing around the engine. */
   async generateAll(
     prompts: readonly string[],
     sampling: Sampling,
-  ): Promise<{ readonly texts: readonly string[]; readonly tokens: number }> {
+  ): Promise<{
+    readonly texts: readonly string[];
+    readonly finishes: readonly ('stop' | 'length')[];
+    readonly tokens: number;
+  }> {
     if (api.engine === null) throw new Error('no engine is loaded');
     const texts: string[] = [];
+    const finishes: ('stop' | 'length')[] = [];
     let tokens = 0;
     for (const prompt of prompts) {
       let text = '';
       for await (const event of api.engine.generate({ prompt, sampling, stop: [] }, new AbortController().signal)) {
         if (event.type === 'delta') text += event.text;
-        else if (event.type === 'end') tokens += event.completionTokens;
+        else if (event.type === 'end') {
+          tokens += event.completionTokens;
+          finishes.push(event.finish);
+        }
       }
       texts.push(text);
     }
-    return { texts, tokens };
+    return { texts, finishes, tokens };
   },
 
   /**
