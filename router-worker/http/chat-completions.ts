@@ -8,6 +8,7 @@ import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
+import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
@@ -47,7 +48,9 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     c.executionCtx.waitUntil(plain.finished);
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
-    return respondChat(plain, request, level, {
+    const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
+      c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));
+    return respondChat(plain, request, level, suspect, {
       'shoal-task': taskId(task),
       'shoal-level': level,
       'x-request-id': c.get('requestId'),

@@ -7,6 +7,7 @@ import type { Level } from '../../shared/protocol/level.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { type CompletionChunk, collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
+import { lookAtAnswer } from '../task/look-at-answer.ts';
 
 /** How long a streaming request may wait for a tab before its headers are sent, ms: until then a refusal still has its own status. */
 const HEADERS_AFTER_MS = 2_000;
@@ -28,9 +29,11 @@ export async function respondChat(
   task: SealedTask,
   request: ChatRequest,
   level: Level,
+  suspect: Parameters<typeof lookAtAnswer>[2],
   headers: Record<string, string>,
 ): Promise<Response> {
-  const updates = task.updates();
+  const prompt = request.messages.map(({ content }) => content).join('\n');
+  const updates = lookAtAnswer(task.updates(), prompt, suspect);
   const awaitVerdict = request.awaitVerdict || level === 'strict'; // There is no answer before it.
   if (!request.stream) {
     const completion = await collectCompletion(task, updates, awaitVerdict);

@@ -16,6 +16,7 @@ import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls } from './session-calls.ts';
 import type { TabAttachment, TabSocket } from './tab.ts';
+import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
 
@@ -82,6 +83,11 @@ export class PoolObject extends DurableObject<Env> {
 
   async link(tail: TaskTail, lease: Signed, link: string, signal: Signed): Promise<Signed | null> {
     return (await this.#pool()).link(tail, lease, link, signal);
+  }
+
+  /** An answer of this tab looked wrong to whoever read it. */
+  async suspect(identity: string, classId: string, reason: Suspicion): Promise<void> {
+    (await this.#pool()).suspect(identity, classId, reason);
   }
 
   async tabView(identity: string): Promise<TabView> {

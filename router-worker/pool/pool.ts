@@ -19,7 +19,7 @@ import { NetworkDesk } from './network-desk.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
 import type { Tab, TabAttachment, TabSocket } from './tab.ts';
-import { TabRecords } from './tab-records.ts';
+import { type Suspicion, TabRecords } from './tab-records.ts';
 import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -90,6 +90,11 @@ export class Pool {
   /** What the network knows of a tab: `GET /v1/tabs/:id`. */
   tabView(identity: string): TabView {
     return this.#records.view(identity);
+  }
+
+  /** An answer of this tab looked wrong to whoever read it: more of its answers are checked. */
+  suspect(identity: string, classId: string, reason: Suspicion): void {
+    this.#records.suspect(identity, classId, reason);
   }
 
   /** Bans a tab in a class, or takes a ban or a quarantine back, by word of the operator. */

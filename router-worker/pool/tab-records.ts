@@ -9,6 +9,9 @@ const FIRST_MEAN_TOKENS = 100;
 /** Weight of the newest task in the running mean. */
 const MEAN_WEIGHT = 0.02;
 
+/** Why an answer looked wrong. */
+export type Suspicion = Extract<RecordFinding, { outcome: 'suspicious' }>['reason'];
+
 /** What the pool asks of the records of its tabs: who may serve, who goes first, which answers are checked. */
 export class TabRecords {
   readonly #book: RecordBook;
@@ -58,6 +61,10 @@ export class TabRecords {
 
   observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
     this.#book.observe(mark.tab, classId, findingFor(mark, how.byKnownAnswer), mark.role, how.source);
+  }
+
+  suspect(identity: string, classId: string, reason: Suspicion): void {
+    this.#book.observe(identity, classId, { outcome: 'suspicious', reason }, 'answer', 'user');
   }
 
   view(identity: string): TabView {
