@@ -21,6 +21,8 @@ afterEach(async () => {
 
 interface Running {
   readonly child: ChildProcess;
+  /** What was printed so far. */
+  output(): string;
   /** Resolves when the text was printed; rejects when the program ends before. */
   printed(text: string): Promise<void>;
   ended(): Promise<{ readonly status: number | null; readonly output: string }>;
@@ -44,6 +46,7 @@ function start(script: string, args: readonly string[], env: Record<string, stri
   const exit = once(child, 'close');
   return {
     child,
+    output: () => output,
     printed: (text) =>
       new Promise((resolve, reject) => {
         const look = () => output.includes(text) && resolve();
@@ -125,5 +128,32 @@ describe('npm start', () => {
       expect(output).toContain(`http://localhost:${next}${path}`);
     }
     expect(output).toContain('curl ');
+  });
+});
+
+describe('npm run guard', () => {
+  it('says what to do when no router answers', async () => {
+    const { status, output } = await start('guard.ts', ['--router', 'http://localhost:9'], {
+      SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh',
+    }).ended();
+    expect([status, output]).toEqual([1, 'No router answers at http://localhost:9. Start one with npm start.\n']);
+  });
+
+  it('starts tabs that only check, for the router of npm start, and stops', async () => {
+    const router = start('start.ts', []);
+    await router.printed('Stop with Ctrl-C.');
+    const { output } = router;
+    const url = /http:\/\/localhost:\d+/.exec(output())?.[0] ?? '';
+    const guard = start('guard.ts', ['--router', url]);
+    await guard.printed('One guard checks for');
+    const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
+      data: { id: string; shoal: { variants: { id: string; tabs: number; check_only_tabs: number }[] } }[];
+    };
+    const variants = data.find(({ id }) => id === 'shoal-pup-3m')?.shoal.variants;
+    expect(variants?.find(({ id }) => id === 'q8_0')).toMatchObject({ tabs: 0, check_only_tabs: 1 });
+    guard.child.kill('SIGINT');
+    expect((await guard.ended()).status).toBe(0);
+    router.child.kill('SIGINT');
+    await router.ended();
   });
 });
