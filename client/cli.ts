@@ -128,7 +128,7 @@ function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter
   outcome   ${receipt.outcome.value}
   verdict   ${verdict.value === 'unchecked' ? `unchecked (${verdict.reason})` : `${verdict.value}, by ${verdict.method}: ${verdict.agree} agreed, ${verdict.differ} differed`}
   drawn     ${receipt.draw === null ? 'nobody' : `${receipt.draw.drawn} of ${receipt.draw.candidates.length} candidates, in the order of the draw`}
-  answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'}
+  answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'} (${receipt.standing}, by the router's word)
   checked   ${receipt.checks.map((check) => `${check.checker} (${INDEPENDENCE[check.independence]}; ${check.reveal === null ? 'did not finish' : 'finished'})`).join(', ') || 'by nobody'}
   readers   ${receipt.readers.map((reader) => reader.role).join(', ')}
 It does not prove that the tabs belong to different people, nor that the router named every tab that could have checked.`);

@@ -4,7 +4,7 @@ import { ROOT } from './paths.ts';
 
 /** Loaded when first used: direct links, and the verification of receipts. */
 const ON_DEMAND =
-  /direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|checking\/(draw|tally)/;
+  /direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|checking\/(draw|tally|standing)/;
 
 /** The client package as one file for pages, `index.js`, and two parts that it loads on demand. The router serves it at `/client/`. */
 export async function buildClient(outDir: string, manifest: boolean): Promise<void> {

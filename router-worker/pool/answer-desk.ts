@@ -108,6 +108,7 @@ export class AnswerDesk {
       readablePromptBytes: want.readablePromptBytes,
       leaseStatement: statement,
       lease,
+      standing: this.#host.records.standing(tab, lease.class),
     };
     let opening: Promise<void> | null = null;
     active.open = () => {

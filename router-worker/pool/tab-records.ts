@@ -1,3 +1,4 @@
+import type { Standing } from '../../shared/checking/standing.ts';
 import { mayServe, type Finding as RecordFinding, SERVING_ORDER, type Source } from '../record/record.ts';
 import type { RecordBook, TabView } from '../record/record-book.ts';
 import type { Mark } from '../task/marks.ts';
@@ -30,6 +31,10 @@ export class TabRecords {
     if (tab.guard) return 0;
     const standing = this.#book.standing(tab.identity, classId);
     return mayServe(standing) ? SERVING_ORDER.indexOf(standing) : null;
+  }
+
+  standing(tab: Tab, classId: string): Standing {
+    return this.#book.standing(tab.identity, classId);
   }
 
   isTrusted(identity: string, classId: string): boolean {

@@ -1,4 +1,5 @@
 import { addEvidence, decayed, failureWeight, passWeight } from '../../shared/checking/sequential-test.ts';
+import type { Standing } from '../../shared/checking/standing.ts';
 import { TRUST_POLICY, type TrustPolicy } from './policy.ts';
 
 export type Role = 'answer' | 'check';
@@ -55,7 +56,7 @@ export interface TabRecord {
   readonly lastTrouble: Observation | null;
 }
 
-export type Standing = 'new' | 'trusted' | 'suspected' | 'quarantined' | 'banned';
+export type { Standing };
 
 export function newRecord(tab: string, classId: string, at: number): TabRecord {
   return {

@@ -33,6 +33,7 @@ function running(tail: string, openedAt: number): Task {
     readablePromptBytes: 0,
     leaseStatement: statement,
     lease: { tab: 'tab' } as Lease,
+    standing: 'new',
   };
   return openTask(terms);
 }

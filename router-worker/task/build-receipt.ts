@@ -28,6 +28,7 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     openedAt: task.openedAt,
     endedAt: task.endedAt,
     outcome: task.outcome,
+    standing: task.standing,
     lease: task.leaseStatement,
     commit: task.committed?.statement ?? null,
     draw:

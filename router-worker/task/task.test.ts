@@ -30,6 +30,7 @@ const terms: TaskTerms = {
   readablePromptBytes: 1,
   leaseStatement: statement,
   lease,
+  standing: 'new',
 };
 const chain = { blocks: ['x'], head: 'h', bytes: 70 };
 const commit = { chain, finish: 'stop' } as AnswerCommit;

@@ -1,4 +1,5 @@
 import type { DrawCandidate, Independence } from '../../shared/checking/draw.ts';
+import type { Standing } from '../../shared/checking/standing.ts';
 import { type Finding, verdictOf, wantsMore } from '../../shared/checking/tally.ts';
 import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
@@ -44,6 +45,8 @@ export interface TaskTerms {
   readonly readablePromptBytes: number;
   readonly leaseStatement: Signed;
   readonly lease: Lease;
+  /** How the answering tab stood when it was leased. */
+  readonly standing: Standing;
 }
 
 interface Committed {
@@ -240,6 +243,7 @@ function termsOf(task: Task): TaskTerms {
     readablePromptBytes: task.readablePromptBytes,
     leaseStatement: task.leaseStatement,
     lease: task.lease,
+    standing: task.standing,
   };
 }
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { independence } from '../checking/draw.ts';
+import { standing } from '../checking/standing.ts';
 import { verdict } from '../checking/verdict.ts';
 import { MAX_CANDIDATES, MAX_DRAWS } from '../limits.ts';
 import { classId, count, instant, key32, modelName, shownText, taskTail } from '../protocol/fields.ts';
@@ -46,6 +47,8 @@ export const receipt = v.object({
     v.object({ value: v.literal('cancelled') }),
     v.object({ value: v.literal('failed'), code: shownText(64) }),
   ]),
+  /** How the answering tab stood with this router when it was leased: the router's own word. */
+  standing,
   /** Router's lease to the answering tab and that tab's commit; null as far as the task did not get there. */
   lease: v.nullable(signed),
   commit: v.nullable(signed),
