@@ -8,10 +8,13 @@ import { settle, TEST_CLASS, TEST_SAMPLING, TestNetwork, type TestTab, until } f
 
 const liar = (): Engine => new AlteringEngine(new ScriptedEngine(), oneTokenAltered(5));
 
+/** Longer than a tab rests after a task of scripted engines, ms. */
+const REST_MS = 2_000;
+
 /** Lets the network give its own tasks, one after the other. */
 async function letItWork(network: TestNetwork, tasks: number): Promise<void> {
   for (let i = 0; i < tasks; i++) {
-    network.pool.tick();
+    await network.advance(REST_MS);
     await settle(2);
     const counted = (name: string) => network.events.filter(({ event }) => event === name).length;
     await until(() => counted('network_task_begun') === counted('network_task_over'), 'the own task ends', 10_000);

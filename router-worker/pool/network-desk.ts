@@ -24,6 +24,12 @@ interface OwnTask {
   marks: readonly Mark[] | null;
 }
 
+/** The pool stays awake for tabs whose rest ends within this time, ms. Those that rest longer are asked when it wakes for something else. */
+const REST_AHEAD_MS = 30_000;
+
+/** After a task of the network a tab rests this many times as long as it took: a slow device is not kept hot for hours to be qualified. */
+const REST_TIMES = 2;
+
 /** A tab of which nothing could be learnt is left alone for so long, ms. */
 const PAUSE_MS = 60_000;
 
@@ -51,7 +57,7 @@ export class NetworkDesk {
 
   /** Whether {@link tick} is wanted, although no user's task is in hand. */
   get isBusy(): boolean {
-    return this.#running.size + this.#starting > 0 || this.#wanting().length > 0;
+    return this.#running.size + this.#starting > 0 || this.#wanting(REST_AHEAD_MS).length > 0;
   }
 
   /** Whether a task is one of the network's own. */
@@ -92,11 +98,12 @@ export class NetworkDesk {
     return roster.connected().filter((tab) => tab.leases.size === 0 && !roster.isResting(tab));
   }
 
-  #wanting(): { readonly tab: Tab; readonly classId: string }[] {
+  /** Free tabs that should be asked something, now or within this time, ms. */
+  #wanting(withinMs = 0): { readonly tab: Tab; readonly classId: string }[] {
     const { records, ports } = this.#host;
     const at = ports.now();
     return this.#free()
-      .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at)
+      .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at + withinMs)
       .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
       .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
       .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
@@ -111,10 +118,12 @@ export class NetworkDesk {
     this.#running.set(named.task, own);
     ports.busy();
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
+    const begunAt = ports.now();
+    let pauseMs = PAUSE_MS;
     try {
       const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
       const said = marks ?? own.marks ?? [];
-      if (said.length === 0) this.#pause(tab.identity);
+      if (said.length > 0) pauseMs = REST_TIMES * (ports.now() - begunAt);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
         marks !== null ||
@@ -131,14 +140,15 @@ export class NetworkDesk {
       ports.log('network_task_failed', { task: named.task, reason: String(cause) });
     } finally {
       this.#running.delete(named.task);
+      this.#pause(tab.identity, pauseMs);
       ports.log('network_task_over', { task: named.task, tab: tab.identity });
     }
   }
 
-  #pause(identity: string): void {
+  #pause(identity: string, ms: number): void {
     const at = this.#host.ports.now();
     for (const [known, until] of this.#notBefore) if (until <= at) this.#notBefore.delete(known);
-    this.#notBefore.set(identity, at + PAUSE_MS);
+    this.#notBefore.set(identity, at + ms);
   }
 
   #isTrusted(mark: Mark, classId: string): boolean {

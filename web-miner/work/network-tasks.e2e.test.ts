@@ -43,7 +43,7 @@ describe('the network’s own tasks, with real tabs', () => {
   it('qualify an idle tab, which its own page tells, and anyone may read', async () => {
     const [tab] = await network.lend(1);
     const standing = tab!.locator('#standing strong');
-    await standing.getByText('trusted').waitFor({ timeout: 90_000 });
+    await standing.getByText('trusted').waitFor({ timeout: 150_000 });
     const id = (await tab!.locator('details code').textContent()) ?? '';
     const view = (await (await fetch(`${network.router.url}/v1/tabs/${id}`)).json()) as TabView;
     expect(view.records).toMatchObject([
