@@ -38,6 +38,7 @@ export class JoinPage extends LitElement {
   });
   /** Work that was done when the network was last asked how this tab stands. */
   #doneAtLook = -1;
+  #looksSoon = false;
 
   static override styles = [
     controls,
@@ -124,8 +125,11 @@ export class JoinPage extends LitElement {
     const done = counts.answers + counts.checks;
     if (tab === null || done === this.#doneAtLook) return;
     this.#doneAtLook = done;
+    if (this.#looksSoon) return;
+    this.#looksSoon = true;
     setTimeout(() => {
-      if (this.#doneAtLook === done) void fetchStanding(tab).then((standing) => (this.standing = standing));
+      this.#looksSoon = false;
+      void fetchStanding(tab).then((standing) => (this.standing = standing));
     }, JUDGED_AFTER_MS);
   }
 
@@ -143,7 +147,7 @@ export class JoinPage extends LitElement {
       <h1>Lend this tab to the shoal</h1>
       <p class="promise">
         No cryptocurrency. While this page is open, the tab runs a language model on your processor and answers or checks other people’s
-        prompts. It downloads ${this.chosen === '' ? 'a model' : `a model of ${megabytes(this.#bytesOf(this.chosen))}`} and an engine of 9 MB once. Press Stop or close the tab, and
+        prompts, and test questions of the network. It downloads ${this.chosen === '' ? 'a model' : `a model of ${megabytes(this.#bytesOf(this.chosen))}`} and an engine of 9 MB once. Press Stop or close the tab, and
         it ends at once.
       </p>
       ${this.#panel()} ${this.#settings()} ${this.#deviceCard()} ${this.#readers()}
@@ -348,7 +352,7 @@ export class JoinPage extends LitElement {
 }
 
 /** Time after a piece of work in which its check is over as a rule, ms. */
-const JUDGED_AFTER_MS = 1_500;
+const JUDGED_AFTER_MS = 2_500;
 
 const STANDING_TONE: Readonly<Record<string, string>> = {
   trusted: 'good',
