@@ -8,6 +8,7 @@ import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { fetchWeights } from '../models/model-store.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
+import { HostedTabs } from './hostile/hosted-tabs.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
@@ -69,6 +70,9 @@ const api = {
     }
     return { texts, tokens };
   },
+
+  /** Honest and hostile tabs, many to a page. */
+  tabs: new HostedTabs(wasm),
 
   phase: null as LendingPhase | null,
 
