@@ -244,7 +244,7 @@ export class WllamaEngine implements Engine {
 }
 
 /** llama-server's names: the package's own typed names are ignored in silence. Every value is sent, or a default would change the class. */
-function samplingFields(sampling: Sampling): object {
+export function samplingFields(sampling: Sampling): object {
   return {
     samplers: SAMPLERS,
     temperature: sampling.temperature,

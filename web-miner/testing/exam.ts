@@ -2,6 +2,7 @@ import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/alt
 import type { VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import type { GenerateRequest } from '../engine/engine.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
@@ -9,6 +10,8 @@ import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts'
 import { fetchWeights } from '../models/model-store.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 import { HostedTabs } from './hostile/hosted-tabs.ts';
+import { writtenBy } from './hostile/written-answer.ts';
+import { type SlotOptions, writeInSlots } from './write-in-slots.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
@@ -69,6 +72,29 @@ const api = {
       texts.push(text);
     }
     return { texts, tokens };
+  },
+
+  /** Answers each of these requests with the loaded engine, one after the other: the text, then how it ended. */
+  async writeAll(requests: readonly GenerateRequest[]): Promise<readonly string[]> {
+    if (api.engine === null) throw new Error('no engine is loaded');
+    const answers: string[] = [];
+    for (const request of requests) {
+      const { pieces, finish, completionTokens } = await writtenBy(api.engine, request, new AbortController().signal);
+      answers.push(`${pieces.map(({ text }) => text).join('')}\n${finish} ${completionTokens}`);
+    }
+    return answers;
+  },
+
+  /** The same by an engine of its own that answers several at once; the text only. */
+  async writeAllInSlots(
+    variant: VariantEntry,
+    options: { readonly contextTokens: number; readonly threads: number } & SlotOptions,
+    requests: readonly GenerateRequest[],
+  ): Promise<readonly string[]> {
+    await api.engine?.dispose();
+    const weights = await fetchWeights(location.origin, variant, () => undefined, new AbortController().signal);
+    const batchTokens = batchTokensFor(variant.weights.bytes);
+    return writeInSlots(wasm, weights, { ...options, batchTokens, embeddings: false }, requests);
   },
 
   /** Honest and hostile tabs, many to a page. */
