@@ -99,7 +99,8 @@ function isFound(attack: Attack, trial: Trial): boolean {
     return outcome === 'outvoted' || outcome === 'nothing';
   }
   if (attack.kind === 'true-answer') {
-    return receipt?.countedTokens.some((counted) => counted < (receipt.claimedTokens ?? 0)) ?? false;
+    const tokens = receipt?.tokens ?? null;
+    return tokens !== null && tokens.counted < tokens.claimed;
   }
   return refused !== null || receipt?.verdict.value === 'invalid';
 }

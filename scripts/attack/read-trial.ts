@@ -3,6 +3,7 @@ import type { Verdict } from '../../shared/checking/verdict.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import { answerCommit, checkReveal } from '../../shared/receipt/statements.ts';
+import { type TokenCount, tokenCountOf } from '../../shared/receipt/token-count.ts';
 import { readFinding } from '../../shared/receipt/verify.ts';
 import { parsePayload } from '../../shared/signing/signed-statement.ts';
 
@@ -20,9 +21,8 @@ export interface ReceiptRead {
   readonly verdict: Verdict;
   /** In the order of the draw. */
   readonly checks: readonly CheckRead[];
-  /** Tokens of the answer that the tab claims, and that each completed check with the same answer counted. */
-  readonly claimedTokens: number | null;
-  readonly countedTokens: readonly number[];
+  /** Tokens written; null when no tab committed to an answer. */
+  readonly tokens: TokenCount | null;
 }
 
 /** The caller has verified the receipt. */
@@ -33,7 +33,7 @@ export function readReceipt(receipt: Receipt): ReceiptRead {
   const executions = receipt.checks.map(({ checker, reveal }) => {
     const opened = reveal === null ? null : parsePayload('check-reveal', checkReveal, reveal);
     const finding = opened === null || commit === null ? null : readFinding(commit, opened);
-    return { checker, finding, tokens: opened?.tokens.completion ?? null };
+    return { checker, finding };
   });
   const accepted = acceptedHead(
     receipt.verdict,
@@ -48,10 +48,7 @@ export function readReceipt(receipt: Receipt): ReceiptRead {
       finding: finding === null ? null : finding.falseBlock === null ? 'same' : 'differs',
       outvoted: finding === null || accepted === null ? null : finding.head !== accepted,
     })),
-    claimedTokens: commit?.tokens.completion ?? null,
-    countedTokens: executions.flatMap(({ finding, tokens }) =>
-      finding?.falseBlock === null && tokens !== null ? [tokens] : [],
-    ),
+    tokens: tokenCountOf(receipt)?.completion ?? null,
   };
 }
 

@@ -10,7 +10,7 @@ import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts'
 import { fetchWeights } from '../models/model-store.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 import { HostedTabs } from './hostile/hosted-tabs.ts';
-import { writtenBy } from './hostile/written-answer.ts';
+import { textOf, writtenBy } from './hostile/written-answer.ts';
 import { type SlotOptions, writeInSlots } from './write-in-slots.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
@@ -74,23 +74,24 @@ const api = {
     return { texts, tokens };
   },
 
-  /** Answers each of these requests with the loaded engine, one after the other: the text, then how it ended. */
-  async writeAll(requests: readonly GenerateRequest[]): Promise<readonly string[]> {
-    if (api.engine === null) throw new Error('no engine is loaded');
-    const answers: string[] = [];
+  /** Answers each of these requests with the loaded engine, one after the other: the text, then how it ended; null where the engine fails. */
+  async writeAll(requests: readonly GenerateRequest[]): Promise<readonly (string | null)[]> {
+    const { engine } = api;
+    if (engine === null) throw new Error('no engine is loaded');
+    const answers: (string | null)[] = [];
     for (const request of requests) {
-      const { pieces, finish, completionTokens } = await writtenBy(api.engine, request, new AbortController().signal);
-      answers.push(`${pieces.map(({ text }) => text).join('')}\n${finish} ${completionTokens}`);
+      const answer = await writtenBy(engine, request, new AbortController().signal).catch(() => null);
+      answers.push(answer && `${textOf(answer)}\n${answer.finish} ${answer.completionTokens}`);
     }
     return answers;
   },
 
-  /** The same by an engine of its own that answers several at once; the text only. */
+  /** The same by an engine of its own that answers several at once: the text only. */
   async writeAllInSlots(
     variant: VariantEntry,
     options: { readonly contextTokens: number; readonly threads: number } & SlotOptions,
     requests: readonly GenerateRequest[],
-  ): Promise<readonly string[]> {
+  ): Promise<readonly (string | null)[]> {
     await api.engine?.dispose();
     const weights = await fetchWeights(location.origin, variant, () => undefined, new AbortController().signal);
     const batchTokens = batchTokensFor(variant.weights.bytes);

@@ -10,14 +10,14 @@ export interface SlotOptions {
 
 /**
  * Answers several prompts at once in one engine, which the product never does: its adapter pins one slot. For measuring whether slots would matter.
- * Each has the context to itself.
+ * Each has the context to itself; null where the engine fails.
  */
 export async function writeInSlots(
   wasm: string,
   weights: Blob,
   options: LoadOptions & SlotOptions,
   requests: readonly GenerateRequest[],
-): Promise<string[]> {
+): Promise<(string | null)[]> {
   const wllama = new Wllama({ default: wasm }, { logger: { debug() {}, log() {}, warn() {}, error() {} } });
   try {
     await wllama.loadModel([weights], {
@@ -32,12 +32,14 @@ export async function writeInSlots(
       ctx_shift: false,
       warmup: false,
     });
-    const texts: string[] = [];
+    const texts: (string | null)[] = [];
     const waiting = requests.entries();
     // One taker a slot: a request beyond the slots would hang for ever.
     await Promise.all(
       Array.from({ length: options.slots }, async () => {
-        for (const [index, request] of waiting) texts[index] = await complete(wllama, request);
+        for (const [index, request] of waiting) {
+          texts[index] = await complete(wllama, request).catch(() => null);
+        }
       }),
     );
     return texts;
