@@ -69,7 +69,7 @@ async function attack(): Promise<void> {
       coarser: needed('coarser') && models.coarser,
       other: needed('other') && models.other,
     });
-    const options = { url: network.router.url, routerKey: network.routerKey, model };
+    const options = { url: network.router.url, routerKey: network.routerKey, model, class: claimed.class };
     for (const known of chosen) {
       const startedAt = performance.now();
       const count = known.name === 'sleeper' ? Math.max(trials, SLEEPER_REQUESTS) : Math.min(trials, known.most);

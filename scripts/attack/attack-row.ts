@@ -1,7 +1,7 @@
 import { wilson } from '../../shared/checking/intervals.ts';
 import { median, rounded } from '../bench/figures.ts';
 import type { Attack, AttackKind } from './attacks.ts';
-import type { Trial } from './run-attack.ts';
+import type { AttackRun, Trial } from './run-attack.ts';
 
 /** Per cent, and the ends of its 95 % interval. */
 export interface Share {
@@ -44,7 +44,7 @@ export interface AttackRow {
   readonly note: string | null;
 }
 
-export function rowOf(attack: Attack, trials: readonly Trial[]): AttackRow {
+export function rowOf(attack: Attack, { trials, standings }: AttackRun): AttackRow {
   const told = trials.filter((trial) => isTold(attack, trial));
   const verdicts = (value: string) => told.filter(({ asked }) => asked.receipt?.verdict.value === value).length;
   const refused = told.filter(({ asked }) => asked.refused !== null).length;
@@ -63,7 +63,7 @@ export function rowOf(attack: Attack, trials: readonly Trial[]): AttackRow {
     accused: trials.reduce((sum, { accused }) => sum + accused, 0),
     checker: attack.kind === 'checker' ? checkerCounts(told) : null,
     until: untilFound(attack, trials),
-    note: noteOf(attack, trials),
+    note: noteOf(attack, trials, standings),
   };
 }
 
@@ -142,8 +142,16 @@ function untilFound(attack: Attack, trials: readonly Trial[]): AttackRow['until'
   };
 }
 
-function noteOf(attack: Attack, trials: readonly Trial[]): string | null {
-  if (attack.cast.rival !== true) return null;
-  const own = trials.filter(({ hostile }) => hostile.some(({ role }) => role === 'answer')).length;
-  return `gave ${own} of ${trials.length} answers beside one honest tab`;
+function noteOf(attack: Attack, trials: readonly Trial[], standings: readonly string[]): string | null {
+  const notes: string[] = [];
+  if (attack.cast.rival === true) {
+    const own = trials.filter(({ hostile }) => hostile.some(({ role }) => role === 'answer')).length;
+    notes.push(`gave ${own} of ${trials.length} answers beside one honest tab`);
+  }
+  const counts = new Map<string, number>();
+  for (const standing of standings) counts.set(standing, (counts.get(standing) ?? 0) + 1);
+  if (counts.size > 0) {
+    notes.push(`recorded afterwards as ${[...counts].map(([standing, count]) => `${standing} (${count})`).join(', ')}`);
+  }
+  return notes.length === 0 ? null : notes.join('; ');
 }

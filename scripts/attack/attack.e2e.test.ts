@@ -20,7 +20,7 @@ beforeAll(async () => {
   const served = await servedVariants(await readEmbedded());
   const [claimed] = variantsNamed(served, MODEL);
   stage = await Stage.open(network, modelsAround(claimed!, served));
-  const options = { url: network.router.url, routerKey: network.routerKey, model: MODEL };
+  const options = { url: network.router.url, routerKey: network.routerKey, model: MODEL, class: claimed!.class };
   run = async (name, requests) => {
     const attack = ATTACKS.find((known) => known.name === name)!;
     return rowOf(attack, await runAttack(attack, stage, trialRequests(claimed!.model, requests, TOKENS), options));

@@ -126,12 +126,19 @@ describe('a row of the table', () => {
   const attack = ATTACKS.find(({ name }) => name === 'one-in-twenty')!;
 
   it('counts the lies that were told, and how many were found', () => {
-    const row = rowOf(attack, [trial({}, 'valid'), trial({ lied: true }, 'valid'), trial({}, 'invalid')]);
+    const row = rowOf(attack, {
+      trials: [trial({}, 'valid'), trial({ lied: true }, 'valid'), trial({}, 'invalid')],
+      standings: ['quarantined', 'quarantined'],
+    });
     expect(row).toMatchObject({ requests: 3, lies: 2, invalid: 1, valid: 1, accused: 0, found: shareOf(1, 2) });
+    expect(row.note).toBe('recorded afterwards as quarantined (2)');
   });
 
   it('says after how many answers a tab was found out, and forgets what was in flight then', () => {
-    const row = rowOf(attack, [trial({}, 'valid'), trial({}, 'valid'), trial({}, 'invalid'), trial({}, 'valid')]);
+    const row = rowOf(attack, {
+      trials: [trial({}, 'valid'), trial({}, 'valid'), trial({}, 'invalid'), trial({}, 'valid')],
+      standings: [],
+    });
     expect(row.until).toEqual({ tabs: 1, median: 3, high: 3, lies: 1 });
   });
 });

@@ -1,6 +1,7 @@
 import { type Asked, type AskOptions, askTrial } from './ask-trial.ts';
 import type { Attack } from './attacks.ts';
 import type { Actor, Stage } from './stage.ts';
+import { tabStanding } from './tab-standing.ts';
 import type { TrialRequest } from './trial-requests.ts';
 
 export interface Trial {
@@ -20,6 +21,12 @@ export interface HostilePart {
   readonly outcome: 'agreed' | 'outvoted' | 'nothing' | 'undecided';
 }
 
+export interface AttackRun {
+  readonly trials: readonly Trial[];
+  /** How the router's records stood to tabs that were found out, one entry each; empty where it keeps none. */
+  readonly standings: readonly string[];
+}
+
 /** Requests in flight at once: enough to keep two engines busy. Colluders are measured one at a time, with every checker free. */
 const IN_FLIGHT = 3;
 
@@ -28,9 +35,10 @@ export async function runAttack(
   attack: Attack,
   stage: Stage,
   requests: readonly TrialRequest[],
-  options: Pick<AskOptions, 'url' | 'routerKey' | 'model'>,
-): Promise<Trial[]> {
+  options: Pick<AskOptions, 'url' | 'routerKey' | 'model'> & { readonly class: string },
+): Promise<AttackRun> {
   const trials: Trial[] = [];
+  const standings: string[] = [];
   const inFlight = attack.kind === 'collusion' || attack.cast.rival === true ? 1 : IN_FLIGHT;
   await stage.enter(attack.cast);
   try {
@@ -42,12 +50,17 @@ export async function runAttack(
         ),
       );
       trials.push(...done);
-      await stage.replace(stage.actors.filter((actor) => isFoundOut(actor, done)));
+      const foundOut = stage.actors.filter((actor) => isFoundOut(actor, done));
+      for (const { identity } of foundOut) {
+        const standing = await tabStanding(options.url, identity, options.class);
+        if (standing !== null) standings.push(standing);
+      }
+      await stage.replace(foundOut);
     }
   } finally {
     await stage.clear();
   }
-  return trials;
+  return { trials, standings };
 }
 
 async function runTrial(attack: Attack, stage: Stage, request: TrialRequest, options: AskOptions): Promise<Trial> {
