@@ -9,7 +9,8 @@ import { ROOT } from './paths.ts';
 const PROGRAMS = /npm run ([\w:]+)/g;
 
 async function documents(): Promise<{ readonly name: string; readonly text: string }[]> {
-  const inDocs = (await readdir(join(ROOT, 'docs'))).map((name) => `docs/${name}`);
+  const pages = (await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md'));
+  const inDocs = pages.map((name) => `docs/${name}`);
   const names = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'shared/SPEC.md', ...inDocs];
   return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(ROOT, name), 'utf8') })));
 }
