@@ -1,4 +1,5 @@
 import './require-node.ts';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
@@ -61,7 +62,9 @@ async function attack(): Promise<void> {
 
   const rows: AttackRow[] = [];
   const network = await startNetwork();
-  const version = `Chromium ${network.browser.browser.version()}`;
+  const browser = `Chromium ${network.browser.browser.version()}`;
+  const command = `npm run attack -- --model ${model} --trials ${trials} --tokens ${tokens}`;
+  const results: AttackResults = { model, browser, tokens, trials, command, skipped, rows };
   try {
     const needed = (what: Attack['needs']) => (chosen.some(({ needs }) => needs === what) ? what : null);
     const stage = await Stage.open(network, {
@@ -76,22 +79,20 @@ async function attack(): Promise<void> {
       const row = rowOf(known, await runAttack(known, stage, trialRequests(claimed.model, count, tokens), options));
       rows.push(row);
       console.log(lineOf(row, (performance.now() - startedAt) / 1000));
+      // After each attack: a long run that is interrupted keeps what it has.
+      if (values.write) await keepResults(claimed.model.id, results);
     }
   } finally {
     await network.stop();
   }
-
-  const command = `npm run attack -- --model ${model} --trials ${trials} --tokens ${tokens}`;
-  const results: AttackResults = { model, browser: version, tokens, trials, command, skipped, rows };
   console.log(`\n${tablesOf(results)}`);
-  if (values.write) await writeResults(claimed.model.id, results);
   const missed = rows.filter(({ kind, found }) => kind === 'answer' && found !== null && found.percent < GOAL_PERCENT);
   const accused = rows.filter((row) => row.kind !== 'collusion' && row.accused > 0);
   console.log(
     JSON.stringify({
       name: 'attack',
       model,
-      browser: version,
+      browser,
       trials,
       lies: rows.reduce((sum, row) => sum + row.lies, 0),
       missed: missed.map(({ name }) => name),
@@ -126,15 +127,19 @@ function lineOf({ name, lies, requests, found, accused }: AttackRow, seconds: nu
   return `${name.padEnd(18)} ${lies} lies in ${requests} requests, ${share}, ${accused} honest tabs accused, ${seconds.toFixed(0)} s`;
 }
 
-async function writeResults(id: string, results: AttackResults): Promise<void> {
+/** Puts the results into docs/, beside those of attacks that were kept before and not run now. */
+async function keepResults(id: string, results: AttackResults): Promise<void> {
   const folder = join(ROOT, 'docs', 'attacks');
   await mkdir(folder, { recursive: true });
-  const rows = results.rows.map((row) => JSON.stringify(row)).join(',\n    ');
+  const kept = join(folder, `results-${id}.json`);
+  const before = existsSync(kept) ? (JSON.parse(await readFile(kept, 'utf8')) as AttackResults) : { rows: [] };
+  const rows = ATTACKS.flatMap(({ name }) => [...results.rows, ...before.rows].find((row) => row.name === name) ?? []);
   const { rows: _, ...head } = results;
-  const text = `${JSON.stringify(head, null, 2).replace(/\n}$/, '')},\n  "rows": [\n    ${rows}\n  ]\n}\n`;
-  await writeFile(join(folder, `results-${id}.json`), text);
+  const lines = rows.map((row) => JSON.stringify(row)).join(',\n    ');
+  const text = `${JSON.stringify(head, null, 2).replace(/\n}$/, '')},\n  "rows": [\n    ${lines}\n  ]\n}\n`;
+  await writeFile(kept, text);
   const file = join(ROOT, 'docs', 'attacks.md');
-  await writeFile(file, withPart(await readFile(file, 'utf8'), id, tablesOf(results)));
+  await writeFile(file, withPart(await readFile(file, 'utf8'), id, tablesOf({ ...results, rows })));
 }
 
 await runCommand(attack);

@@ -15,7 +15,7 @@ export interface AttackResults {
 export function tablesOf(results: AttackResults): string {
   const of = (...kinds: readonly string[]) => results.rows.filter(({ kind }) => kinds.includes(kind));
   const parts = [
-    `${results.model}, ${results.browser}, answers of up to ${results.tokens} tokens, ${results.trials} requests an attack: \`${results.command}\`.`,
+    `${results.model}, ${results.browser}, answers of up to ${results.tokens} tokens, up to ${results.trials} requests an attack: \`${results.command}\`.`,
     section('Answers that are lies', answerTable(of('answer', 'refused'))),
     section('Answers that are true, and something else is not', answerTable(of('true-answer'))),
     section('Checkers that lie, of true answers', checkerTable(of('checker'))),

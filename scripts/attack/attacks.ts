@@ -37,6 +37,9 @@ export interface Attack {
 /** Requests of an attack that is no lie in an answer: enough for shares, and each of its answers costs the model three runs. */
 const MOST_OTHERS = 100;
 
+/** The other model may be a hundred times slower than the claimed one. */
+const MOST_OTHER_MODEL = 60;
+
 function attack(kind: AttackKind, name: string, what: string, cast: Cast, part: Partial<Attack> = {}): Attack {
   const most = kind === 'answer' || kind === 'sequence' ? Number.POSITIVE_INFINITY : MOST_OTHERS;
   return { name, what, kind, cast, checks: 1, most, needs: null, ...part };
@@ -50,7 +53,10 @@ export const ATTACKS: readonly Attack[] = [
   attack('answer', 'garbage', 'syllables without sense', lone('garbage')),
   attack('answer', 'prompt-ignored', 'the answer to another prompt, always the same', lone('prompt-ignored')),
   attack('answer', 'hidden-system', 'an advertising instruction before the conversation', lone('hidden-system')),
-  attack('answer', 'another-model', 'another model under the claimed class', lone('another-model'), { needs: 'other' }),
+  attack('answer', 'another-model', 'another model under the claimed class', lone('another-model'), {
+    needs: 'other',
+    most: MOST_OTHER_MODEL,
+  }),
   attack('answer', 'coarser', 'a coarser quantization under the claimed class', lone('coarser'), { needs: 'coarser' }),
   attack('answer', 'cooler', 'a lower temperature than the lease says', lone('cooler')),
   attack('answer', 'own-seed', 'a seed of its own', lone('own-seed')),
