@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
+import type { Receipt } from '../shared/receipt/receipt.ts';
+import { tokenCountOf } from '../shared/receipt/token-count.ts';
 import type { ReceiptVerification } from '../shared/receipt/verify.ts';
 import { signed } from '../shared/signing/signed-statement.ts';
 import { publishedKey, readJson, withKeysJoined } from './command-input.ts';
@@ -107,6 +109,14 @@ function tellStanding(standing: LogStanding): string {
   }
 }
 
+function tokensOf(receipt: Receipt): string {
+  const count = tokenCountOf(receipt)?.completion;
+  if (count === undefined) return 'none';
+  const recounted =
+    count.recounted === null ? 'counted again by nobody' : `${count.recounted} by those who wrote the same`;
+  return `${count.claimed} by the tab's word, ${recounted}; ${count.counted} count`;
+}
+
 const INDEPENDENCE = {
   key: 'another key',
   owner: 'another key and owner',
@@ -130,6 +140,7 @@ function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter
   drawn     ${receipt.draw === null ? 'nobody' : `${receipt.draw.drawn} of ${receipt.draw.candidates.length} candidates, in the order of the draw`}
   answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'} (${receipt.standing}, by the router's word)
   checked   ${receipt.checks.map((check) => `${check.checker} (${INDEPENDENCE[check.independence]}; ${check.reveal === null ? 'did not finish' : 'finished'})`).join(', ') || 'by nobody'}
+  tokens    ${tokensOf(receipt)}
   readers   ${receipt.readers.map((reader) => reader.role).join(', ')}
 It does not prove that the tabs belong to different people, nor that the router named every tab that could have checked.`);
   if (keyFromRouter)

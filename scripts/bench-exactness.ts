@@ -1,106 +1,214 @@
 import './require-node.ts';
-import { parseArgs } from 'node:util';
+import type { Page } from 'playwright-core';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
+import { proportionInterval } from '../shared/checking/intervals.ts';
 import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
+import type { GenerateRequest } from '../web-miner/engine/engine.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
+import { batchTokensFor } from '../web-miner/work/start-lending.ts';
+import { trialRequests } from './attack/trial-requests.ts';
+import { type FoundBrowser, findEveryBrowser } from './browser/find-browser.ts';
+import { launchBrowser } from './browser/launch-browser.ts';
 import { buildAll } from './build.ts';
-import { startNetwork } from './testing/running-network.ts';
+import { readArguments } from './command-line.ts';
+import { EXAM_FLAGS, openExamPage, startNetwork } from './testing/running-network.ts';
 
 /**
- * How exact an exact class is: the same prompts, greedy and sampled, in engines with other threads, other batch sizes and another history, compared
- * byte by byte with the first of them. Prints a row for each condition. Exit status 0 only when every answer is the same.
+ * How exact an exact class is: the same requests, greedy and sampled, in engines under other conditions and in every kind of browser that is there,
+ * compared to the byte with what the first engine wrote, as a check compares them. Prints a row for each condition. Exit status 0 only when every
+ * answer is the same, but those of a setting that no tab has, which is shown for contrast.
  */
 
-const { values } = parseArgs({
-  options: {
+const { values } = readArguments(
+  'npm run bench:exactness [-- --model shoal-pup-3m:q8_0 --answers 24 --tokens 120 --threads 1,2]',
+  {
     model: { type: 'string', default: 'shoal-pup-3m:q8_0' },
-    prompts: { type: 'string', default: '12' },
+    answers: { type: 'string', default: '24' },
     tokens: { type: 'string', default: '120' },
+    threads: { type: 'string', default: '1,2' },
   },
-});
+);
 const maxTokens = Number(values.tokens);
 
+/** Beside the questions of the attacks: other languages, emoji, and questions behind a passage of some length, so that several batches are read. */
 const QUESTIONS = [
-  'How do I make a cup of tea?',
-  'What is the capital of Japan?',
-  'Tell me a story about a robot and a friend.',
   'Explain why the sky is blue, in two sentences.',
   'Wie macht man einen guten Tee? Bitte antworte ausführlich.',
   '日本の首都はどこですか。',
   'Schreib 🐟🐠🐡 und erkläre sie.',
   'List five things to pack for a walk in the rain.',
 ];
+const PASSAGE = 'The boats came home in the evening and the gulls followed them. ';
+/** One request in so many is one of these. */
+const EVERY = 4;
 
-const CONDITIONS = [
-  { threads: 1, batchTokens: 64, what: 'the first' },
-  { threads: 1, batchTokens: 64, what: 'a fresh engine, prompts in reverse order' },
-  { threads: 1, batchTokens: 8, what: 'batches of 8' },
-  { threads: 1, batchTokens: 16, what: 'batches of 16' },
-  { threads: 2, batchTokens: 64, what: 'two threads' },
-  { threads: 2, batchTokens: 8, what: 'two threads, batches of 8' },
-];
+interface Condition {
+  readonly what: string;
+  readonly batchTokens: number;
+  readonly slots: number;
+  /** Slots that keep what they read in one cache: nothing that a tab does, and shown for contrast. */
+  readonly sharedCache: boolean;
+  /** The engine of the row before is asked again, each prompt twice in a row: it finds what it has read in its cache. */
+  readonly warm: boolean;
+  readonly reversed: boolean;
+}
 
 const [served] = variantsNamed(await servedVariants(await buildAll(true)), values.model);
 if (served === undefined) throw new Error(`There is no model '${values.model}'.`);
 const { model, variant } = served;
-const renderer = promptRenderer(model.chat);
-const prompts = Array.from({ length: Number(values.prompts) }, (_, index) => {
-  const question = QUESTIONS[index % QUESTIONS.length] ?? '';
-  // From the second time on, behind a passage of some length, so that several batches are read.
-  const passage = 'The boats came home in the evening and the gulls followed them. '.repeat(
-    Math.floor(index / QUESTIONS.length) * 3,
-  );
-  return renderer.render([{ role: 'user', content: `${passage}${question}` }]);
-});
-const samplings = [
-  completeSampling(model, { temperature: 0, seed: 1, maxTokens }),
-  completeSampling(model, { temperature: 0.8, seed: 20_261, maxTokens }),
+const lending = batchTokensFor(variant.weights.bytes);
+const LENDING = { batchTokens: lending, slots: 1, sharedCache: false, warm: false, reversed: false };
+const CONDITIONS: readonly Condition[] = [
+  { ...LENDING, what: 'cold cache' },
+  { ...LENDING, what: 'warm cache', warm: true },
+  { ...LENDING, what: 'batches of 8, in reverse order', batchTokens: 8, reversed: true },
+  { ...LENDING, what: 'two slots at once, a cache each', slots: 2 },
+  { ...LENDING, what: 'for contrast: two slots at once, one cache', slots: 2, sharedCache: true },
 ];
 
-const network = await startNetwork();
-let different = 0;
-const rows: { condition: string; threads: number; answers: number; same: number }[] = [];
-try {
-  const page = await network.examPage();
-  let first: readonly string[] | null = null;
-  for (const [index, { threads, batchTokens, what }] of CONDITIONS.entries()) {
-    const running = await page.evaluate(([entry, options]) => window.exam.loadEngine(entry, options), [
-      variant,
-      { contextTokens: model.contextTokens, threads, batchTokens },
-    ] as const);
-    if (running !== threads) {
-      console.log(`${what}: left out, the engine runs ${running} threads here instead of ${threads}.`);
+const renderer = promptRenderer(model.chat);
+const requests: GenerateRequest[] = trialRequests(model, Number(values.answers), maxTokens).map((request, index) => {
+  const place = Math.floor(index / EVERY);
+  const own = index % EVERY === EVERY - 1 ? QUESTIONS[place % QUESTIONS.length] : undefined;
+  const passages = PASSAGE.repeat((Math.floor(place / QUESTIONS.length) % 4) * 3);
+  const content = own === undefined ? request.question : `${passages}${own}`;
+  // Greedy and sampled in turns, whichever question it is.
+  const temperature = (index + place) % 2 === 0 ? 0 : 0.8;
+  const sampling = completeSampling(model, { temperature, seed: 20_261 + index, maxTokens });
+  return { prompt: renderer.render([{ role: 'user', content }]), sampling, stop: [] };
+});
+
+interface Row {
+  readonly browser: string;
+  readonly threads: number;
+  readonly condition: string;
+  readonly answers: number;
+  readonly same: number;
+  /** Not what a tab does. */
+  readonly contrast: boolean;
+}
+
+/** Requests handed to a page at once: engines with slots are fresh for each of these. */
+const AT_ONCE = 20;
+/** What the first engine wrote. */
+const reference: { answers: readonly (string | null)[] | null } = { answers: null };
+const rows: Row[] = [];
+
+/** The answers under one condition, in the order of the requests; null when the engine cannot run so many threads here. */
+async function answersOf(
+  page: Page,
+  condition: Condition,
+  threads: number,
+): Promise<readonly (string | null)[] | null> {
+  const { batchTokens, slots, sharedCache, warm, reversed } = condition;
+  const { contextTokens } = model;
+  const options = { contextTokens, threads, batchTokens, slots, sharedCache };
+  const load = () =>
+    page.evaluate(([entry, asked]) => window.exam.loadEngine(entry, asked), [variant, options] as const);
+  if (slots === 1 && !warm && (await load()) !== threads) return null;
+  const order = warm ? requests.flatMap((request) => [request, request]) : reversed ? requests.toReversed() : requests;
+  const answers: (string | null)[] = [];
+  while (answers.length < order.length) {
+    const some = order.slice(answers.length, answers.length + AT_ONCE);
+    answers.push(
+      ...(slots > 1
+        ? await page.evaluate(([entry, asked, all]) => window.exam.writeAllInSlots(entry, asked, all), [
+            variant,
+            options,
+            some,
+          ] as const)
+        : await page.evaluate((all) => window.exam.writeAll(all), some)),
+    );
+  }
+  return reversed ? answers.toReversed() : answers;
+}
+
+/** Differing answers of a condition that are printed. */
+const SHOWN = 3;
+
+/** The text without what follows on how it ended, which slots do not tell. */
+const textOf = (answer: string) => answer.slice(0, answer.lastIndexOf('\n'));
+
+async function runIn(page: Page, browser: string, threads: number): Promise<void> {
+  for (const condition of CONDITIONS) {
+    const answers = await answersOf(page, condition, threads);
+    if (answers === null) {
+      console.log(`${browser}, ${threads} threads: LEFT OUT, the engine does not run so many here.`);
+      return;
+    }
+    const truth = reference.answers;
+    if (truth === null) {
+      reference.answers = answers;
       continue;
     }
-    const reversed = index === 1;
-    const texts: string[] = [];
-    for (const sampling of samplings) {
-      const order = reversed ? prompts.toReversed() : prompts;
-      const written = await page.evaluate(([all, fixed]) => window.exam.generateAll(all, fixed), [
-        order,
-        sampling,
-      ] as const);
-      texts.push(...(reversed ? written.texts.toReversed() : written.texts));
+    const per = answers.length / truth.length; // A warm engine was asked each twice.
+    const expected = answers.map((_, index) => {
+      const answer = truth[Math.floor(index / per)] ?? null;
+      return answer !== null && condition.slots > 1 ? textOf(answer) : answer;
+    });
+    // Where the first engine failed there is no answer to check; that the others fail as well is the same finding.
+    const others = answers.flatMap((answer, index) => (answer === expected[index] ? [] : [index]));
+    const compared = expected.filter((answer) => answer !== null).length;
+    const same = compared - others.length;
+    for (const index of others.slice(0, SHOWN)) {
+      console.log(JSON.stringify({ expected: expected[index], written: answers[index] }));
     }
-    first ??= texts;
-    const same = texts.filter((text, i) => text === first?.[i]).length;
-    different += texts.length - same;
-    rows.push({ condition: what, threads: running, answers: texts.length, same });
-    console.log(`${what}: ${same} of ${texts.length} answers the same to the byte`);
+    rows.push({
+      browser,
+      threads,
+      condition: condition.what,
+      answers: compared,
+      same,
+      contrast: condition.sharedCache,
+    });
+    console.log(`${browser}, ${threads} thread(s), ${condition.what}: ${same} of ${compared} the same to the byte`);
   }
-  const distinct = new Set(first).size;
-  console.log(`${distinct} of the first engine's ${first?.length ?? 0} answers are different from each other.`);
-  console.log(
-    JSON.stringify({
-      name: 'bench-exactness',
-      model: `${model.id}:${variant.id}`,
-      browser: network.browser.browser.version(),
-      different,
-      distinct,
-      conditions: rows,
-    }),
+}
+
+const browsers: readonly FoundBrowser[] = await findEveryBrowser((line) => console.log(line));
+for (const wanted of ['installed', 'npm'] as const) {
+  const isThere = browsers.some(
+    ({ origin }) => origin === wanted || (wanted === 'installed' && origin === 'environment'),
   );
+  if (!isThere) console.log(`LEFT OUT: there is no ${wanted} browser on this machine.`);
+}
+const network = await startNetwork();
+try {
+  for (const found of browsers) {
+    const launched = await launchBrowser(() => undefined, EXAM_FLAGS, found);
+    try {
+      const page = await openExamPage(launched, network.router.url);
+      const browser = `Chromium ${launched.browser.version()} (${found.origin})`;
+      for (const threads of values.threads.split(',').map(Number)) await runIn(page, browser, threads);
+    } finally {
+      await launched.close();
+    }
+  }
 } finally {
   await network.stop();
 }
+
+const counted = rows.filter(({ contrast }) => !contrast);
+const compared = counted.reduce((sum, { answers }) => sum + answers, 0);
+const different = compared - counted.reduce((sum, { same }) => sum + same, 0);
+const { high } = proportionInterval(different, compared);
+const distinct = new Set(reference.answers).size;
+const failed = reference.answers?.filter((answer) => answer === null).length ?? 0;
+console.log(
+  `${distinct} of the first engine's ${requests.length} answers are different from each other; it failed on ${failed}.`,
+);
+console.log(`${different} of ${compared} honest checks rejected; at most ${(100 * high).toFixed(2)} % (95 %).`);
+console.log(
+  JSON.stringify({
+    name: 'bench-exactness',
+    model: `${model.id}:${variant.id}`,
+    tokens: maxTokens,
+    compared,
+    different,
+    upperBoundPercent: Number((100 * high).toFixed(3)),
+    distinct,
+    failed,
+    conditions: rows,
+  }),
+);
 process.exitCode = different === 0 ? 0 : 1;

@@ -6,7 +6,7 @@ import { ERROR_CODES, ERROR_POLICIES } from '../shared/errors.ts';
 import { parseChatRequest } from '../shared/protocol/chat-api.ts';
 import { ROOT } from './paths.ts';
 
-const PROGRAMS = /npm run ([\w:]+)/g;
+const PROGRAMS = /npm run ([\w:-]+)/g;
 
 async function documents(): Promise<{ readonly name: string; readonly text: string }[]> {
   const inDocs = (await readdir(join(ROOT, 'docs')))

@@ -54,6 +54,13 @@ export async function findBrowser(say: (line: string) => void): Promise<FoundBro
 or set SHOAL_BROWSER to the program's path.`);
 }
 
+/** Every kind of browser that is there, for measuring whether it matters which: the one that {@link findBrowser} takes, then the one from npm. */
+export async function findEveryBrowser(say: (line: string) => void): Promise<readonly FoundBrowser[]> {
+  const first = await findBrowser(say);
+  if (first.origin === 'npm' || process.platform !== 'linux' || process.arch !== 'x64') return [first];
+  return [first, { ...(await unpackNpmBrowser(say)), origin: 'npm' }];
+}
+
 function candidates(): string[] {
   if (process.platform === 'darwin') return MAC;
   if (process.platform === 'win32') {

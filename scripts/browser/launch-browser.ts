@@ -26,8 +26,9 @@ export interface LaunchedBrowser {
 export async function launchBrowser(
   say: (line: string) => void,
   moreFlags: readonly string[] = [],
+  chosen: FoundBrowser | null = null,
 ): Promise<LaunchedBrowser> {
-  const found = await findBrowser(say);
+  const found = chosen ?? (await findBrowser(say));
   const browser = await chromium.launch({
     executablePath: found.executable,
     headless: true,

@@ -39,6 +39,9 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css',
 };
 
+/** The exam page is handed in by the test, so the browser takes it for a page of another network. */
+export const EXAM_FLAGS: readonly string[] = ['--disable-features=LocalNetworkAccessChecks'];
+
 export async function startNetwork(options: { readonly networkTasks?: boolean } = {}): Promise<RunningNetwork> {
   if (!existsSync(join(ROOT, 'dist', 'join.html'))) await buildAll(true);
   const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
@@ -58,8 +61,7 @@ export async function startNetwork(options: { readonly networkTasks?: boolean } 
     removeAfterwards: [folder],
     onLog: (line) => log.push(line),
   });
-  // The exam page is handed in by the test, so the browser takes it for a page of another network.
-  const browser = await launchBrowser(() => undefined, ['--disable-features=LocalNetworkAccessChecks']);
+  const browser = await launchBrowser(() => undefined, EXAM_FLAGS);
   const wellKnown = (await (await fetch(`${router.url}/.well-known/shoal.json`)).json()) as {
     router_keys: { key: string }[];
   };

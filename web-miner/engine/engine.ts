@@ -85,7 +85,14 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
-export type EngineFailure = 'load_failed' | 'not_loaded' | 'context_exceeded' | 'unsupported' | 'crashed';
+/** `answer_failed`: this answer cannot be given, and the engine works on. `crashed`: it does not. */
+export type EngineFailure =
+  | 'load_failed'
+  | 'not_loaded'
+  | 'context_exceeded'
+  | 'unsupported'
+  | 'answer_failed'
+  | 'crashed';
 
 export class EngineError extends Error {
   override readonly name = 'EngineError';

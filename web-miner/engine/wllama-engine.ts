@@ -24,6 +24,9 @@ import { literalGrammar } from './literal-grammar.ts';
 /** The model must be ready within this time, ms: a wrong address of the wasm file never settles by itself. */
 const LOAD_DEADLINE_MS = 180_000;
 
+/** An engine that stumbled must write a token within this time, ms, or it is taken for broken. */
+const STUMBLE_DEADLINE_MS = 10_000;
+
 /** An abort that is not answered in this time ends with a new engine, ms. */
 const ABORT_DEADLINE_MS = 2_000;
 
@@ -345,8 +348,21 @@ export class WllamaEngine implements Engine {
       });
       await Promise.race([done, this.#closed.promise]);
     } catch (cause) {
-      throw this.#translate(cause);
+      const failure = this.#translate(cause);
+      const isUnexplained = failure instanceof EngineError && failure.reason === 'crashed';
+      if (isUnexplained && (await this.#stillWrites(wllama))) throw new EngineError('answer_failed', failure.message);
+      throw failure;
     }
+  }
+
+  /** Sampled bytes that are no text make the engine throw, and harm it no further: whoever sends such prompts must not cost the tab its engine. */
+  #stillWrites(wllama: Wllama): Promise<boolean> {
+    const one = wllama.createCompletion({ prompt: 'a', max_tokens: 1 });
+    const written = Promise.race([one, this.#closed.promise]).then(
+      () => true,
+      () => false,
+    );
+    return withDeadline(written, STUMBLE_DEADLINE_MS, false);
   }
 
   /** Waits until the engine has stopped; a deaf one is replaced by a fresh one with the same model. */
@@ -379,7 +395,7 @@ export class WllamaEngine implements Engine {
 }
 
 /** llama-server's names: the package's own typed names are ignored in silence. Every value is sent, or a default would change the class. */
-function samplingFields(sampling: Sampling): object {
+export function samplingFields(sampling: Sampling): object {
   return {
     samplers: SAMPLERS,
     temperature: sampling.temperature,

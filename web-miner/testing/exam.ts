@@ -6,7 +6,13 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
 import { parseTranscript } from '../../shared/receipt/transcript.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
-import { EngineError, type ForceRequest, type ProbeRequest, type ProbeResult } from '../engine/engine.ts';
+import {
+  EngineError,
+  type ForceRequest,
+  type GenerateRequest,
+  type ProbeRequest,
+  type ProbeResult,
+} from '../engine/engine.ts';
 import { ENGINE_EXAM } from '../engine/engine-exam.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
@@ -15,6 +21,9 @@ import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts'
 import { fetchWeights } from '../models/model-store.ts';
 import { compareWithModel, type SignedExchange } from '../work/audit.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
+import { HostedTabs } from './hostile/hosted-tabs.ts';
+import { textOf, writtenBy } from './hostile/written-answer.ts';
+import { type SlotOptions, writeInSlots } from './write-in-slots.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
@@ -200,6 +209,33 @@ const api = {
     }
     return figures;
   },
+
+  /** Answers each of these requests with the loaded engine, one after the other: the text, then how it ended; null where the engine fails. */
+  async writeAll(requests: readonly GenerateRequest[]): Promise<readonly (string | null)[]> {
+    const { engine } = api;
+    if (engine === null) throw new Error('no engine is loaded');
+    const answers: (string | null)[] = [];
+    for (const request of requests) {
+      const answer = await writtenBy(engine, request, new AbortController().signal).catch(() => null);
+      answers.push(answer && `${textOf(answer)}\n${answer.finish} ${answer.completionTokens}`);
+    }
+    return answers;
+  },
+
+  /** The same by an engine of its own that answers several at once: the text only. */
+  async writeAllInSlots(
+    variant: VariantEntry,
+    options: { readonly contextTokens: number; readonly threads: number } & SlotOptions,
+    requests: readonly GenerateRequest[],
+  ): Promise<readonly (string | null)[]> {
+    await api.engine?.dispose();
+    const weights = await fetchWeights(location.origin, variant, () => undefined, new AbortController().signal);
+    const batchTokens = batchTokensFor(variant.weights.bytes);
+    return writeInSlots(wasm, weights, { ...options, batchTokens, embeddings: false }, requests);
+  },
+
+  /** Honest and hostile tabs, many to a page. */
+  tabs: new HostedTabs(wasm),
 
   phase: null as LendingPhase | null,
 

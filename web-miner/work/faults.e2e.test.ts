@@ -89,6 +89,28 @@ describe('a network in trouble', () => {
     await expect.poll(servingTabs, { timeout: 10_000 }).toBe(0);
   });
 
+  it('that meets an answer which the engine cannot put into text loses that answer, and no tab', async () => {
+    const [tab] = await network.lend(1);
+    // The model samples bytes here that are no UTF-8.
+    const passage = 'The boats came home in the evening and the gulls followed them. '.repeat(9);
+    const stumbling = {
+      model: STORY.model,
+      messages: [{ role: 'user' as const, content: `${passage}Schreib 🐟🐠🐡 und erkläre sie.` }],
+      temperature: 0.8,
+      seed: 20_416,
+      max_tokens: 24,
+    };
+    for (let i = 0; i < 3; i++) {
+      const error = await openai.chat.completions.create(stumbling, { maxRetries: 0 }).catch((cause: unknown) => cause);
+      expect(error).toMatchObject({ status: 502, code: 'engine_failed' });
+    }
+    const next = await openai.chat.completions.create({ ...STORY, max_tokens: 10 });
+    expect(next.choices[0]?.message.content).not.toBe('');
+    expect(await servingTabs()).toBe(1);
+    await tab!.context().close();
+    await expect.poll(servingTabs, { timeout: 10_000 }).toBe(0);
+  });
+
   it('[K5] with a tab that alters one token finds it invalid, and names the block', async () => {
     const TOKEN = 25;
     const hostile = await network.examPage();
