@@ -139,7 +139,7 @@ describe('npm run guard', () => {
     expect([status, output]).toEqual([1, 'No router answers at http://localhost:9. Start one with npm start.\n']);
   });
 
-  it('starts tabs that only check, for the router of npm start, and stops', async () => {
+  it('starts tabs that only check, for the router of npm start, and stops; npm run tabs overrules how a tab stands', async () => {
     const router = start('start.ts', []);
     await router.printed('Stop with Ctrl-C.');
     const { output } = router;
@@ -153,6 +153,16 @@ describe('npm run guard', () => {
     expect(variants?.find(({ id }) => id === 'q8_0')).toMatchObject({ tabs: 0, check_only_tabs: 1 });
     guard.child.kill('SIGINT');
     expect((await guard.ended()).status).toBe(0);
+
+    const [tab, classId] = ['T'.repeat(43), `cls_${'A'.repeat(22)}`];
+    const tabs = (...args: string[]) => start('tabs.ts', [...args, '--router', url]).ended();
+    expect((await tabs('show', tab)).output).toContain('The network has seen nothing of it yet.');
+    expect((await tabs('ban', tab, classId)).output).toContain(`${classId}: banned. The operator`);
+    expect((await tabs('pardon', tab, classId)).output).toContain(`${classId}: new.`);
+    const refused = await start('tabs.ts', ['ban', tab, classId, '--router', url], {
+      SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh',
+    }).ended();
+    expect([refused.status, refused.output]).toEqual([1, expect.stringContaining('Only the operator')]);
     router.child.kill('SIGINT');
     await router.ended();
   });
