@@ -322,8 +322,9 @@ export interface TaskView {
   readonly variant: string;
   readonly class: string;
   readonly private: boolean;
-  readonly level: string;
-  readonly wanted_checks: number;
+  /** Null as long as the tab may still change its answer: it knows the id too, and is not to learn whether it will be checked. */
+  readonly level: string | null;
+  readonly wanted_checks: number | null;
   readonly tab: string;
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {
@@ -366,8 +367,8 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     variant: task.variant,
     class: task.lease.class,
     private: task.private,
-    level: task.level,
-    wanted_checks: task.wanted,
+    level: task.phase === 'running' ? null : task.level,
+    wanted_checks: task.phase === 'running' ? null : task.wanted,
     tab: task.lease.tab,
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,

@@ -306,6 +306,7 @@ export class TestNetwork {
     return {
       signer: this.keys.signer,
       random: Math.random,
+      origin: () => 'http://localhost',
       newTask: async () => {
         const task = await newTaskTail(this.keys, await sessionNameOf(this.keys, 'network'));
         return { task, draw: await drawCommitment(await drawSecret(this.keys, task)) };
