@@ -94,6 +94,22 @@ describe('the network’s own tasks', () => {
       expect(network.pool.tabView(tab.identity).records[0]?.counts).toMatchObject({ refuted: 0, disputed: 0 });
   }, 60_000);
 
+  it('end for a while where two tabs differ and nobody can decide', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    await network.addTab();
+    await network.addTab({ engine: new AlteringEngine(new ScriptedEngine(), oneTokenAltered(0)) });
+    await letItWork(network, 12);
+    const begun = () => network.events.filter(({ event }) => event === 'network_task_begun').length;
+    expect(begun()).toBe(2); // One each.
+    expect(network.pool.isBusy).toBe(false);
+    await network.advance(60_001);
+    await letItWork(network, 12);
+    expect(begun()).toBe(4);
+    await network.advance(60_001);
+    await letItWork(network, 12);
+    expect(begun()).toBe(4);
+  }, 60_000);
+
   it('give way to a user at once', async () => {
     const network = await TestNetwork.create({ ownTasks: true });
     for (let i = 0; i < 2; i++) {

@@ -16,6 +16,12 @@ export interface NetworkDeskHost {
   readonly records: TabRecords;
 }
 
+interface Pause {
+  /** When the tab may be asked again. */
+  readonly until: number;
+  readonly ms: number;
+}
+
 interface OwnTask {
   readonly tab: string;
   readonly class: string;
@@ -24,8 +30,12 @@ interface OwnTask {
   marks: readonly Mark[] | null;
 }
 
-/** A tab of which nothing could be learnt is left alone for so long, ms. */
+/** A tab of which nothing could be learnt is left alone for so long, ms; twice as long each time that it happens again, up to the longest. */
 const PAUSE_MS = 60_000;
+const LONGEST_PAUSE_MS = 60 * 60 * 1000;
+
+/** Words on a tab's answer that bring its record on. */
+const DECIDED: readonly Mark['outcome'][] = ['agreed', 'refuted'];
 
 /** One of so many free tabs is given a task of the network at a time. */
 const FREE_TABS_A_TASK = 4;
@@ -40,8 +50,8 @@ export class NetworkDesk {
   readonly #known: KnownAnswers;
   readonly #running = new Map<TaskTail, OwnTask>();
   #starting = 0;
-  /** Tabs of which nothing could be learnt just now, by identity: when they may be asked again. */
-  readonly #notBefore = new Map<string, number>();
+  /** Tabs of which nothing could be learnt just now, by identity. */
+  readonly #pauses = new Map<string, Pause>();
 
   constructor(host: NetworkDeskHost, tasks: NetworkTasks, known: KnownAnswers) {
     this.#host = host;
@@ -96,7 +106,7 @@ export class NetworkDesk {
     const { records, ports } = this.#host;
     const at = ports.now();
     return this.#free()
-      .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at)
+      .filter((tab) => (this.#pauses.get(tab.identity)?.until ?? 0) <= at)
       .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
       .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
       .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
@@ -114,12 +124,15 @@ export class NetworkDesk {
     try {
       const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
       const said = marks ?? own.marks ?? [];
-      if (said.length === 0) this.#pause(tab.identity);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
         marks !== null ||
         !this.#host.records.hasTrusted(classId) ||
         said.some((mark) => this.#isTrusted(mark, classId));
+      // Two tabs that differ would be asked without end, one that nobody proves right too.
+      const isDecided = isProven && said.some(({ role, outcome }) => role === 'answer' && DECIDED.includes(outcome));
+      if (isDecided) this.#pauses.delete(tab.identity);
+      else this.#pause(tab.identity);
       for (const mark of said) {
         this.#host.records.observe(mark, classId, {
           source: isProven ? 'network' : 'user',
@@ -137,8 +150,10 @@ export class NetworkDesk {
 
   #pause(identity: string): void {
     const at = this.#host.ports.now();
-    for (const [known, until] of this.#notBefore) if (until <= at) this.#notBefore.delete(known);
-    this.#notBefore.set(identity, at + PAUSE_MS);
+    for (const [known, { until }] of this.#pauses) if (until + LONGEST_PAUSE_MS <= at) this.#pauses.delete(known);
+    const before = this.#pauses.get(identity);
+    const ms = before === undefined ? PAUSE_MS : Math.min(2 * before.ms, LONGEST_PAUSE_MS);
+    this.#pauses.set(identity, { until: at + ms, ms });
   }
 
   #isTrusted(mark: Mark, classId: string): boolean {
