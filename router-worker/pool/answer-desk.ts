@@ -251,8 +251,8 @@ export class AnswerDesk {
   }
 
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
+    if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
     this.#host.release(lease.number);
-    if (lease.role === 'check') return this.#host.checks.failed(lease.task, lease.tab, 'checker_lost');
     await active?.open();
     await this.#failTask(lease.task, error);
   }

@@ -167,8 +167,9 @@ export class Session {
     });
   }
 
-  async checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision> {
-    return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason });
+  /** `isBlameless`: nothing says that it was the checker's fault. */
+  async checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision> {
+    return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason, isBlameless });
   }
 
   async failed(tail: TaskTail, code: ErrorCode): Promise<Decision> {
