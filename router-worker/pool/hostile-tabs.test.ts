@@ -233,6 +233,26 @@ describe('a checker that lies', () => {
     await expectProvenReceipt(network, answer);
   });
 
+  it.each([
+    ['checkCommitted', 'commit', 'check-commit'],
+    ['checkRevealed', 'reveal', 'check-reveal'],
+  ] as const)(
+    '[T1] cannot burst the receipt by what it adds to %s, though properly signed',
+    async (type, field, kind) => {
+      const { network, honest, other } = await pair();
+      other.wire.tamper = async (data) => {
+        if (typeof data !== 'string' || typeOf(data) !== type) return data;
+        const message = JSON.parse(data) as Record<string, { payload: string }>;
+        const said = JSON.parse(message[field]!.payload) as object;
+        const long = JSON.stringify({ ...said, more: '"'.repeat(100_000) });
+        return JSON.stringify({ ...message, [field]: await other.signer.sign(kind, long) });
+      };
+      const answer = await network.ask('tell me', { prefer: honest.identity });
+      expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'checker_refused' });
+      await expectProvenReceipt(network, answer);
+    },
+  );
+
   it('[K7] leaves the answer unchecked when it never commits', async () => {
     const { network, honest, other } = await pair();
     tamperWith(other, 'checkCommitted', () => null);

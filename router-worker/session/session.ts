@@ -2,7 +2,7 @@ import { type DrawCandidate, drawOrder } from '../../shared/checking/draw.ts';
 import { type Sure, sureOf, type UncheckedReason, type Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { CHAIN_BLOCK_BYTES, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import { CHAIN_BLOCK_BYTES, MAX_TAB_STATEMENT, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
@@ -89,6 +89,7 @@ export class Session {
 
   /** The answering tab's commit. Throws `integrity_failed` for a commit that is not this lease's. */
   async committed(leaseStatement: Signed, statement: Signed, circumstances: CommitCircumstances): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
     const commit = await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
@@ -132,6 +133,7 @@ export class Session {
     statement: Signed,
     handedOn: CheckOutcome['handedOn'],
   ): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'check');
     const commit = await openStatement('check-commit', checkCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
@@ -149,6 +151,7 @@ export class Session {
   }
 
   async checkRevealed(leaseStatement: Signed, statement: Signed): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'check');
     const reveal = await openStatement('check-reveal', checkReveal, statement, lease.tab);
     if (reveal.task !== lease.task || reveal.lease !== digest) {
@@ -272,6 +275,13 @@ export class Session {
       }
     }
   }
+}
+
+/** What one tab signs has room beside what all others sign: or it could make a receipt that nobody can store or read. */
+function refuseTooLong({ payload }: Signed): void {
+  if (payload.length <= MAX_TAB_STATEMENT && JSON.stringify(JSON.stringify(payload)).length <= MAX_TAB_STATEMENT)
+    return;
+  throw new ShoalError('integrity_failed', 'The statement is longer than any answer needs.');
 }
 
 /** A chain has a link for every complete block of its answer, or it could be neither compared nor audited. */
