@@ -125,7 +125,16 @@ export class SealedClient {
     );
     const task: SealedTask = new SealedTask(
       counter.count(opened),
-      { messages: question.messages, stop: question.stop ?? [], sampling, private: true, signer, nonce, routerKey },
+      {
+        messages: question.messages,
+        stop: question.stop ?? [],
+        sampling,
+        private: true,
+        signer,
+        nonce,
+        routerKey,
+        level: question.level,
+      },
       {
         deliver: (envelope, held) => this.#deliver(direct, envelope, held, task, answer),
         handOn: (wrap, held) => this.#calls.sendWrap(accessOf(held), wrap),

@@ -358,6 +358,15 @@ describe('a checker against whom another one is drawn', () => {
   });
 });
 
+describe('[K15] a private answer at level strict', () => {
+  it('is shown when its receipt proves that it is valid', async () => {
+    const { network } = await pair();
+    const answer = await network.ask('tell me', { level: 'strict', private: true });
+    expect(answer.text).not.toBe('');
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid' });
+  });
+});
+
 describe('[K14] the answering tab', () => {
   it('is told the same whatever the level is', async () => {
     const network = await TestNetwork.create();

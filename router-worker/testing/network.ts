@@ -242,6 +242,7 @@ export class TestNetwork {
         signer: this.client,
         nonce: want.nonce,
         routerKey: this.keys.signer.publicKey,
+        level: want.level,
       },
       {
         deliver: (envelope) => this.pool.deliver(want.task, envelope),
