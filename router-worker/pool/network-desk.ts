@@ -123,7 +123,7 @@ export class NetworkDesk {
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
     try {
       const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
-      const said = marks ?? own.marks ?? [];
+      const said = marks ?? this.#host.records.weighed(own.marks ?? [], classId);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
         marks !== null ||
@@ -139,7 +139,13 @@ export class NetworkDesk {
           byKnownAnswer: marks !== null,
         });
       }
-      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) this.#known.learn(classId, learnt);
+      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) {
+        const isByGuard = said.some(
+          ({ tab, role, outcome }) =>
+            role === 'check' && outcome === 'agreed' && this.#host.roster.get(tab)?.guard === true,
+        );
+        this.#known.learn(classId, isByGuard ? learnt : { ...learnt, isDoubtful: true });
+      }
     } catch (cause) {
       ports.log('network_task_failed', { task: named.task, reason: String(cause) });
     } finally {

@@ -1,22 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { TRUST_POLICY } from '../record/policy.ts';
-import { newRecord, observe, standingOf, type TabRecord } from '../record/record.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { MemoryRecordStore } from '../testing/memory-record-store.ts';
 import { TEST_CLASS } from '../testing/network.ts';
+import { qualifiedRecord } from '../testing/qualified-record.ts';
 import { tabFrom } from './tab.ts';
 import { TabRecords } from './tab-records.ts';
 import { TabRoster } from './tab-roster.ts';
 
 const AT = Date.UTC(2026, 0, 1);
-
-function qualified(tab: string): TabRecord {
-  const seen = { outcome: 'agreed', at: AT, role: 'answer', source: 'network' } as const;
-  let record = newRecord(tab, TEST_CLASS, AT);
-  for (let i = 0; i < TRUST_POLICY.qualifyingPasses; i++) record = observe(record, seen);
-  expect(standingOf(record, AT)).toBe('trusted');
-  return record;
-}
 
 const TRUSTED = tabFrom(
   {
@@ -36,7 +27,7 @@ const TRUSTED = tabFrom(
 /** Records of one trusted tab, and a draw that picks it in one of twenty cases or oftener. */
 function records(): TabRecords {
   const store = new MemoryRecordStore();
-  store.save(qualified('trusted'));
+  store.save(qualifiedRecord('trusted', AT));
   const roster = new TabRoster(
     'router',
     () => AT,
@@ -56,5 +47,15 @@ describe('[U5] whether an answer is checked', () => {
     const book = records();
     for (let i = 0; i < 5; i++) book.samples(TRUSTED, TEST_CLASS, Number.MAX_SAFE_INTEGER);
     expect(book.samples(TRUSTED, TEST_CLASS, 400)).toBe(true);
+  });
+});
+
+describe('a guard', () => {
+  it('is trusted by its pass, unless the operator bans it', () => {
+    const book = records();
+    const guard = { ...TRUSTED, identity: 'guard', guard: true };
+    expect(book.rank(guard, TEST_CLASS)).toBe(0);
+    book.ban('guard', TEST_CLASS);
+    expect(book.rank(guard, TEST_CLASS)).toBeNull();
   });
 });

@@ -28,8 +28,8 @@ export class TabRecords {
 
   /** Place in the order of serving, 0 first; null for a tab that may not serve. A guard is trusted by its pass. */
   rank(tab: Tab, classId: string): number | null {
-    if (tab.guard) return 0;
     const standing = this.#book.standing(tab.identity, classId);
+    if (tab.guard && standing !== 'banned') return 0; // By the operator's word, that is: a guard commits no fraud on record.
     return mayServe(standing) ? SERVING_ORDER.indexOf(standing) : null;
   }
 
@@ -62,6 +62,24 @@ export class TabRecords {
     const serving = this.#servingTabs(classId);
     const idleShare = serving.length === 0 ? 0 : serving.filter((one) => one.leases.size === 0).length / serving.length;
     return this.#random() < this.#book.rate(tab.identity, classId, idleShare, size);
+  }
+
+  /**
+   * Marks as they go on record. A trusted tab is not refuted by tabs of whom nothing is known: two of these cost nothing, and together they outvote
+   * anybody. It is a dispute then, until one with a record, a guard or a known answer tells.
+   */
+  weighed(marks: readonly Mark[], classId: string): Mark[] {
+    const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.#hasRecord(tab, classId));
+    return marks.map((mark) =>
+      !isProven && mark.outcome === 'refuted' && this.#hasRecord(mark.tab, classId)
+        ? { ...mark, outcome: 'disputed' }
+        : mark,
+    );
+  }
+
+  /** Trusted, whether it is still there or not. */
+  #hasRecord(identity: string, classId: string): boolean {
+    return this.#roster.get(identity)?.guard === true || this.#book.standing(identity, classId) === 'trusted';
   }
 
   observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {

@@ -47,6 +47,7 @@ export type Decision =
 
 export interface Ended {
   readonly do: 'end';
+  readonly endedAt: number;
   readonly outcome: EndedTask['outcome'];
   readonly verdict: Verdict;
   readonly receipt: Signed;
@@ -312,6 +313,7 @@ function wasSeen(task: Task, event: TaskEvent): boolean {
 function endedWith(task: EndedTask, receipt: Signed): Ended {
   return {
     do: 'end',
+    endedAt: task.endedAt,
     outcome: task.outcome,
     verdict: task.verdict,
     receipt,
