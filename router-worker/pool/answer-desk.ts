@@ -71,6 +71,7 @@ export class AnswerDesk {
     const isAllowed = want.only !== null;
     const candidates = roster.candidates(
       (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
+      want.only,
     );
     const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {

@@ -4,6 +4,7 @@ import type { Engine, GenerateRequest } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { guardPass } from '../keys/router-keys.ts';
 import { TRUST_POLICY } from '../record/policy.ts';
+import { newRecord, observe } from '../record/record.ts';
 import { AlteringEngine, oneTokenAltered } from '../testing/altering-engine.ts';
 import { settle, TEST_CLASS, TEST_SAMPLING, TestNetwork, type TestTab, until } from '../testing/network.ts';
 import { qualifiedRecord } from '../testing/qualified-record.ts';
@@ -105,6 +106,21 @@ describe('the network’s own tasks', () => {
     await letItWork(network, 4);
     for (const tab of tabs) expect(network.pool.tabView(tab.identity).records[0]?.counts).toMatchObject({ refuted: 0 });
     expect(tabs.map((tab) => standingOf(network, tab))).toContain('suspected');
+  }, 60_000);
+
+  it('[U3] let a tab that only checks out of quarantine, which has no other way', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    await network.addTab();
+    const checking = await network.addTab({ checkOnly: true });
+    await letItWork(network, 1);
+    const at = network.now() - 2 * TRUST_POLICY.firstQuarantineMs;
+    const refuted = { outcome: 'refuted', reason: 'third_execution', at, role: 'check', source: 'user' } as const;
+    network.records.save(observe(newRecord(checking.identity, TEST_CLASS, at), refuted));
+    network.loseMemory();
+    expect(standingOf(network, checking)).toBe('quarantined');
+    await letItWork(network, 3 * TRUST_POLICY.qualifyingPasses);
+    expect(standingOf(network, checking)).toBe('trusted');
+    expect(network.events.filter(({ event }) => event === 'network_task_failed')).toEqual([]);
   }, 60_000);
 
   it('end for a while where two tabs differ and nobody can decide', async () => {

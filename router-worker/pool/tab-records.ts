@@ -48,8 +48,10 @@ export class TabRecords {
     return this.#servingTabs(classId).some((other) => other.identity !== tab.identity);
   }
 
+  /** One that only checks is asked for nothing but its way out of quarantine: there is no other. */
   wantsNetworkTask(tab: Tab, classId: string): boolean {
-    return !tab.guard && !tab.checkOnly && this.#book.wantsNetworkTask(tab.identity, classId);
+    if (tab.guard || !this.#book.wantsNetworkTask(tab.identity, classId)) return false;
+    return !tab.checkOnly || this.#book.standing(tab.identity, classId) === 'quarantined';
   }
 
   /**
