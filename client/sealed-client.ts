@@ -8,6 +8,7 @@ import { type HeldLease, SealedTask, type TaskPath, type TaskUpdate } from '../s
 import { generateSigningKeys, type Signed, type Signer, signerOf } from '../shared/signing/signed-statement.ts';
 import type { DirectPath } from './direct-path.ts';
 import { RouterCalls, type TaskAccess } from './router-calls.ts';
+import { verifyReceipt } from './verify-receipt.ts';
 
 export interface SealedClientOptions {
   /** Address of the router: `https://…`, or `http://localhost:…`. */
@@ -134,6 +135,7 @@ export class SealedClient {
         nonce,
         routerKey,
         level: question.level,
+        problemsOf: async (receipt) => (await verifyReceipt(receipt, { routerKey })).problems,
       },
       {
         deliver: (envelope, held) => this.#deliver(direct, envelope, held, task, answer),

@@ -27,9 +27,7 @@ export const LEVEL_HEADER = 'shoal-level';
 export function levelInHeader(value: string | null | undefined): Level | null {
   if (value == null) return null;
   if (v.is(level, value)) return value;
-  throw new ShoalError('invalid_value', `The header ${LEVEL_HEADER} must be one of: ${LEVELS.join(', ')}.`, {
-    param: LEVEL_HEADER,
-  });
+  throw new ShoalError('invalid_value', `It must be one of: ${LEVELS.join(', ')}.`, { param: LEVEL_HEADER });
 }
 
 /** Agreeing checks that a request may ask for: with the answer and one execution more to settle a dispute, five tabs read the prompt. */

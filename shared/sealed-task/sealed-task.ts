@@ -60,6 +60,8 @@ export interface TaskInput extends LeaseHolder {
   readonly signer: Signer;
   /** The level that was asked for: at `strict` nothing is shown unverified, whatever the router says of the level. */
   readonly level?: Level | null | undefined;
+  /** What does not hold of a receipt: at `strict`, a router that says `valid` must prove it. Left out by the router itself. */
+  readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
 }
 
 /** The key of a task's body, wrapped for a checker. */
@@ -261,22 +263,15 @@ export class SealedTask {
     if (this.#withheld !== null && event.verdict.value !== 'valid') {
       throw new ShoalError('answer_not_verified', `The answer is ${event.verdict.value}.`);
     }
-    if (this.#input.level === 'strict') await this.#verify(event.receipt);
+    const { level, problemsOf } = this.#input;
+    const [problem] = (level === 'strict' && (await problemsOf?.(event.receipt))) || [];
+    if (problem !== undefined) throw new ShoalError('answer_not_verified', problem);
     if (this.#settled) return;
     this.#settle();
     for (const update of this.#withheld ?? []) this.#updates.push(update);
     this.#updates.push({ type: 'ended', verdict: event.verdict, receipt: event.receipt });
     this.#updates.close();
     this.#over.resolve();
-  }
-
-  /** A router that says `valid` must be able to prove it. The router itself has no need to ask. */
-  async #verify(receipt: Signed | null): Promise<void> {
-    const { routerKey } = this.#input;
-    if (routerKey === null) return;
-    const { verifyReceipt } = await import('../receipt/verify.ts'); // At the other levels whoever wants to verifies it later.
-    const { problems } = await verifyReceipt(receipt, { routerKey });
-    if (problems.length > 0) throw new ShoalError('answer_not_verified', `The receipt does not hold. ${problems[0]}`);
   }
 
   /**
