@@ -8,6 +8,7 @@ import { type HeldLease, SealedTask, type TaskPath, type TaskUpdate } from '../s
 import { generateSigningKeys, type Signed, type Signer, signerOf } from '../shared/signing/signed-statement.ts';
 import type { DirectPath } from './direct-path.ts';
 import { RouterCalls, type TaskAccess } from './router-calls.ts';
+import { verifyReceipt } from './verify-receipt.ts';
 
 export interface SealedClientOptions {
   /** Address of the router: `https://…`, or `http://localhost:…`. */
@@ -125,7 +126,17 @@ export class SealedClient {
     );
     const task: SealedTask = new SealedTask(
       counter.count(opened),
-      { messages: question.messages, stop: question.stop ?? [], sampling, private: true, signer, nonce, routerKey },
+      {
+        messages: question.messages,
+        stop: question.stop ?? [],
+        sampling,
+        private: true,
+        signer,
+        nonce,
+        routerKey,
+        level: question.level,
+        problemsOf: async (receipt) => (await verifyReceipt(receipt, { routerKey })).problems,
+      },
       {
         deliver: (envelope, held) => this.#deliver(direct, envelope, held, task, answer),
         handOn: (wrap, held) => this.#calls.sendWrap(accessOf(held), wrap),

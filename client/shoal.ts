@@ -1,7 +1,6 @@
 import { utf8 } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
-import { parseChatRequest } from '../shared/protocol/chat-api.ts';
-import type { Level } from '../shared/protocol/level.ts';
+import { LEVEL_HEADER, type Level, levelInHeader, strongest } from '../shared/protocol/level.ts';
 import {
   type Completion,
   type CompletionChunk,
@@ -66,7 +65,8 @@ export class Shoal {
     }
     try {
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
-      const result = await this.#create(body, { signal: request.signal });
+      const least = levelInHeader(request.headers.get(LEVEL_HEADER));
+      const result = await this.#create(body, { signal: request.signal }, least);
       if (!(Symbol.asyncIterator in result)) return Response.json(result);
       return new Response(eventsOf(result), { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
     } catch (cause) {
@@ -78,14 +78,17 @@ export class Shoal {
   async #create(
     params: ChatParams & { readonly stream?: boolean },
     options: CallOptions,
+    least: Level | null = null,
   ): Promise<Completion | ChatStream> {
+    const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
-    const { model, messages, stop, sampling, level, checks } = request;
+    const { model, messages, stop, sampling, checks } = request;
+    const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);
     try {
       const answer = await this.sealed.ask({ model, messages, stop, sampling, level, checks }, { signal: call.signal });
       if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
-      const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict);
+      const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict || level === 'strict');
       call.release();
       return completion;
     } catch (cause) {

@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { build } from 'vite';
 import { ROOT } from './paths.ts';
 
-/** Loaded when first used: direct links, and the verification of receipts. */
+/** Loaded when first used: OpenAI's requests, direct links, and the verification of receipts. */
 const ON_DEMAND =
-  /direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|checking\/(draw|tally|standing)/;
+  /chat-api|direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|checking\/(draw|tally|standing)/;
 
-/** The client package as one file for pages, `index.js`, and two parts that it loads on demand. The router serves it at `/client/`. */
+/** The client package as one file for pages, `index.js`, and parts that it loads on demand. The router serves it at `/client/`. */
 export async function buildClient(outDir: string, manifest: boolean): Promise<void> {
   await build({
     configFile: false,

@@ -11,10 +11,16 @@ export const MAX_CONTROL_MESSAGE_BYTES = 1024 * 1024;
 
 /**
  * Longest answer, UTF-8 bytes. A commit lists a link of the chain for every 64 bytes and must fit one message on the socket, and a model may write
- * tokens of a hundred spaces each. This is 16 bytes for each of the most tokens that may be asked for: four times what text needs, and a
- * quarter of a message. Answering tab and checker must cut at the same byte, or their chains differ.
+ * tokens of a hundred spaces each. This is 6 bytes for each of the most tokens that may be asked for: half more than text needs. A receipt holds the
+ * chains of up to seven tabs. Answering tab and checker must cut at the same byte, or their chains differ.
  */
-export const MAX_ANSWER_BYTES = 512 * 1024;
+export const MAX_ANSWER_BYTES = 192 * 1024;
+
+/**
+ * Longest statement of a tab about an answer, as the characters of its payload when it is written into JSON twice: into the receipt, and the receipt into
+ * storage. Chain and two embeddings of the longest answer fit. Seven of these fit a statement of a million characters, and a row of 2 MB in SQLite beside the task.
+ */
+export const MAX_TAB_STATEMENT = 116 * 1024;
 
 /** Largest sealed frame, bytes. Tabs cut longer text into several frames. */
 export const MAX_FRAME_BYTES = 16 * 1024;

@@ -6,7 +6,7 @@ import { ERROR_POLICIES, type ErrorCode } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { operatorPass, routerKeys } from '../keys/router-keys.ts';
+import { operatorPass, routerKeys, sessionOfTask } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 
@@ -381,7 +381,7 @@ describe('a chat through real objects', () => {
     const sessionOf = async (headers: Record<string, string>, content = 'hello') => {
       const response = await post('/v1/chat/completions', { ...good, messages: [{ role: 'user', content }] }, headers);
       await response.body?.cancel();
-      return response.headers.get('shoal-task')?.slice(5, 25);
+      return sessionOfTask(await routerKeys(env.SHOAL_ROUTER_SECRET), response.headers.get('shoal-task')!.slice(5));
     };
     const mine = await sessionOf({ authorization: 'Bearer a' });
     expect(await sessionOf({ authorization: 'Bearer a' })).toBe(mine);

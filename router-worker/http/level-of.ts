@@ -1,10 +1,7 @@
 import * as v from 'valibot';
 import { ShoalError } from '../../shared/errors.ts';
-import { LEVELS, type Level, level, strongest } from '../../shared/protocol/level.ts';
+import { LEVEL_HEADER, LEVELS, type Level, level, levelInHeader, strongest } from '../../shared/protocol/level.ts';
 import type { AppContext } from './context.ts';
-
-/** Least level of every request that carries it: what a client sets once, for all that it asks. */
-export const LEVEL_HEADER = 'shoal-level';
 
 /** The level of a request that names none, in its body or header. */
 const DEFAULT_LEVEL: Level = 'basic';
@@ -14,12 +11,7 @@ const DEFAULT_LEVEL: Level = 'basic';
  * `router_not_configured` for an operator's floor that is no level.
  */
 export function levelOf(c: AppContext, asked: Level | null): Level {
-  const header = c.req.header(LEVEL_HEADER) ?? null;
-  if (header !== null && !v.is(level, header)) {
-    throw new ShoalError('invalid_value', `The header ${LEVEL_HEADER} must be one of: ${LEVELS.join(', ')}.`, {
-      param: LEVEL_HEADER,
-    });
-  }
+  const header = levelInHeader(c.req.header(LEVEL_HEADER));
   const floor = c.env.SHOAL_LEVEL_FLOOR ?? null;
   if (floor !== null && !v.is(level, floor)) {
     throw new ShoalError('router_not_configured', `SHOAL_LEVEL_FLOOR must be one of: ${LEVELS.join(', ')}.`);

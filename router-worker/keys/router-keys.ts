@@ -62,7 +62,10 @@ async function derive(secret: string): Promise<RouterKeys> {
   };
 }
 
-/** Task ids: 16 bytes that name the session object ‖ 10 random bytes ‖ 8 bytes of MAC. A forged id reaches no object. */
+/**
+ * Task ids: 16 bytes that name the session object, masked ‖ 10 random bytes ‖ 8 bytes of MAC. A forged id reaches no object. The mask is of the router and of
+ * these random bytes: tabs see ids, and are to learn neither which tasks belong together nor which are of the network's own sessions.
+ */
 const SESSION_BYTES = 16;
 const RANDOM_BYTES = 10;
 const MAC_BYTES = 8;
@@ -73,7 +76,8 @@ export async function sessionNameOf(keys: RouterKeys, seed: string): Promise<str
 }
 
 export async function newTaskTail(keys: RouterKeys, sessionName: string): Promise<TaskTail> {
-  const named = concatBytes(fromBase64Url(sessionName), randomBytes(RANDOM_BYTES));
+  const random = randomBytes(RANDOM_BYTES);
+  const named = concatBytes(await masked(keys, fromBase64Url(sessionName), random), random);
   const mac = await keys.mac('task', toBase64Url(named));
   return toBase64Url(concatBytes(named, mac.subarray(0, MAC_BYTES)));
 }
@@ -91,7 +95,13 @@ export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<s
   if (!equalBytes(mac.subarray(0, MAC_BYTES), bytes.subarray(SESSION_BYTES + RANDOM_BYTES))) {
     throw unknownTask();
   }
-  return toBase64Url(named.subarray(0, SESSION_BYTES));
+  return toBase64Url(await masked(keys, named.subarray(0, SESSION_BYTES), named.subarray(SESSION_BYTES)));
+}
+
+/** Twice is the name itself again. */
+async function masked(keys: RouterKeys, name: Bytes, random: Bytes): Promise<Bytes> {
+  const mask = await keys.mac('session-mask', toBase64Url(random));
+  return name.map((byte, at) => byte ^ (mask[at] ?? 0));
 }
 
 /** The pass that the operator gives to its guards: whoever has the router's secret can make it. */

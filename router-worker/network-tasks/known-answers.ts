@@ -6,6 +6,8 @@ export interface KnownAnswer {
   readonly question: Question;
   readonly text: string;
   readonly finish: FinishReason;
+  /** Only tabs have said so, and no guard: whoever contradicts it is in dispute with them, and not refuted. */
+  readonly isDoubtful?: true;
 }
 
 /** Answers that are remembered of a class, and how often one is asked for again: whoever has several tabs would notice. */

@@ -12,10 +12,15 @@ const SESSIONS_A_DAY = 16;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** The network's own tasks on this router. */
-export function networkTasksOf(env: Env, keys: RouterKeys, random: () => number): NetworkTaskPorts {
+export function networkTasksOf(
+  env: Env,
+  keys: RouterKeys,
+  { random, origin }: Pick<NetworkTaskPorts, 'random' | 'origin'>,
+): NetworkTaskPorts {
   return {
     signer: keys.signer,
     random,
+    origin,
     async newTask() {
       const day = Math.floor(Date.now() / DAY_MS);
       const seed = JSON.stringify(['network', day, Math.floor(random() * SESSIONS_A_DAY)]);

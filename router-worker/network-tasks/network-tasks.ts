@@ -1,4 +1,4 @@
-import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
+import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
@@ -17,6 +17,8 @@ import { newQuestion } from './questions.ts';
 export interface NetworkTaskPorts {
   readonly signer: Signer;
   readonly random: () => number;
+  /** Of the router, as its tabs know it. */
+  readonly origin: () => string;
   /** A new task's name, and the commitment of its draw. */
   readonly newTask: () => Promise<{ readonly task: TaskTail; readonly draw: string }>;
   /** The model behind a class, and its sampling with what is asked filled in; null when this router does not offer it. */
@@ -73,7 +75,7 @@ export class NetworkTasks {
     const isChecked = known === null || random() < CHECKED_SHARE;
     const want: LeaseWant = {
       ...named,
-      network: 'network',
+      network: this.#ports.origin(), // As in everybody's receipt.
       variants: [{ model: served.model, variant: served.variant, class: target.class }],
       level: isChecked ? 'cross' : 'none',
       wanted: 1,
@@ -84,7 +86,7 @@ export class NetworkTasks {
       prefer: target.tab,
       only: target.tab,
       token: '',
-      readablePromptBytes: 0,
+      readablePromptBytes: utf8(question.prompt).byteLength,
     };
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;

@@ -1,7 +1,7 @@
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
-import { answerCommit } from '../../shared/receipt/statements.ts';
+import { type AnswerCommit, answerCommit } from '../../shared/receipt/statements.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { chooseTab } from '../allocation/choose-tab.ts';
 import type { Decision } from '../session/session.ts';
@@ -71,6 +71,7 @@ export class AnswerDesk {
     const isAllowed = want.only !== null;
     const candidates = roster.candidates(
       (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
+      want.only,
     );
     const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {
@@ -227,7 +228,7 @@ export class AnswerDesk {
       decision = await ports.sessions.committed(lease.task, statement, commit, {
         candidates: checks.candidates(tab, lease),
         stopped,
-        sampled: this.#host.records.samples(tab, lease.class, tokensOf(commit)),
+        sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
       });
     } catch (cause) {
       await this.#failTask(lease.task, lost('integrity_failed'));
@@ -236,7 +237,7 @@ export class AnswerDesk {
     if (decision.do === 'end' && decision.outcome.value === 'failed') {
       tasks.tell(lease.task, failedEvent(lost(decision.outcome.code)));
     } else if (decision.do === 'draw' || decision.do === 'end') {
-      if (active?.acceptedAt != null) roster.worked(tab, tokensOf(commit), active.acceptedAt);
+      if (active?.acceptedAt != null) roster.worked(tab, claimOf(commit).tokens.completion, active.acceptedAt);
       tasks.tell(lease.task, { t: 'committed', commit });
     }
     await this.#host.decide(lease.task, decision);
@@ -252,8 +253,8 @@ export class AnswerDesk {
   }
 
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
+    if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
     this.#host.release(lease.number);
-    if (lease.role === 'check') return this.#host.checks.failed(lease.task, lease.tab, 'checker_lost');
     await active?.open();
     await this.#failTask(lease.task, error);
   }
@@ -272,7 +273,7 @@ export class AnswerDesk {
   }
 }
 
-/** Tokens that the tab says it wrote. The session has verified the commit. */
-function tokensOf(commit: Signed): number {
-  return parsePayload('commit', answerCommit, commit).tokens.completion;
+/** What the tab says that it wrote. Throws `integrity_failed`. */
+function claimOf(commit: Signed): AnswerCommit {
+  return parsePayload('commit', answerCommit, commit);
 }

@@ -100,7 +100,7 @@ export class CheckDesk {
     const { lease } = await this.#host.leases.find(checkLease);
     const active = this.#host.leases.get(lease.number);
     // A pool that lost its memory has no proof of the checker's key any more.
-    if (active === undefined) return this.failed(task, lease.tab, 'checker_lost');
+    if (active === undefined) return this.failed(task, lease.tab, 'checker_lost', true);
     this.#askForKey(active, 'tab');
   }
 
@@ -146,6 +146,7 @@ export class CheckDesk {
   async deliveredByClient(active: ActiveLease, bytes: number): Promise<void> {
     const { task } = active.lease;
     active.handedOn = { path: 'relay', bytes };
+    active.isFromClient = true;
     await this.#host.decide(task, await this.#host.ports.sessions.handedOn(task));
   }
 
@@ -187,8 +188,18 @@ export class CheckDesk {
     await this.#host.decide(lease.task, decision);
   }
 
-  async failed(task: TaskTail, checker: string, reason: UncheckedReason): Promise<void> {
-    await this.#host.decide(task, await this.#host.ports.sessions.checkFailed(task, checker, reason));
+  /** A checker went away, or says that it cannot check. */
+  async gaveUp(lease: Lease, active: ActiveLease | null, { code }: ShoalError): Promise<void> {
+    const isUnreadable = code === 'sealed_body_invalid';
+    // What the answering tab handed on was not what the client had sealed, or the checker says so: the client sends it itself.
+    if (isUnreadable && active !== null && !active.isFromClient) return this.#letClientHandOn(active);
+    this.#host.release(lease.number);
+    await this.failed(lease.task, lease.tab, 'checker_lost', isUnreadable);
+  }
+
+  /** `isBlameless`: it may well have been somebody else's fault, and does not go on the checker's record. */
+  async failed(task: TaskTail, checker: string, reason: UncheckedReason, isBlameless = false): Promise<void> {
+    await this.#host.decide(task, await this.#host.ports.sessions.checkFailed(task, checker, reason, isBlameless));
   }
 
   /** A check that was not handed on in time is handed on by the client. */
@@ -209,7 +220,7 @@ export class CheckDesk {
       const { code, message } = ShoalError.from(cause);
       if (code === 'internal_error') throw cause;
       ports.log('check_refused', { task: lease.task, tab: lease.tab, reason: message });
-      return ports.sessions.checkFailed(lease.task, lease.tab, 'checker_refused');
+      return ports.sessions.checkFailed(lease.task, lease.tab, 'checker_refused', false);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { utf8 } from '../../shared/bytes.ts';
+import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import {
   CHECK_DEADLINE_MS,
   HAND_ON_DEADLINE_MS,
@@ -9,7 +9,7 @@ import {
 } from '../../shared/limits.ts';
 import { decodePacket } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
-import { decodeEnvelope } from '../../shared/sealing/envelope.ts';
+import { decodeEnvelope, encodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
@@ -151,6 +151,20 @@ describe('a tab that obstructs its check', () => {
     await expectProvenReceipt(network, answer);
   });
 
+  it('[K9] cannot prevent it by handing on what nobody can open: the client sends its own, and no checker is blamed', async () => {
+    const { network, honest, other } = await pair();
+    other.wire.tamper = (data) => {
+      if (typeof data === 'string' || typeOf(data) !== 'envelope') return data;
+      const copy = data.slice();
+      copy[copy.length - 3] = (copy.at(-3) ?? 0) ^ 1;
+      return copy;
+    };
+    const answer = await network.ask('tell me', { prefer: other.identity });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', agree: 1 });
+    expect(network.pool.tabView(honest.identity).records[0]?.counts).toMatchObject({ agreed: 1, missed: 0 });
+    await expectProvenReceipt(network, answer);
+  });
+
   it('[K9] cannot prevent it by closing after the answer', async () => {
     const { network, other } = await pair();
     const { task, want } = await network.open('tell me', { prefer: other.identity });
@@ -173,6 +187,25 @@ describe('a tab that obstructs its check', () => {
     };
     const answer = await network.ask('tell me', { prefer: other.identity });
     expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', cosine: null });
+  });
+});
+
+describe('a client that wraps the key for nobody', () => {
+  it('[U2] blames no checker, and its own check alone is lost', async () => {
+    const { network, honest, other } = await pair();
+    const third = await network.addTab();
+    const { deliver, handOn } = network.pool;
+    const spoiled = (wrap: Wrap): Wrap => ({ ...wrap, wrapped: toBase64Url(randomBytes(48)) });
+    network.pool.handOn = (tail, wrap) => handOn.call(network.pool, tail, spoiled(wrap));
+    network.pool.deliver = (tail, envelope) => {
+      const { wrap, sealed } = decodeEnvelope(envelope);
+      const isCheck = (JSON.parse(wrap.lease.payload) as { role: string }).role === 'check';
+      return deliver.call(network.pool, tail, isCheck ? encodeEnvelope(spoiled(wrap), sealed) : envelope);
+    };
+    const answer = await network.ask('tell me');
+    expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'checker_lost' });
+    for (const { identity } of [honest, other, third]) expect(network.pool.tabView(identity).records).toEqual([]);
+    await expectProvenReceipt(network, answer);
   });
 });
 
@@ -199,6 +232,26 @@ describe('a checker that lies', () => {
     expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'checker_refused' });
     await expectProvenReceipt(network, answer);
   });
+
+  it.each([
+    ['checkCommitted', 'commit', 'check-commit'],
+    ['checkRevealed', 'reveal', 'check-reveal'],
+  ] as const)(
+    '[T1] cannot burst the receipt by what it adds to %s, though properly signed',
+    async (type, field, kind) => {
+      const { network, honest, other } = await pair();
+      other.wire.tamper = async (data) => {
+        if (typeof data !== 'string' || typeOf(data) !== type) return data;
+        const message = JSON.parse(data) as Record<string, { payload: string }>;
+        const said = JSON.parse(message[field]!.payload) as object;
+        const long = JSON.stringify({ ...said, more: '"'.repeat(100_000) });
+        return JSON.stringify({ ...message, [field]: await other.signer.sign(kind, long) });
+      };
+      const answer = await network.ask('tell me', { prefer: honest.identity });
+      expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'checker_refused' });
+      await expectProvenReceipt(network, answer);
+    },
+  );
 
   it('[K7] leaves the answer unchecked when it never commits', async () => {
     const { network, honest, other } = await pair();
@@ -302,6 +355,15 @@ describe('a checker against whom another one is drawn', () => {
     const answer = await network.ask('tell me', { prefer: answering.identity });
     expect(answer.verdict?.verdict).toMatchObject({ value: 'invalid', agree: 0, differ: 2 });
     await expectProvenReceipt(network, answer);
+  });
+});
+
+describe('[K15] a private answer at level strict', () => {
+  it('is shown when its receipt proves that it is valid', async () => {
+    const { network } = await pair();
+    const answer = await network.ask('tell me', { level: 'strict', private: true });
+    expect(answer.text).not.toBe('');
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid' });
   });
 });
 

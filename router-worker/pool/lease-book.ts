@@ -44,6 +44,8 @@ export interface ActiveLease {
   /** For a check: when the answering tab was asked to hand it on, until it arrived; and how it came. */
   handOnAskedAt: number | null;
   handedOn: CheckOutcome['handedOn'];
+  /** For a check: whether the client itself has sent the subtask. */
+  isFromClient: boolean;
 }
 
 /** The terms that the pool adds to a lease by itself are left out. */
@@ -170,6 +172,7 @@ export class LeaseBook {
       open: () => Promise.resolve(),
       handOnAskedAt: null,
       handedOn: null,
+      isFromClient: false,
     };
     this.#leases.set(lease.number, active);
     return active;

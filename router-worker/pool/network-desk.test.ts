@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { Engine, GenerateRequest } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { guardPass } from '../keys/router-keys.ts';
 import { TRUST_POLICY } from '../record/policy.ts';
+import { newRecord, observe } from '../record/record.ts';
 import { AlteringEngine, oneTokenAltered } from '../testing/altering-engine.ts';
 import { settle, TEST_CLASS, TEST_SAMPLING, TestNetwork, type TestTab, until } from '../testing/network.ts';
+import { qualifiedRecord } from '../testing/qualified-record.ts';
 
 const liar = (): Engine => new AlteringEngine(new ScriptedEngine(), oneTokenAltered(5));
 
@@ -97,6 +100,48 @@ describe('the network’s own tasks', () => {
       expect(network.pool.tabView(tab.identity).records[0]?.counts).toMatchObject({ refuted: 0, disputed: 0 });
   }, 60_000);
 
+  it('[U2] do not refute an honest tab by an answer that two others have made up', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    const question = { prompt: 'What is tea?', sampling: { temperature: 0, seed: 1, maxTokens: 40 } };
+    const madeUp = { ...(await written(question)), text: 'It is not tea.', isDoubtful: true } as const;
+    for (let i = 0; i < 20; i++) network.known.learn(TEST_CLASS, madeUp);
+    const tabs = [await network.addTab(), await network.addTab()];
+    await letItWork(network, 4);
+    for (const tab of tabs) expect(network.pool.tabView(tab.identity).records[0]?.counts).toMatchObject({ refuted: 0 });
+    expect(tabs.map((tab) => standingOf(network, tab))).toContain('suspected');
+  }, 60_000);
+
+  it('[U3] let a tab that only checks out of quarantine, which has no other way', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    await network.addTab();
+    const checking = await network.addTab({ checkOnly: true });
+    await letItWork(network, 1);
+    const at = network.now() - 2 * TRUST_POLICY.firstQuarantineMs;
+    const refuted = { outcome: 'refuted', reason: 'third_execution', at, role: 'check', source: 'user' } as const;
+    network.records.save(observe(newRecord(checking.identity, TEST_CLASS, at), refuted));
+    network.loseMemory();
+    expect(standingOf(network, checking)).toBe('quarantined');
+    await letItWork(network, 3 * TRUST_POLICY.qualifyingPasses);
+    expect(standingOf(network, checking)).toBe('trusted');
+    expect(network.events.filter(({ event }) => event === 'network_task_failed')).toEqual([]);
+  }, 60_000);
+
+  it('end for a while where two tabs differ and nobody can decide', async () => {
+    const network = await TestNetwork.create({ ownTasks: true });
+    await network.addTab();
+    await network.addTab({ engine: new AlteringEngine(new ScriptedEngine(), oneTokenAltered(0)) });
+    await letItWork(network, 12);
+    const begun = () => network.events.filter(({ event }) => event === 'network_task_begun').length;
+    expect(begun()).toBe(2); // One each.
+    expect(network.pool.isBusy).toBe(false);
+    await network.advance(60_001);
+    await letItWork(network, 12);
+    expect(begun()).toBe(4);
+    await network.advance(60_001);
+    await letItWork(network, 12);
+    expect(begun()).toBe(4);
+  }, 60_000);
+
   it('give way to a user at once', async () => {
     const network = await TestNetwork.create({ ownTasks: true });
     for (let i = 0; i < 2; i++) {
@@ -147,6 +192,57 @@ describe('the record of a tab', () => {
       const answer = await network.ask('tell me', { prefer: lying.identity });
       expect(answer.task.held?.lease.tab).not.toBe(lying.identity);
     }
+  });
+
+  it('[U2] of trust is not undone by two tabs of whom nothing is known, who agree on a lie', async () => {
+    const network = await TestNetwork.create();
+    const trusted = await network.addTab();
+    network.records.save(qualifiedRecord(trusted.identity, network.now()));
+    for (let i = 0; i < 2; i++) await network.addTab({ engine: liar(), checkOnly: true });
+    const answer = await network.ask('tell me');
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'invalid', differ: 2 });
+    expect(network.pool.tabView(trusted.identity).records).toMatchObject([
+      { standing: 'suspected', counts: { refuted: 0, disputed: 1 } },
+    ]);
+  });
+
+  it('[U3] of trust is undone by one refutation in which a guard agrees', async () => {
+    const network = await TestNetwork.create();
+    const lying = await network.addTab({ engine: liar() });
+    network.records.save(qualifiedRecord(lying.identity, network.now()));
+    await network.addTab({ checkOnly: true, guard: await guardPass(network.keys) });
+    await network.addTab({ checkOnly: true });
+    const answer = await network.ask('tell me');
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'invalid', differ: 2 });
+    expect(network.pool.tabView(lying.identity).records).toMatchObject([{ standing: 'quarantined', why: 'refuted' }]);
+  });
+
+  it('has the end of a check of which nobody is left to be told, and has it once', async () => {
+    const network = await TestNetwork.create();
+    const answering = await network.addTab();
+    const checking = await network.addTab({ checkOnly: true });
+    const gate = Promise.withResolvers<void>();
+    checking.wire.tamper = (data) =>
+      typeof data === 'string' && data.includes('"checkRevealed"') ? gate.promise.then(() => data) : data;
+    const { task, want } = await network.open('tell me');
+    const following = network.follow(task, want);
+    following.catch(() => undefined);
+    await until(() => network.events.some(({ event }) => event === 'check_committed'), 'the checker has committed');
+    await settle();
+    await task.stop();
+    network.loseMemory();
+    gate.resolve();
+    const session = await network.session(want.task);
+    await until(() => session.view(want.task).receipt !== null, 'the task ends');
+    await settle();
+    const end = session.standing(want.task);
+    for (let i = 0; i < 3; i++) if (end !== null) await network.pool.decide(want.task, end);
+    for (const { identity } of [answering, checking])
+      expect(network.pool.tabView(identity).records).toMatchObject([{ counts: { agreed: 1 } }]);
+    await network.advance(6 * 60_000);
+    network.loseMemory();
+    if (end !== null) await network.pool.decide(want.task, end);
+    expect(network.pool.tabView(answering.identity).records).toMatchObject([{ counts: { agreed: 1 } }]);
   });
 
   it('is overruled by the operator alone', async () => {

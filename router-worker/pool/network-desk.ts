@@ -16,6 +16,12 @@ export interface NetworkDeskHost {
   readonly records: TabRecords;
 }
 
+interface Pause {
+  /** When the tab may be asked again. */
+  readonly until: number;
+  readonly ms: number;
+}
+
 interface OwnTask {
   readonly tab: string;
   readonly class: string;
@@ -30,8 +36,12 @@ const REST_AHEAD_MS = 30_000;
 /** After a task of the network a tab rests this many times as long as it took: a slow device is not kept hot for hours to be qualified. */
 const REST_TIMES = 2;
 
-/** A tab of which nothing could be learnt is left alone for so long, ms. */
+/** A tab of which nothing could be learnt is left alone for so long, ms; twice as long each time that it happens again, up to the longest. */
 const PAUSE_MS = 60_000;
+const LONGEST_PAUSE_MS = 60 * 60 * 1000;
+
+/** Words on a tab's answer that bring its record on. */
+const DECIDED: readonly Mark['outcome'][] = ['agreed', 'refuted'];
 
 /** One of so many free tabs is given a task of the network at a time. */
 const FREE_TABS_A_TASK = 4;
@@ -46,8 +56,8 @@ export class NetworkDesk {
   readonly #known: KnownAnswers;
   readonly #running = new Map<TaskTail, OwnTask>();
   #starting = 0;
-  /** Tabs of which nothing could be learnt just now, by identity: when they may be asked again. */
-  readonly #notBefore = new Map<string, number>();
+  /** Tabs of which nothing could be learnt just now, by identity. */
+  readonly #pauses = new Map<string, Pause>();
 
   constructor(host: NetworkDeskHost, tasks: NetworkTasks, known: KnownAnswers) {
     this.#host = host;
@@ -103,7 +113,7 @@ export class NetworkDesk {
     const { records, ports } = this.#host;
     const at = ports.now();
     return this.#free()
-      .filter((tab) => (this.#notBefore.get(tab.identity) ?? 0) <= at + withinMs)
+      .filter((tab) => (this.#pauses.get(tab.identity)?.until ?? 0) <= at + withinMs)
       .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
       .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
       .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
@@ -119,36 +129,51 @@ export class NetworkDesk {
     ports.busy();
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
     const begunAt = ports.now();
-    let pauseMs = PAUSE_MS;
     try {
       const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
-      const said = marks ?? own.marks ?? [];
-      if (said.length > 0) pauseMs = REST_TIMES * (ports.now() - begunAt);
+      const said = marks ?? this.#host.records.weighed(own.marks ?? [], classId);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
         marks !== null ||
         !this.#host.records.hasTrusted(classId) ||
         said.some((mark) => this.#isTrusted(mark, classId));
+      // Two tabs that differ would be asked without end, one that nobody proves right too.
+      const isDecided = isProven && said.some(({ role, outcome }) => role === 'answer' && DECIDED.includes(outcome));
+      if (isDecided) this.#rest(tab.identity, REST_TIMES * (ports.now() - begunAt));
+      else this.#pause(tab.identity);
       for (const mark of said) {
         this.#host.records.observe(mark, classId, {
           source: isProven ? 'network' : 'user',
           byKnownAnswer: marks !== null,
         });
       }
-      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) this.#known.learn(classId, learnt);
+      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) {
+        const isByGuard = said.some(
+          ({ tab, role, outcome }) =>
+            role === 'check' && outcome === 'agreed' && this.#host.roster.get(tab)?.guard === true,
+        );
+        this.#known.learn(classId, isByGuard ? learnt : { ...learnt, isDoubtful: true });
+      }
     } catch (cause) {
+      this.#pause(tab.identity);
       ports.log('network_task_failed', { task: named.task, reason: String(cause) });
     } finally {
       this.#running.delete(named.task);
-      this.#pause(tab.identity, pauseMs);
       ports.log('network_task_over', { task: named.task, tab: tab.identity });
     }
   }
 
-  #pause(identity: string, ms: number): void {
+  /** Something was learnt: the device may cool down a little. */
+  #rest(identity: string, ms: number): void {
+    this.#pauses.set(identity, { until: this.#host.ports.now() + ms, ms: 0 });
+  }
+
+  #pause(identity: string): void {
     const at = this.#host.ports.now();
-    for (const [known, until] of this.#notBefore) if (until <= at) this.#notBefore.delete(known);
-    this.#notBefore.set(identity, at + ms);
+    for (const [known, { until }] of this.#pauses) if (until + LONGEST_PAUSE_MS <= at) this.#pauses.delete(known);
+    const before = this.#pauses.get(identity)?.ms ?? 0;
+    const ms = Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_MS, 2 * before));
+    this.#pauses.set(identity, { until: at + ms, ms });
   }
 
   #isTrusted(mark: Mark, classId: string): boolean {

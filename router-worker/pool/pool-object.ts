@@ -22,12 +22,16 @@ import type { StreamSink, TaskStream } from './task-stream.ts';
 
 const TICK_MS = 1000;
 const NETWORK_HEADER = 'shoal-network-prefix';
+/** Where the router's origin is kept: tasks of the network's own name it as everybody's do. */
+const ORIGIN_KEY = 'origin';
 
 /** Doorman of {@link Pool}: hibernating sockets, byte streams, RPC, and a clock that runs only while there is work. */
 export class PoolObject extends DurableObject<Env> {
   readonly #sockets = new WeakMap<WebSocket, TabSocket>();
   #opened: Promise<Pool> | null = null;
   #ticking: ReturnType<typeof setInterval> | null = null;
+  /** Of the router, as the last tab that joined knows it. */
+  #origin = '';
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -37,6 +41,7 @@ export class PoolObject extends DurableObject<Env> {
   /** A tab's socket. The Worker has checked the request and adds the digest of its network prefix. */
   override async fetch(request: Request): Promise<Response> {
     const pool = await this.#pool();
+    this.#cameBy(new URL(request.url).origin);
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
     this.ctx.acceptWebSocket(server);
     pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown');
@@ -116,14 +121,24 @@ export class PoolObject extends DurableObject<Env> {
     return this.#opened;
   }
 
+  #cameBy(origin: string): void {
+    if (origin === this.#origin) return;
+    this.#origin = origin;
+    void this.ctx.storage.put(ORIGIN_KEY, origin);
+  }
+
   async #start(): Promise<Pool> {
     const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+    this.#origin = (await this.ctx.storage.get<string>(ORIGIN_KEY)) ?? '';
     const pool = new Pool({
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
       records: new RecordBook(new SqlRecordStore(this.ctx.storage.sql), () => Date.now()),
-      networkTasks: this.env.SHOAL_NETWORK_TASKS === 'off' ? null : networkTasksOf(this.env, keys, random),
+      networkTasks:
+        this.env.SHOAL_NETWORK_TASKS === 'off'
+          ? null
+          : networkTasksOf(this.env, keys, { random, origin: () => this.#origin }),
       isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random,

@@ -17,7 +17,7 @@ export interface SessionPort {
   handedOn(tail: TaskTail): Promise<Decision>;
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
-  checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision>;
+  checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision>;
   failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
   /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */
   standing(tail: TaskTail): Promise<Decision | null>;

@@ -14,6 +14,7 @@ import { AnswerDesk } from './answer-desk.ts';
 import { CheckDesk } from './check-desk.ts';
 import { type ActiveLease, type KnownLease, LeaseBook } from './lease-book.ts';
 import { LinkDesk } from './link-desk.ts';
+import { MarkedTasks } from './marked-tasks.ts';
 import { MessageRate } from './message-rate.ts';
 import { NetworkDesk } from './network-desk.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
@@ -40,6 +41,7 @@ export class Pool {
   readonly #answers: AnswerDesk;
   readonly #rate: MessageRate;
   readonly #records: TabRecords;
+  readonly #marked: MarkedTasks;
   readonly #network: NetworkDesk | null;
 
   constructor(ports: PoolPorts) {
@@ -49,6 +51,7 @@ export class Pool {
     this.#waiting = new WaitingLine(ports.now);
     this.#links = new LinkDesk(ports.now);
     this.#rate = new MessageRate(ports.now);
+    this.#marked = new MarkedTasks(ports.now);
     this.#tasks = new TaskBook((served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
@@ -357,6 +360,7 @@ export class Pool {
 
   /** The session ended a task: tell everyone who took part, once. */
   #end(task: TaskTail, ended: Ended): void {
+    this.#mark(task, ended);
     const leases = this.#leases.ofTask(task);
     if (this.#tasks.get(task) === undefined && leases.length === 0) return;
     this.#tasks.tell(task, { t: 'ended', verdict: ended.verdict, receipt: ended.receipt });
@@ -370,13 +374,18 @@ export class Pool {
       const { value } = ended.verdict;
       this.#roster.send(this.#roster.get(identity), { t: 'verdict', task, role, value, outcome });
     };
-    if (this.#network?.owns(task) === true) this.#network.ended(task, ended.marks);
-    else
-      for (const mark of ended.marks)
-        this.#records.observe(mark, ended.class, { source: 'user', byKnownAnswer: false });
     tell(ended.answerTab, 'answer');
     for (const checker of ended.checkers) tell(checker, 'check');
     this.#ports.log('task_ended', { task, verdict: ended.verdict.value });
+  }
+
+  /** Takes down what the end says of each, whether or not somebody is left to be told. */
+  #mark(task: TaskTail, { endedAt, marks, class: id }: Ended): void {
+    if (!this.#marked.take(task, endedAt)) return;
+    if (this.#network?.owns(task) === true) return this.#network.ended(task, marks);
+    for (const mark of this.#records.weighed(marks, id)) {
+      this.#records.observe(mark, id, { source: 'user', byKnownAnswer: false });
+    }
   }
 
   // ---- time --------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     checkCommitted: (tail, lease, commit, handedOn) =>
       call(tail, (session) => session.checkCommitted(lease, commit, handedOn)),
     checkRevealed: (tail, lease, reveal) => call(tail, (session) => session.checkRevealed(lease, reveal)),
-    checkFailed: (tail, checker, reason) => call(tail, (session) => session.checkFailed(tail, checker, reason)),
+    checkFailed: (tail, ...rest) => call(tail, (session) => session.checkFailed(tail, ...rest)),
     failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
     standing: (tail) => call(tail, (session) => session.standing(tail)),
   };

@@ -5,10 +5,14 @@ import type { Mark } from '../task/marks.ts';
 import type { Tab } from './tab.ts';
 import type { TabRoster } from './tab-roster.ts';
 
-/** Tokens assumed of the mean task before any was seen. */
-const FIRST_MEAN_TOKENS = 100;
-/** Weight of the newest task in the running mean. */
+/** Bytes assumed of the mean answer before any was seen: about a hundred tokens. */
+const FIRST_MEAN_BYTES = 400;
+/** Weight of the newest answer in the running mean. */
 const MEAN_WEIGHT = 0.02;
+/** One answer counts in the mean for no more than so many of it: else a few huge ones, which need no user, would hide all others from checks. */
+const MOST_SIZE_IN_MEAN = 4;
+/** Answers smaller than this share of the mean are checked as if they had it: whoever did move the mean gains no more than this. */
+const LEAST_SIZE = 0.25;
 
 /** Why an answer looked wrong. */
 export type Suspicion = Extract<RecordFinding, { outcome: 'suspicious' }>['reason'];
@@ -18,7 +22,7 @@ export class TabRecords {
   readonly #book: RecordBook;
   readonly #roster: TabRoster;
   readonly #random: () => number;
-  #meanTokens = FIRST_MEAN_TOKENS;
+  #meanBytes = FIRST_MEAN_BYTES;
 
   constructor(book: RecordBook, roster: TabRoster, random: () => number) {
     this.#book = book;
@@ -28,8 +32,8 @@ export class TabRecords {
 
   /** Place in the order of serving, 0 first; null for a tab that may not serve. A guard is trusted by its pass. */
   rank(tab: Tab, classId: string): number | null {
-    if (tab.guard) return 0;
     const standing = this.#book.standing(tab.identity, classId);
+    if (tab.guard && standing !== 'banned') return 0; // By the operator's word, that is: a guard commits no fraud on record.
     return mayServe(standing) ? SERVING_ORDER.indexOf(standing) : null;
   }
 
@@ -52,16 +56,40 @@ export class TabRecords {
     return this.#servingTabs(classId).some((other) => other.identity !== tab.identity);
   }
 
+  /** One that only checks is asked for nothing but its way out of quarantine: there is no other. */
   wantsNetworkTask(tab: Tab, classId: string): boolean {
-    return !tab.guard && !tab.checkOnly && this.#book.wantsNetworkTask(tab.identity, classId);
+    if (tab.guard || !this.#book.wantsNetworkTask(tab.identity, classId)) return false;
+    return !tab.checkOnly || this.#book.standing(tab.identity, classId) === 'quarantined';
   }
 
-  /** Whether an answer of level `basic` is checked: by the tab's record, its size in tokens, and how many tabs are idle. */
-  samples(tab: Tab, classId: string, tokens: number): boolean {
-    this.#meanTokens += MEAN_WEIGHT * (tokens - this.#meanTokens);
+  /**
+   * Whether an answer of level `basic` is checked: by the tab's record, the answer's size, and how many tabs are idle. In bytes of the chain, which the client
+   * holds against what it received: a tab that claims fewer tokens than it wrote would be checked less, and one that claims very many would move the mean.
+   */
+  samples(tab: Tab, classId: string, claimedBytes: number): boolean {
+    const size = Math.max(LEAST_SIZE, claimedBytes / this.#meanBytes);
+    this.#meanBytes += MEAN_WEIGHT * (Math.min(size, MOST_SIZE_IN_MEAN) - 1) * this.#meanBytes;
     const serving = this.#servingTabs(classId);
     const idleShare = serving.length === 0 ? 0 : serving.filter((one) => one.leases.size === 0).length / serving.length;
-    return this.#random() < this.#book.rate(tab.identity, classId, idleShare, tokens / this.#meanTokens);
+    return this.#random() < this.#book.rate(tab.identity, classId, idleShare, size);
+  }
+
+  /**
+   * Marks as they go on record. A trusted tab is not refuted by tabs of whom nothing is known: two of these cost nothing, and together they outvote
+   * anybody. It is a dispute then, until one with a record, a guard or a known answer tells.
+   */
+  weighed(marks: readonly Mark[], classId: string): Mark[] {
+    const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.#hasRecord(tab, classId));
+    return marks.map((mark) =>
+      !isProven && mark.outcome === 'refuted' && this.#hasRecord(mark.tab, classId)
+        ? { ...mark, outcome: 'disputed' }
+        : mark,
+    );
+  }
+
+  /** Trusted, whether it is still there or not. */
+  #hasRecord(identity: string, classId: string): boolean {
+    return this.#roster.get(identity)?.guard === true || this.#book.standing(identity, classId) === 'trusted';
   }
 
   observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {

@@ -78,9 +78,9 @@ export class TabRoster {
     return [...this.#tabs.values()].filter((tab) => tab.socket !== null);
   }
 
-  /** Tabs that answer, and may by their records: `rankOf` is null for one that may not. */
-  candidates(rankOf: (tab: Tab, classId: string) => number | null): Candidate[] {
-    const answering = this.connected().filter((tab) => !tab.checkOnly);
+  /** Tabs that answer, and may by their records: `rankOf` is null for one that may not. One that only checks is among them when it alone is meant. */
+  candidates(rankOf: (tab: Tab, classId: string) => number | null, only: string | null): Candidate[] {
+    const answering = this.connected().filter((tab) => !tab.checkOnly || tab.identity === only);
     return answering.flatMap((tab) =>
       tab.models.flatMap(({ class: id }) => {
         const rank = rankOf(tab, id);

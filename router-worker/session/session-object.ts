@@ -68,8 +68,13 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => session.checkRevealed(lease, reveal));
   }
 
-  checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.checkFailed(tail, checker, reason));
+  checkFailed(
+    tail: TaskTail,
+    checker: string,
+    reason: UncheckedReason,
+    isBlameless: boolean,
+  ): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkFailed(tail, checker, reason, isBlameless));
   }
 
   failed(tail: TaskTail, code: ErrorCode): Promise<Reply<Decision>> {

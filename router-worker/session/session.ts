@@ -2,7 +2,7 @@ import { type DrawCandidate, drawOrder } from '../../shared/checking/draw.ts';
 import { type Sure, sureOf, type UncheckedReason, type Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { CHAIN_BLOCK_BYTES, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import { CHAIN_BLOCK_BYTES, MAX_TAB_STATEMENT, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
@@ -47,6 +47,7 @@ export type Decision =
 
 export interface Ended {
   readonly do: 'end';
+  readonly endedAt: number;
   readonly outcome: EndedTask['outcome'];
   readonly verdict: Verdict;
   readonly receipt: Signed;
@@ -89,6 +90,7 @@ export class Session {
 
   /** The answering tab's commit. Throws `integrity_failed` for a commit that is not this lease's. */
   async committed(leaseStatement: Signed, statement: Signed, circumstances: CommitCircumstances): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
     const commit = await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
@@ -132,6 +134,7 @@ export class Session {
     statement: Signed,
     handedOn: CheckOutcome['handedOn'],
   ): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'check');
     const commit = await openStatement('check-commit', checkCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
@@ -149,6 +152,7 @@ export class Session {
   }
 
   async checkRevealed(leaseStatement: Signed, statement: Signed): Promise<Decision> {
+    refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'check');
     const reveal = await openStatement('check-reveal', checkReveal, statement, lease.tab);
     if (reveal.task !== lease.task || reveal.lease !== digest) {
@@ -167,8 +171,9 @@ export class Session {
     });
   }
 
-  async checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason): Promise<Decision> {
-    return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason });
+  /** `isBlameless`: nothing says that it was the checker's fault. */
+  async checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision> {
+    return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason, isBlameless });
   }
 
   async failed(tail: TaskTail, code: ErrorCode): Promise<Decision> {
@@ -186,8 +191,13 @@ export class Session {
     const at = this.#now();
     const decisions: { tail: TaskTail; decision: Decision }[] = [];
     for (const task of this.#store.due(at)) {
-      const decision = await this.#apply(task.task, { type: 'clock', at });
-      if (decision.do !== 'nothing') decisions.push({ tail: task.task, decision });
+      try {
+        const decision = await this.#apply(task.task, { type: 'clock', at });
+        if (decision.do !== 'nothing') decisions.push({ tail: task.task, decision });
+      } catch (cause) {
+        // One task that cannot be ended must not keep the others from their end. It is due again at the next look.
+        console.error(JSON.stringify({ event: 'task_sweep_failed', task: task.task, reason: String(cause) }));
+      }
     }
     this.#store.forget(at - RECEIPT_KEPT_MS);
     return decisions;
@@ -273,6 +283,13 @@ export class Session {
   }
 }
 
+/** What one tab signs has room beside what all others sign: or it could make a receipt that nobody can store or read. */
+function refuseTooLong({ payload }: Signed): void {
+  if (payload.length <= MAX_TAB_STATEMENT && JSON.stringify(JSON.stringify(payload)).length <= MAX_TAB_STATEMENT)
+    return;
+  throw new ShoalError('integrity_failed', 'The statement is longer than any answer needs.');
+}
+
 /** A chain has a link for every complete block of its answer, or it could be neither compared nor audited. */
 function hasAllBlocks(chain: AnswerCommit['chain']): boolean {
   return chain.blocks.length === Math.floor(chain.bytes / CHAIN_BLOCK_BYTES);
@@ -301,6 +318,7 @@ function wasSeen(task: Task, event: TaskEvent): boolean {
 function endedWith(task: EndedTask, receipt: Signed): Ended {
   return {
     do: 'end',
+    endedAt: task.endedAt,
     outcome: task.outcome,
     verdict: task.verdict,
     receipt,
@@ -322,8 +340,9 @@ export interface TaskView {
   readonly variant: string;
   readonly class: string;
   readonly private: boolean;
-  readonly level: string;
-  readonly wanted_checks: number;
+  /** Null as long as the tab may still change its answer: it knows the id too, and is not to learn whether it will be checked. */
+  readonly level: string | null;
+  readonly wanted_checks: number | null;
   readonly tab: string;
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {
@@ -366,8 +385,8 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     variant: task.variant,
     class: task.lease.class,
     private: task.private,
-    level: task.level,
-    wanted_checks: task.wanted,
+    level: task.phase === 'running' ? null : task.level,
+    wanted_checks: task.phase === 'running' ? null : task.wanted,
     tab: task.lease.tab,
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,

@@ -21,6 +21,12 @@ async function withCheckLease(truth: Truth, network: TestNetwork, term: 'tab' | 
   return { ...truth, checks: [alone], readers, verdict: { value: 'unchecked', reason: 'checker_lost' } };
 }
 
+/** All checks dropped, for this reason. */
+function withoutChecks(truth: Truth, { reason, draw = null }: { reason: string; draw?: unknown }): Truth {
+  const readers = (truth.readers as { role: string }[]).filter(({ role }) => role !== 'check');
+  return { ...truth, checks: [], readers, draw, verdict: { value: 'unchecked', reason } };
+}
+
 /** Receipts that the router itself signs, with its own key, over a lie: what a verifier finds without trusting the router's verdict. */
 describe('[R3] a receipt by the true router key', () => {
   it.each<[string, Lie]>([
@@ -90,6 +96,29 @@ describe('[R3] a receipt by the true router key', () => {
         checks: (truth.checks as object[]).map((check) => ({ ...check, independence: 'network' })),
       }),
     ],
+    [
+      '[K12] that has drawn more than six, so that anybody may come next',
+      (truth) => ({ ...truth, draw: { ...(truth.draw as object), drawn: 7 } }),
+    ],
+    [
+      '[K12] that has drawn more than there are',
+      (truth) => ({ ...truth, draw: { ...(truth.draw as object), drawn: 3 } }),
+    ],
+    [
+      'that was not sampled at a level that is always checked',
+      (truth) => withoutChecks(truth, { reason: 'not_sampled' }),
+    ],
+    ['that was not asked for a check, and was', (truth) => withoutChecks(truth, { reason: 'not_asked' })],
+    ['that judges at a level without checks', (truth) => ({ ...truth, level: 'none' })],
+    [
+      'that was drawn, and says that nobody was there',
+      (truth) => withoutChecks(truth, { reason: 'nobody_fit', draw: truth.draw }),
+    ],
+    [
+      'that says that checkers were lost, and nobody was drawn',
+      (truth) => withoutChecks(truth, { reason: 'checker_lost' }),
+    ],
+    ['that has a whole answer, and says that there is none', (truth) => withoutChecks(truth, { reason: 'no_answer' })],
     ['that counts more voices', (truth) => ({ ...truth, verdict: { ...(truth.verdict as object), agree: 2 } })],
     ['that calls a whole answer cancelled', (truth) => ({ ...truth, outcome: { value: 'cancelled' } })],
     ['that judges an answer which failed', (truth) => ({ ...truth, outcome: { value: 'failed', code: 'tab_lost' } })],

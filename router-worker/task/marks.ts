@@ -11,7 +11,8 @@ export interface Mark {
   readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed';
 }
 
-export function marksOf({ verdict, checks, lease }: EndedTask): Mark[] {
+export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
+  const checks = all.filter(({ isBlameless }) => isBlameless !== true);
   if (verdict.value === 'unchecked') {
     // A client that went away is no checker's fault.
     return verdict.reason === 'checker_lost' || verdict.reason === 'checker_refused'

@@ -28,6 +28,7 @@ export async function openPlainTask(
       signer: keys.signer,
       nonce: want.nonce,
       routerKey: null,
+      level: want.level,
     },
     {
       async deliver(envelope) {

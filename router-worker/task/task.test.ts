@@ -56,7 +56,7 @@ const ofChecker = (at: number, checker: string): TaskEvent[] => [
   { type: 'check_revealed', at, checker, statement, reveal: revealOf('y'), opens: true },
   { type: 'check_revealed', at, checker, statement, reveal: revealOf(checker), opens: true },
   { type: 'check_revealed', at, checker, statement, reveal: revealOf('h'), opens: false },
-  { type: 'check_failed', at, checker, reason: 'checker_lost' },
+  { type: 'check_failed', at, checker, reason: 'checker_lost', isBlameless: false },
 ];
 
 const events = (at: number): TaskEvent[] => [
@@ -262,7 +262,7 @@ describe('a round', () => {
   });
 
   it('[K12] draws the next checker for one that is lost, refused, or late, and is unchecked after the last', () => {
-    const lost = stepTask(opened(), { type: 'check_failed', at: 2_000, checker: 'tab-b', reason: 'checker_lost' });
+    const lost = stepTask(opened(), ofChecker(2_000, 'tab-b').at(-1)!);
     expect(drawnTab(lost)).toBe('tab-c');
     const refused = checkedBy(lost, 'tab-c', 'h', false);
     expect(drawnTab(refused)).toBe('tab-d');

@@ -67,6 +67,8 @@ export interface CheckOutcome extends CheckInHand {
   readonly handedOn: { readonly path: 'direct' | 'relay'; readonly bytes: number } | null;
   /** What it found; null when it did not come to its end. */
   readonly finding: Finding | null;
+  /** It did not come to its end, and nothing says that this was the checker's fault. */
+  readonly isBlameless?: true;
 }
 
 export type Outcome =
@@ -93,7 +95,11 @@ export type Task = TaskTerms &
   (
     | { readonly phase: 'running'; readonly deadlineAt: number }
     | (Round & { readonly phase: 'drawing' })
-    | (Round & { readonly phase: 'checking'; readonly stage: 'wrapping' | 'working'; readonly check: CheckInHand })
+    | (Round & {
+        readonly phase: 'checking';
+        readonly stage: 'wrapping' | 'working';
+        readonly check: CheckInHand & Pick<CheckOutcome, 'isBlameless'>;
+      })
     | (Round & {
         readonly phase: 'revealing';
         readonly check: CheckOutcome & { readonly commit: Signed };
@@ -142,7 +148,12 @@ export type TaskEvent = { readonly at: number } & (
       readonly reveal: CheckReveal;
       readonly opens: boolean;
     }
-  | { readonly type: 'check_failed'; readonly checker: string; readonly reason: UncheckedReason }
+  | {
+      readonly type: 'check_failed';
+      readonly checker: string;
+      readonly reason: UncheckedReason;
+      readonly isBlameless: boolean;
+    }
   | { readonly type: 'failed'; readonly code: ErrorCode }
   | { readonly type: 'clock' }
 );
@@ -198,7 +209,7 @@ export function stepTask(task: Task, event: TaskEvent): Task {
     }
     case 'check_failed':
       if (task.phase === 'running' || drawnOf(task)?.tab !== event.checker) return task;
-      return afterCheck(task, event.at, event.reason);
+      return afterCheck(event.isBlameless ? excused(task) : task, event.at, event.reason);
     case 'failed':
       if (task.phase !== 'running') return task;
       return end(task, event.at, {
@@ -214,6 +225,13 @@ const NOTHING_WRITTEN = {
   checks: [],
   verdict: { value: 'unchecked', reason: 'no_answer' },
 } as const;
+
+/** The task, with its check in hand marked as nobody's fault. */
+function excused(task: RoundTask): RoundTask {
+  if (task.phase === 'drawing') return task;
+  if (task.phase === 'checking') return { ...task, check: { ...task.check, isBlameless: true } };
+  return { ...task, check: { ...task.check, isBlameless: true } };
+}
 
 /** Whether a check runs in the very class of the answer. */
 export function isExact(task: Pick<TaskTerms, 'lease'>, check: Pick<CheckInHand, 'lease'>): boolean {

@@ -4,6 +4,7 @@ import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
@@ -242,6 +243,9 @@ export class TestNetwork {
         signer: this.client,
         nonce: want.nonce,
         routerKey: this.keys.signer.publicKey,
+        level: want.level,
+        problemsOf: async (receipt) =>
+          (await verifyReceipt(receipt, { routerKey: this.keys.signer.publicKey })).problems,
       },
       {
         deliver: (envelope) => this.pool.deliver(want.task, envelope),
@@ -306,6 +310,7 @@ export class TestNetwork {
     return {
       signer: this.keys.signer,
       random: Math.random,
+      origin: () => 'http://localhost',
       newTask: async () => {
         const task = await newTaskTail(this.keys, await sessionNameOf(this.keys, 'network'));
         return { task, draw: await drawCommitment(await drawSecret(this.keys, task)) };

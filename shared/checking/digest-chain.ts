@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type Bytes, concatBytes, sha256, toBase64Url, utf8 } from '../bytes.ts';
-import { CHAIN_BLOCK_BYTES } from '../limits.ts';
+import { CHAIN_BLOCK_BYTES, MAX_ANSWER_BYTES } from '../limits.ts';
 import { bytes16, count, key32 } from '../protocol/fields.ts';
 
 /**
@@ -16,7 +16,7 @@ export const finishReason = v.picklist(['stop', 'length', 'cancelled']);
 export type FinishReason = v.InferOutput<typeof finishReason>;
 
 export const answerChain = v.object({
-  blocks: v.pipe(v.array(bytes16), v.maxLength(16_384)),
+  blocks: v.pipe(v.array(bytes16), v.maxLength(MAX_ANSWER_BYTES / CHAIN_BLOCK_BYTES)),
   head: key32,
   bytes: count,
 });

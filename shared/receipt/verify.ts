@@ -3,8 +3,9 @@ import { fromBase64Url } from '../bytes.ts';
 import { drawCommitment, drawOrder } from '../checking/draw.ts';
 import { cosine } from '../checking/similarity.ts';
 import { exactFinding, type Finding, similarityFinding, verdictOf, wantsMore } from '../checking/tally.ts';
-import type { Verdict } from '../checking/verdict.ts';
+import type { UncheckedReason, Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
+import { MAX_DRAWS } from '../limits.ts';
 import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
 import { leaseDigest } from '../sealing/envelope.ts';
 import { isSignedBy, openStatement, parsePayload, type Signed, signed } from '../signing/signed-statement.ts';
@@ -123,6 +124,7 @@ async function verifyDraw({ draw, commit, checks }: Receipt, lease: Lease): Prom
   const order = await drawOrder(seeded, draw.candidates);
   demand(JSON.stringify(order) === JSON.stringify(draw.candidates), 'The candidates are not in the order of the draw.');
   demand(new Set(order.map(({ tab }) => tab)).size === order.length, 'One tab is listed as two candidates.');
+  demand(draw.drawn >= 1 && draw.drawn <= Math.min(order.length, MAX_DRAWS), 'Too many were drawn.');
   let place = 0;
   for (const { checker, independence } of checks) {
     const found = order.findIndex((candidate, at) => at >= place && candidate.tab === checker);
@@ -132,11 +134,25 @@ async function verifyDraw({ draw, commit, checks }: Receipt, lease: Lease): Prom
   }
 }
 
-function verifyVerdict({ verdict, wanted }: Receipt, commit: AnswerCommit | null, findings: readonly Finding[]): void {
+/** Whether a reason that nobody's word counts fits what else the receipt says. */
+function isFitting(reason: UncheckedReason, { level, outcome, draw }: Receipt): boolean {
+  if ((reason === 'no_answer') === (outcome.value === 'answered')) return false;
+  if (reason === 'no_answer') return true;
+  if (level === 'none' || reason === 'not_asked') return level === 'none' && reason === 'not_asked' && draw === null;
+  if (reason === 'not_sampled') return level === 'basic' && draw === null;
+  return (reason === 'nobody_fit') === (draw === null);
+}
+
+function verifyVerdict(receipt: Receipt, commit: AnswerCommit | null, findings: readonly Finding[]): void {
+  const { verdict, wanted, level } = receipt;
   if (verdict.value === 'unchecked') {
+    demand(isFitting(verdict.reason, receipt), 'The reason for no check does not fit.');
     return demand(findings.length === 0, 'It says unchecked although a check was completed.');
   }
-  demand(commit !== null && findings.length > 0, 'It gives a verdict that no completed check supports.');
+  demand(
+    commit !== null && level !== 'none' && findings.length > 0,
+    'It gives a verdict that no completed check supports.',
+  );
   for (let known = 1; known < findings.length; known++) {
     demand(wantsMore(findings.slice(0, known), wanted), 'Checks went on after the matter was decided.');
   }

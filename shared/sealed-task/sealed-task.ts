@@ -5,6 +5,7 @@ import { withDeadline } from '../deadline.ts';
 import { ShoalError } from '../errors.ts';
 import type { TaskTail } from '../protocol/fields.ts';
 import type { Lease, Sampling } from '../protocol/lease.ts';
+import type { Level } from '../protocol/level.ts';
 import type { ChatMessage } from '../protocol/sealed-body.ts';
 import type { StreamEvent } from '../protocol/stream-records.ts';
 import { type BodySeal, encodeEnvelope, sealBody, type Wrap } from '../sealing/envelope.ts';
@@ -57,6 +58,10 @@ export interface TaskInput extends LeaseHolder {
   /** The values that were asked for; the lease must repeat them. */
   readonly sampling: Partial<Sampling>;
   readonly signer: Signer;
+  /** The level that was asked for: at `strict` nothing is shown unverified, whatever the router says of the level. */
+  readonly level?: Level | null | undefined;
+  /** What does not hold of a receipt: at `strict`, a router that says `valid` must prove it. Left out by the router itself. */
+  readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
 }
 
 /** The key of a task's body, wrapped for a checker. */
@@ -221,7 +226,7 @@ export class SealedTask {
     }
     const held = { lease, statement: event.lease, token: event.token, direct: event.direct };
     this.#lease = held;
-    if (event.strict) this.#withheld = [];
+    if (event.strict || this.#input.level === 'strict') this.#withheld = [];
     this.#seal = await sealBody({
       v: 1,
       salt: toBase64Url(this.#salt),
@@ -258,6 +263,10 @@ export class SealedTask {
     if (this.#withheld !== null && event.verdict.value !== 'valid') {
       throw new ShoalError('answer_not_verified', `The answer is ${event.verdict.value}.`);
     }
+    const { level, problemsOf } = this.#input;
+    const [problem] = (level === 'strict' && (await problemsOf?.(event.receipt))) || [];
+    if (problem !== undefined) throw new ShoalError('answer_not_verified', problem);
+    if (this.#settled) return;
     this.#settle();
     for (const update of this.#withheld ?? []) this.#updates.push(update);
     this.#updates.push({ type: 'ended', verdict: event.verdict, receipt: event.receipt });

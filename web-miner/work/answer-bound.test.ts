@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CHAIN_BLOCK_BYTES, MAX_ANSWER_BYTES, MAX_CONTROL_MESSAGE_BYTES } from '../../shared/limits.ts';
+import {
+  CHAIN_BLOCK_BYTES,
+  MAX_ANSWER_BYTES,
+  MAX_CONTROL_MESSAGE_BYTES,
+  MAX_DRAWS,
+  MAX_TAB_STATEMENT,
+} from '../../shared/limits.ts';
 import type { GenerateEvent } from '../engine/engine.ts';
 import { boundedAnswer } from './answer-bound.ts';
 
@@ -59,5 +65,17 @@ describe('the bound of an answer', () => {
   it('leaves the commit of the longest answer room in one message', () => {
     const link = '\\"1234567890123456789012\\",';
     expect((MAX_ANSWER_BYTES / CHAIN_BLOCK_BYTES) * link.length).toBeLessThan(MAX_CONTROL_MESSAGE_BYTES / 2);
+  });
+
+  it('[R5] leaves the statements of all tabs on the longest answer room in one receipt, and that in one row', () => {
+    const statement = JSON.stringify({
+      chain: { blocks: Array(MAX_ANSWER_BYTES / CHAIN_BLOCK_BYTES).fill('1234567890123456789012') },
+      embeddings: ['x'.repeat(8_192), 'x'.repeat(8_192)],
+      rest: 'x'.repeat(1_500),
+    });
+    expect(JSON.stringify(JSON.stringify(statement)).length).toBeLessThan(MAX_TAB_STATEMENT);
+    const statements = (1 + MAX_DRAWS) * MAX_TAB_STATEMENT;
+    expect(statements + 100_000).toBeLessThan(1_000_000); // A receipt: leases, candidates and readers beside them.
+    expect(2 * statements + 300_000).toBeLessThan(2_000_000); // A row: the task, and its receipt.
   });
 });

@@ -37,6 +37,11 @@ export class KeptWork {
     return true;
   }
 
+  /** The lease was not run after all. */
+  giveBack(number: number): void {
+    this.#taken.delete(number);
+  }
+
   keep(answer: KeptAnswer): void {
     if (this.#closed) return;
     const { number } = answer.opened.lease;

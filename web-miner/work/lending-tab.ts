@@ -309,6 +309,7 @@ export class LendingTab {
         throw new ShoalError('sealed_body_invalid', 'The lease is for another class than this tab has loaded.');
       }
     } catch (cause) {
+      this.#kept.giveBack(number); // Nothing was run: a tab that hands on rubbish must not shut out the client's own envelope.
       return this.#refuse(envelope, ShoalError.from(cause));
     }
     if (this.#closed) return;
