@@ -84,6 +84,8 @@ interface Row {
   readonly condition: string;
   readonly answers: number;
   readonly same: number;
+  /** Requests without two answers to compare, because an engine failed. */
+  readonly lost: number;
   /** Not what a tab does. */
   readonly contrast: boolean;
 }
@@ -146,10 +148,13 @@ async function runIn(page: Page, browser: string, threads: number): Promise<void
       const answer = truth[Math.floor(index / per)] ?? null;
       return answer !== null && condition.slots > 1 ? textOf(answer) : answer;
     });
-    // Where the first engine failed there is no answer to check; that the others fail as well is the same finding.
-    const others = answers.flatMap((answer, index) => (answer === expected[index] ? [] : [index]));
-    const compared = expected.filter((answer) => answer !== null).length;
+    // A check compares two answers: where an engine fails there is none.
+    const compared = answers.filter((answer, index) => answer !== null && expected[index] !== null).length;
+    const others = answers.flatMap((answer, index) =>
+      answer === null || expected[index] === null || answer === expected[index] ? [] : [index],
+    );
     const same = compared - others.length;
+    const lost = answers.length - compared;
     for (const index of others.slice(0, SHOWN)) {
       console.log(JSON.stringify({ expected: expected[index], written: answers[index] }));
     }
@@ -159,9 +164,12 @@ async function runIn(page: Page, browser: string, threads: number): Promise<void
       condition: condition.what,
       answers: compared,
       same,
+      lost,
       contrast: condition.sharedCache,
     });
-    console.log(`${browser}, ${threads} thread(s), ${condition.what}: ${same} of ${compared} the same to the byte`);
+    console.log(
+      `${browser}, ${threads} thread(s), ${condition.what}: ${same} of ${compared} the same to the byte, ${lost} lost`,
+    );
   }
 }
 

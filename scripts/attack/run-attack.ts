@@ -39,7 +39,7 @@ export async function runAttack(
 ): Promise<AttackRun> {
   const trials: Trial[] = [];
   const standings: string[] = [];
-  const inFlight = attack.kind === 'collusion' || attack.cast.rival === true ? 1 : IN_FLIGHT;
+  const inFlight = attack.kind === 'collusion' ? 1 : IN_FLIGHT;
   await stage.enter(attack.cast);
   try {
     for (let from = 0; from < requests.length; from += inFlight) {
