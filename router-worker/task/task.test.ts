@@ -238,10 +238,21 @@ describe('the levels', () => {
 });
 
 describe('a round', () => {
-  it('[K11] draws a third execution when two differ, which decides for the answer', () => {
+  it('[K11] draws further executions when two differ, until the answer leads by two', () => {
     const undecided = checkedBy(opened(), 'tab-b', 'y');
     expect(drawnTab(undecided)).toBe('tab-c');
-    expect(checkedBy(undecided, 'tab-c', 'h')).toMatchObject({
+    const ahead = checkedBy(undecided, 'tab-c', 'h');
+    expect(drawnTab(ahead)).toBe('tab-d');
+    expect(checkedBy(ahead, 'tab-d', 'h')).toMatchObject({
+      phase: 'ended',
+      verdict: { value: 'valid', agree: 2, differ: 1 },
+    });
+    expect(checkedBy(ahead, 'tab-d', 'y')).toMatchObject({ phase: 'ended', verdict: { value: 'disputed' } });
+  });
+
+  it('[K11] takes a majority where nobody is left', () => {
+    const two = stepTask(openTask(terms), committed(1, { order: order.slice(0, 2) }));
+    expect(checkedBy(checkedBy(two, 'tab-b', 'y'), 'tab-c', 'h')).toMatchObject({
       phase: 'ended',
       verdict: { value: 'valid', agree: 1, differ: 1 },
     });

@@ -47,8 +47,9 @@ describe('a verdict', () => {
       { value: 'invalid', agree: 0, differ: 2, falseBlock: 1 },
       false,
     ],
-    ['one for, after one against', [differs, same], { value: 'valid', agree: 1, differ: 1, blocks: 2 }, false],
-    ['one against, after one for', [same, differs], { value: 'valid', agree: 1, differ: 1, blocks: 2 }, false],
+    ['one for, after one against', [differs, same], { value: 'valid', agree: 1, differ: 1, blocks: 2 }, true],
+    ['one against, after one for', [same, differs], { value: 'valid', agree: 1, differ: 1, blocks: 2 }, true],
+    ['two for, one against', [differs, same, same], { value: 'valid', agree: 2, differ: 1, blocks: 2 }, false],
     [
       'three answers, all different',
       [differs, differsElsewhere],
@@ -63,7 +64,7 @@ describe('a verdict', () => {
       false,
     ],
   ])(
-    '[K11] of %s is by majority, the answer itself being one voice; a tie wants one execution more',
+    '[K11] of %s is by majority, the answer itself being one voice; against dissent it wants a lead of two',
     (_, findings, expected, more) => {
       expect(verdictOf(claimed, findings)).toEqual({ ...common, ...expected });
       expect(wantsMore(findings, 1)).toBe(more);

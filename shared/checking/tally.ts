@@ -50,14 +50,16 @@ function sidesOf(findings: readonly Finding[]): Sides {
 }
 
 /**
- * Whether one check more is wanted: there is none yet; or as many say one thing as another, the answer itself being one voice; or nobody disagrees
- * yet, and fewer agree than were `wanted`. Similarity says no more the second time.
+ * Whether one check more is wanted: there is none yet; or nobody disagrees, and fewer agree than were `wanted`; or somebody does, and the answer, itself
+ * one voice, neither falls behind nor leads by two. With a lead of one, a tab and a single friend would outvote the first honest checker that they meet.
+ * Similarity says no more the second time.
  */
 export function wantsMore(findings: readonly Finding[], wanted: number): boolean {
   const { exact, agree, against } = sidesOf(findings);
   if (exact.length === 0) return findings.length === 0;
   if (agree.length === exact.length) return agree.length < wanted;
-  return agree.length + 1 === against.length;
+  const lead = agree.length + 1 - against.length;
+  return lead === 0 || lead === 1;
 }
 
 /** The verdict of the completed checks, at least one. A majority decides; a tie is `disputed`. */
