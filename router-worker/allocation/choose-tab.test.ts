@@ -58,6 +58,13 @@ describe('choosing a tab', () => {
     });
   });
 
+  it('keeps to the link that a client has, unless that tab is under suspicion and others are not', () => {
+    const linked = { ...wanted, prefer: 'linked' };
+    expect(chooseTab([tab('a'), tab('linked', { rank: 1 })], linked, 0)).toMatchObject({ tab: 'linked' });
+    expect(chooseTab([tab('a'), tab('linked', { rank: 2 })], linked, 0)).toMatchObject({ tab: 'a' });
+    expect(chooseTab([tab('a', { rank: 2 }), tab('linked', { rank: 2 })], linked, 0)).toMatchObject({ tab: 'linked' });
+  });
+
   it('gives nobody else when one tab alone is meant', () => {
     expect(chooseTab([tab('a'), tab('b')], { ...wanted, only: 'b' }, 0)).toEqual({ tab: 'b', class: 'c' });
     expect(chooseTab([tab('a'), tab('b', { load: 1 })], { ...wanted, only: 'b' }, 0)).toEqual({

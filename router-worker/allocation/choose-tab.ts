@@ -27,6 +27,9 @@ export type Choice =
 /** One engine runs one answer at a time: a second one would share its cores, so both would come at half the speed. */
 export const MAX_LEASES_PER_TAB = 1;
 
+/** A link to a tab that is new is worth more than another's record; one to a tab under suspicion is not. */
+const LAST_PREFERRED_RANK = 1;
+
 /** Speed assumed of a tab that has not answered yet, tokens per second: low, so that proven tabs go first. */
 const UNPROVEN_SPEED = 1;
 
@@ -41,9 +44,9 @@ export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw
   const serving = rested.length > 0 ? rested : able;
   const free = serving.filter((candidate) => candidate.load < MAX_LEASES_PER_TAB);
   if (free.length === 0) return { tab: null, why: 'all_busy' };
-  const preferred = free.find((candidate) => candidate.tab === wanted.prefer);
-  if (preferred !== undefined) return chosen(preferred);
   const first = Math.min(...free.map(({ rank }) => rank));
+  const preferred = free.find((candidate) => candidate.tab === wanted.prefer);
+  if (preferred !== undefined && preferred.rank <= Math.max(first, LAST_PREFERRED_RANK)) return chosen(preferred);
   const proven = free.filter(({ rank }) => rank === first);
   const fastest = Math.max(...proven.map(speedOf));
   // Tabs within a fifth of the fastest are equals: a finer order would send everything to one of them.

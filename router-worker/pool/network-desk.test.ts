@@ -66,7 +66,9 @@ describe('the network’s own tasks', () => {
     const network = await TestNetwork.create({ ownTasks: true });
     const broken = await network.addTab({ engine: liar() });
     for (let i = 0; i < 2; i++) await network.addTab();
-    for (let i = 0; i < 30 && standingOf(network, broken) !== 'quarantined'; i++) await letItWork(network, 1);
+    const question = { prompt: 'What is tea?', sampling: { temperature: 0, seed: 1, maxTokens: 40 } };
+    for (let i = 0; i < 20; i++) network.known.learn(TEST_CLASS, await written(question));
+    for (let i = 0; i < 60 && standingOf(network, broken) !== 'quarantined'; i++) await letItWork(network, 1);
     expect(network.pool.tabView(broken.identity).records).toMatchObject([
       { class: TEST_CLASS, standing: 'quarantined', why: 'refuted' },
     ]);
@@ -185,7 +187,7 @@ describe('the record of a tab', () => {
     await settle();
     network.loseMemory();
     expect(network.pool.tabView(lying.identity).records).toMatchObject([
-      { standing: 'quarantined', counts: { refuted: 1 } },
+      { standing: 'suspected', counts: { refuted: 0, disputed: 1 } },
     ]);
     expect(network.pool.tabView(honest.identity).records).toMatchObject([{ standing: 'new', counts: { agreed: 1 } }]);
     for (let i = 0; i < 3; i++) {
@@ -243,6 +245,18 @@ describe('the record of a tab', () => {
     network.loseMemory();
     if (end !== null) await network.pool.decide(want.task, end);
     expect(network.pool.tabView(answering.identity).records).toMatchObject([{ counts: { agreed: 1 } }]);
+  });
+
+  it('[U2] of an honest newcomer is not spoilt by strangers who agree on a lie, however many', async () => {
+    const network = await TestNetwork.create();
+    const lying = await network.addTab({ engine: liar() });
+    for (let i = 0; i < 3; i++) await network.addTab({ engine: liar(), checkOnly: true });
+    const honest = await network.addTab({ checkOnly: true });
+    for (let i = 0; i < 32; i++) await network.ask(`question ${i}`, { prefer: lying.identity });
+    await settle();
+    const { counts, standing } = network.pool.tabView(honest.identity).records[0]!;
+    expect(counts.disputed).toBeGreaterThan(0);
+    expect({ standing, refuted: counts.refuted }).toEqual({ standing: 'suspected', refuted: 0 });
   });
 
   it('is overruled by the operator alone', async () => {

@@ -267,7 +267,7 @@ describe('whoever takes and does not use', () => {
   it('[L10] a tab that claims a great speed and takes up nothing is asked last from then on', async () => {
     const network = await TestNetwork.create();
     const honest = await network.addTab();
-    const hole = await network.addTab();
+    const hole = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 200 }) });
     hole.wire.tamper = (data) => (typeof data === 'string' && data.startsWith('{"t":"accepted"') ? null : data);
     const { task, want } = await network.open('tell me', { prefer: hole.identity });
     const following = network.follow(task, want);

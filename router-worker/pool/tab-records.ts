@@ -75,16 +75,12 @@ export class TabRecords {
   }
 
   /**
-   * Marks as they go on record. A trusted tab is not refuted by tabs of whom nothing is known: two of these cost nothing, and together they outvote
-   * anybody. It is a dispute then, until one with a record, a guard or a known answer tells.
+   * Marks as they go on record. Nobody is refuted by tabs of whom nothing is known: three of these cost nothing, and together they outvote any honest
+   * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells. The verdict on the answer stands as it is.
    */
   weighed(marks: readonly Mark[], classId: string): Mark[] {
     const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.#hasRecord(tab, classId));
-    return marks.map((mark) =>
-      !isProven && mark.outcome === 'refuted' && this.#hasRecord(mark.tab, classId)
-        ? { ...mark, outcome: 'disputed' }
-        : mark,
-    );
+    return marks.map((mark) => (!isProven && mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
   }
 
   /** Trusted, whether it is still there or not. */

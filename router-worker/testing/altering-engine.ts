@@ -52,5 +52,7 @@ export class AlteringEngine implements Engine {
 /** One token of the answer, another one of the same length. */
 export function oneTokenAltered(at: number): (event: GenerateEvent, index: number) => GenerateEvent {
   return (event, index) =>
-    event.type === 'delta' && index === at ? { ...event, text: 'x'.repeat(event.text.length) } : event;
+    event.type === 'delta' && index === at
+      ? { ...event, text: event.text.replace(/[\s\S]/g, (unit) => (unit === 'x' ? 'y' : 'x')) }
+      : event;
 }
