@@ -91,6 +91,8 @@ function capnp(worker: RawWorker, bundle: string, storage: string, port: number)
       ({ binding, className }) => `( name = "${binding}", durableObjectNamespace = "${className}" )`,
     ),
     ...(worker.secret === null ? [] : [`( name = "SHOAL_ROUTER_SECRET", text = ${quote(worker.secret)} )`]),
+    // The engines of a bench write one fixed text: the network's own questions would find that out.
+    '( name = "SHOAL_NETWORK_TASKS", text = "off" )',
     ...(worker.assets ? ['( name = "ASSETS", service = "assets" )'] : []),
   ];
   const namespaces = worker.objects.map(
