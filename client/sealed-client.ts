@@ -135,6 +135,7 @@ export class SealedClient {
         nonce,
         routerKey,
         level: question.level,
+        checks: question.checks,
         problemsOf: async (receipt) => (await verifyReceipt(receipt, { routerKey })).problems,
       },
       {

@@ -367,6 +367,21 @@ describe('[K15] a private answer at level strict', () => {
   });
 });
 
+describe('[K15] a strict answer', () => {
+  it('is withheld when fewer tabs agree than were asked for', async () => {
+    const { network, honest } = await pair();
+    await expect(network.ask('tell me', { prefer: honest.identity, level: 'strict', wanted: 2 })).rejects.toMatchObject(
+      {
+        code: 'answer_not_verified',
+        message: 'The answer is valid: 1 of 2 tabs agree.',
+      },
+    );
+    await network.addTab();
+    const answer = await network.ask('tell me', { prefer: honest.identity, level: 'strict', wanted: 2 });
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', agree: 2 });
+  });
+});
+
 describe('[K14] the answering tab', () => {
   it('is told the same whatever the level is', async () => {
     const network = await TestNetwork.create();

@@ -29,6 +29,7 @@ export async function openPlainTask(
       nonce: want.nonce,
       routerKey: null,
       level: want.level,
+      checks: want.wanted,
     },
     {
       async deliver(envelope) {

@@ -244,6 +244,7 @@ export class TestNetwork {
         nonce: want.nonce,
         routerKey: this.keys.signer.publicKey,
         level: want.level,
+        checks: want.wanted,
         problemsOf: async (receipt) =>
           (await verifyReceipt(receipt, { routerKey: this.keys.signer.publicKey })).problems,
       },

@@ -60,6 +60,8 @@ export interface TaskInput extends LeaseHolder {
   readonly signer: Signer;
   /** The level that was asked for: at `strict` nothing is shown unverified, whatever the router says of the level. */
   readonly level?: Level | null | undefined;
+  /** Agreeing checks that were asked for: at `strict` no fewer will do. Left out: 1. */
+  readonly checks?: number | undefined;
   /** What does not hold of a receipt: at `strict`, a router that says `valid` must prove it. Left out by the router itself. */
   readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
 }
@@ -260,10 +262,17 @@ export class SealedTask {
     await this.#untilWhole();
     if (this.#settled) return;
     if (!this.#answer.isCommitted) throw failure;
-    if (this.#withheld !== null && event.verdict.value !== 'valid') {
-      throw new ShoalError('answer_not_verified', `The answer is ${event.verdict.value}.`);
+    const { level, problemsOf, checks = 1 } = this.#input;
+    if (this.#withheld !== null) {
+      const { verdict } = event;
+      const agree = verdict.value === 'valid' ? verdict.agree : 0;
+      if (agree < checks) {
+        throw new ShoalError(
+          'answer_not_verified',
+          `The answer is ${verdict.value}: ${agree} of ${checks} tabs agree.`,
+        );
+      }
     }
-    const { level, problemsOf } = this.#input;
     const [problem] = (level === 'strict' && (await problemsOf?.(event.receipt))) || [];
     if (problem !== undefined) throw new ShoalError('answer_not_verified', problem);
     if (this.#settled) return;
