@@ -14,7 +14,7 @@ export interface Candidate {
 
 export interface Wanted {
   readonly classes: readonly string[];
-  /** The tab that the client has a link to: taken when it is as free as any other. */
+  /** The tab that the client has a link to: taken when it is free, and not under suspicion while another is not. */
   readonly prefer: string | null;
   /** The only tab that is meant; null: any. */
   readonly only: string | null;

@@ -44,7 +44,7 @@ export class CheckDesk {
     const mates = others.filter((tab) => tab.models.some((model) => model.class === classId));
     const exact = mates.filter((tab) => records.rank(tab, classId) !== null);
     // Where nobody can run it exactly, another variant of the model tells at least what the answer is about.
-    const able = exact.length > 0 ? exact : others.filter((tab) => variantOf(tab, lease) !== undefined);
+    const able = exact.length > 0 ? exact : others.filter((tab) => this.#mayCompare(tab, lease));
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
@@ -55,6 +55,12 @@ export class CheckDesk {
       tab: tab.identity,
       independence: independenceOf(answered, tab),
     }));
+  }
+
+  /** Whether a tab serves another variant of the model, and may by its record. Whoever may not check in the class itself compares nothing either. */
+  #mayCompare(tab: Tab, lease: Pick<Lease, 'class' | 'model'>): boolean {
+    const variant = variantOf(tab, lease);
+    return variant !== undefined && this.#host.records.rank(tab, variant.class) !== null;
   }
 
   /** The session drew a checker: lease the check, and ask the client to wrap the key for it. */

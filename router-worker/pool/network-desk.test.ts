@@ -189,7 +189,7 @@ describe('the record of a tab', () => {
     expect(network.pool.tabView(lying.identity).records).toMatchObject([
       { standing: 'suspected', counts: { refuted: 0, disputed: 1 } },
     ]);
-    expect(network.pool.tabView(honest.identity).records).toMatchObject([{ standing: 'new', counts: { agreed: 1 } }]);
+    expect(network.pool.tabView(honest.identity).records).toEqual([]); // Strangers prove nobody right either.
     for (let i = 0; i < 3; i++) {
       const answer = await network.ask('tell me', { prefer: lying.identity });
       expect(answer.task.held?.lease.tab).not.toBe(lying.identity);
@@ -257,6 +257,17 @@ describe('the record of a tab', () => {
     const { counts, standing } = network.pool.tabView(honest.identity).records[0]!;
     expect(counts.disputed).toBeGreaterThan(0);
     expect({ standing, refuted: counts.refuted }).toEqual({ standing: 'suspected', refuted: 0 });
+  });
+
+  it('[U2] of strangers gains nothing by outvoting another', async () => {
+    const network = await TestNetwork.create();
+    const lying = await network.addTab({ engine: liar() });
+    const [honest, other] = [await network.addTab({ checkOnly: true }), await network.addTab({ checkOnly: true })];
+    await network.ask('tell me', { prefer: lying.identity });
+    await settle();
+    const countsOf = (tab: TestTab) => network.pool.tabView(tab.identity).records[0]?.counts ?? null;
+    expect(countsOf(lying)).toMatchObject({ agreed: 0, disputed: 1, refuted: 0 });
+    expect([countsOf(honest), countsOf(other)]).toEqual([null, null]);
   });
 
   it('is overruled by the operator alone', async () => {

@@ -289,6 +289,15 @@ describe('an answer whose class nobody else serves', () => {
     expect(network.pool.tabView(answering.identity).records).toEqual([]);
   });
 
+  it('is not even compared by a tab that may not serve', async () => {
+    const network = await TestNetwork.create();
+    const answering = await network.addTab();
+    const banned = await network.addTab({ class: OTHER, variant: 'q4_0' });
+    network.pool.setStanding(banned.identity, OTHER, 'banned');
+    const answer = await network.ask('shoal tab checks', { prefer: answering.identity });
+    expect(answer.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'nobody_fit' });
+  });
+
   it('is checked by its class as soon as somebody of it is there', async () => {
     const network = await TestNetwork.create();
     const answering = await network.addTab();

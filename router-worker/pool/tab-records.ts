@@ -41,9 +41,10 @@ export class TabRecords {
     return this.#book.standing(tab.identity, classId);
   }
 
+  /** By its record or as a guard, whether it is still there or not. */
   isTrusted(identity: string, classId: string): boolean {
-    const tab = this.#roster.get(identity);
-    return tab !== undefined && this.rank(tab, classId) === 0;
+    const standing = this.#book.standing(identity, classId);
+    return standing === 'trusted' || (standing !== 'banned' && this.#roster.get(identity)?.guard === true);
   }
 
   /** Whether anybody who serves the class is trusted. */
@@ -76,16 +77,16 @@ export class TabRecords {
 
   /**
    * Marks as they go on record. Nobody is refuted by tabs of whom nothing is known: three of these cost nothing, and together they outvote any honest
-   * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells. The verdict on the answer stands as it is.
+   * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells, and who outvoted them has passed nothing. The verdict on the
+   * answer stands as it is.
    */
   weighed(marks: readonly Mark[], classId: string): Mark[] {
-    const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.#hasRecord(tab, classId));
-    return marks.map((mark) => (!isProven && mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
-  }
-
-  /** Trusted, whether it is still there or not. */
-  #hasRecord(identity: string, classId: string): boolean {
-    return this.#roster.get(identity)?.guard === true || this.#book.standing(identity, classId) === 'trusted';
+    const isContested = marks.some(({ outcome }) => outcome === 'refuted');
+    const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.isTrusted(tab, classId));
+    if (!isContested || isProven) return [...marks];
+    return marks
+      .filter(({ outcome }) => outcome !== 'agreed')
+      .map((mark) => (mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
   }
 
   observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
