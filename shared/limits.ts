@@ -126,3 +126,6 @@ export const MAX_GUESSES = 16;
 
 /** Tokens that a blind guess names. More would let a checker that guesses anything be right. */
 export const GUESS_CANDIDATES = 3;
+
+/** Longest token that a guess names, characters; few vocabularies have one of more than a hundred. */
+export const MAX_GUESS_LENGTH = 256;

@@ -274,6 +274,41 @@ describe('a checker that reads', () => {
     expect(network.events.map(({ event }) => event)).toContain('tab_refused');
   });
 
+  it('[L8] says a guess again that a dropped socket swallowed, and takes no chunk twice', async () => {
+    const { network, checkers } = await networkOf();
+    const { wire } = checkers[0]!;
+    let dropped = 0;
+    wire.tamper = (data) => {
+      if (typeof data !== 'string' || !data.includes('"guessed"') || !data.includes('"index":2')) return data;
+      if (dropped++ > 0) return data;
+      queueMicrotask(() => {
+        wire.break();
+        wire.reconnect();
+      });
+      return null;
+    };
+    const answer = await network.ask('hello', WANT);
+    expect(dropped).toBeGreaterThan(1);
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', method: 'forced-decode' });
+  });
+
+  it('passes over what fits no chunk', async () => {
+    const { network, answered } = await networkOf();
+    answered.wire.tamper = (data) => {
+      if (typeof data === 'string' || decodePacket(data).kind !== 'shown') return data;
+      // Each chunk comes behind rubbish, and once more.
+      const { number } = decodePacket(data);
+      const pass = answered.wire.tamper;
+      answered.wire.tamper = (more) => more;
+      answered.wire.send(encodePacket('shown', number, new Uint8Array(80)));
+      answered.wire.send(data);
+      answered.wire.tamper = pass;
+      return data;
+    };
+    const answer = await network.ask('hello', WANT);
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid', method: 'forced-decode' });
+  });
+
   it('is not blamed when the pool has forgotten its guesses', async () => {
     const { network, checkers } = await networkOf();
     let isForgotten = false;

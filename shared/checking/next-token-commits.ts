@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { fromBase64Url, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
-import { GUESS_CANDIDATES, GUESS_CHUNK_CHARACTERS, MAX_GUESSES } from '../limits.ts';
+import { GUESS_CANDIDATES, GUESS_CHUNK_CHARACTERS, MAX_GUESS_LENGTH, MAX_GUESSES } from '../limits.ts';
 import { bytes16 } from '../protocol/fields.ts';
 import type { CommitmentScope } from '../receipt/statements.ts';
 
@@ -30,7 +30,7 @@ export function chunkCuts(answer: string): readonly number[] {
 export const nextTokenGuess = v.object({
   /** Number of the cut, from 0. */
   index: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(65_535)),
-  candidates: v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.maxLength(GUESS_CANDIDATES)),
+  candidates: v.pipe(v.array(v.pipe(v.string(), v.maxLength(MAX_GUESS_LENGTH))), v.maxLength(GUESS_CANDIDATES)),
   nonce: bytes16,
 });
 export type NextTokenGuess = v.InferOutput<typeof nextTokenGuess>;

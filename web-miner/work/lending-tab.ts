@@ -400,7 +400,7 @@ export class LendingTab {
       return new ReadJob(opened, work, {
         ...shared,
         accepted: () => this.#router.say({ t: 'accepted', number: lease.number, promptTokens: null }),
-        guessed: (index, leaf) => this.#router.say({ t: 'guessed', lease: statement, index, leaf }),
+        guessed: (index, leaf) => this.#sayOfCheck(opened, { t: 'guessed', lease: statement, index, leaf }),
       });
     }
     return new CheckJob(opened, work, {

@@ -1,7 +1,7 @@
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { chainOf } from '../../shared/checking/digest-chain.ts';
 import { guessLeaf, type NextTokenGuess } from '../../shared/checking/next-token-commits.ts';
-import { GUESS_CANDIDATES, MAX_GUESSES, SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
+import { GUESS_CANDIDATES, MAX_GUESS_LENGTH, MAX_GUESSES, SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
 import {
   answerCommit,
   type CheckCommit,
@@ -13,7 +13,7 @@ import { generateSealingKeys } from '../../shared/sealing/hpke.ts';
 import { parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
 import { type Check, REVEAL_ASKED_MS, type Revealed, within } from './check.ts';
 import { orUnreadable, readAnswer } from './read-answer.ts';
-import { openShown } from './shown-answer.ts';
+import { openShown, type Shown, type ShownScope } from './shown-answer.ts';
 import type { WorkModel } from './work-model.ts';
 
 export interface ReadPorts {
@@ -42,7 +42,9 @@ export class ReadJob implements Check {
   readonly #work: WorkModel;
   readonly #ports: ReadPorts;
   readonly #asked = Promise.withResolvers<{ readonly commit: Signed; readonly willBeShown: boolean }>();
-  #shown = Promise.withResolvers<Bytes>();
+  /** What came and was not opened yet. */
+  readonly #arrived: Bytes[] = [];
+  #more = Promise.withResolvers<void>();
 
   constructor(opened: OpenedEnvelope, work: WorkModel, ports: ReadPorts) {
     this.#opened = opened;
@@ -55,7 +57,8 @@ export class ReadJob implements Check {
   }
 
   receivedAnswer(sealed: Bytes): void {
-    this.#shown.resolve(sealed);
+    if (this.#arrived.length < MAX_ARRIVED) this.#arrived.push(sealed);
+    this.#more.resolve();
   }
 
   async run(signal: AbortSignal): Promise<Revealed> {
@@ -100,7 +103,10 @@ export class ReadJob implements Check {
     const { candidates } = await this.#work.engine
       .probe({ text, choices: [] }, signal)
       .catch(orUnreadable({ candidates: [] }));
-    const likeliest = candidates.slice(0, GUESS_CANDIDATES).map((candidate) => candidate.text);
+    const likeliest = candidates
+      .slice(0, GUESS_CANDIDATES)
+      .map((candidate) => candidate.text)
+      .filter((word) => word.length <= MAX_GUESS_LENGTH);
     const guess = { index, candidates: likeliest, nonce: toBase64Url(randomBytes(16)) };
     return { guess, leaf: await guessLeaf(scope, guess) };
   }
@@ -116,17 +122,33 @@ export class ReadJob implements Check {
     const { task, number } = this.#opened.lease;
     let shown = start;
     for (let chunk = 0; chunk < MAX_GUESSES; chunk++) {
-      const sealed = await within(SHOWN_DEADLINE_MS, this.#shown.promise, signal);
-      if (sealed === null) return shown;
-      this.#shown = Promise.withResolvers<Bytes>();
-      const { text, isLast } = await openShown(keys, { task, check: number, chunk }, sealed).catch(() => UNREADABLE);
-      shown = { ...shown, text: shown.text + text, isWhole: isLast };
-      if (isLast || chunk === MAX_GUESSES - 1) return shown;
+      const opened = await this.#chunk(keys, { task, check: number, chunk }, signal);
+      if (opened === null) return shown;
+      shown = { ...shown, text: shown.text + opened.text, isWhole: opened.isLast };
+      if (opened.isLast || chunk === MAX_GUESSES - 1) return shown;
       const { guess, leaf } = await this.#guess(scope, chunk + 1, prompt + shown.text, signal);
       shown = { ...shown, guesses: [...shown.guesses, guess], leaves: [...shown.leaves, leaf] };
       this.#ports.guessed(chunk + 1, leaf);
     }
     return shown;
+  }
+
+  /** The chunk that is due; null when it does not come in time. One that came before, or fits nothing, is passed over: a socket that came back repeats itself. */
+  async #chunk(keys: CryptoKeyPair, scope: ShownScope, signal: AbortSignal): Promise<Shown | null> {
+    const until = performance.now() + SHOWN_DEADLINE_MS;
+    for (;;) {
+      const sealed = this.#arrived.shift();
+      const shown = sealed === undefined ? null : await openShown(keys, scope, sealed).catch(() => null);
+      if (shown !== null) return shown;
+      if (this.#arrived.length > 0) continue;
+      this.#more = Promise.withResolvers<void>();
+      const came = within(
+        until - performance.now(),
+        this.#more.promise.then(() => true),
+        signal,
+      );
+      if ((await came) === null) return null;
+    }
   }
 
   async #judge(
@@ -145,5 +167,5 @@ export class ReadJob implements Check {
   }
 }
 
-/** Of a chunk that does not open: the text cannot be the committed one. */
-const UNREADABLE = { text: '', isLast: true };
+/** Chunks that may wait to be opened: more than are ever on their way. */
+const MAX_ARRIVED = 2 * MAX_GUESSES;
