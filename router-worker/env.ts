@@ -1,5 +1,6 @@
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
+import type { SessionListObject } from './session/session-list-object.ts';
 import type { SessionObject } from './session/session-object.ts';
 
 export interface Env {
@@ -7,6 +8,7 @@ export interface Env {
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
+  readonly SESSION_LIST: DurableObjectNamespace<SessionListObject>;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */

@@ -129,3 +129,12 @@ export const GUESS_CANDIDATES = 3;
 
 /** Longest token that a guess names, characters; few vocabularies have one of more than a hundred. */
 export const MAX_GUESS_LENGTH = 256;
+
+/** Longest life of a session that is set up, seconds: as long as its receipts are kept. `PATCH` renews it. */
+export const MAX_SESSION_LIFE_S = RECEIPT_KEPT_MS / 1000;
+
+/** Most tabs in a session's list of those that may, or may not, read its prompts: 256 names are 12 KB. */
+export const MAX_PLACED_TABS = 256;
+
+/** Most sessions that one owner has set up at a time: each is an object with storage of its own. */
+export const MAX_SESSIONS_PER_OWNER = 256;

@@ -11,6 +11,7 @@ import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
 import { respondError } from './respond-error.ts';
 import { sealedTaskRoutes } from './sealed-tasks.ts';
+import { sessionRoutes } from './sessions.ts';
 import { tabRoutes } from './tabs.ts';
 
 /** The HTTP surface. Order matters: identify, refuse insecure transport, open CORS, then the routes. */
@@ -55,6 +56,7 @@ export function createApp(): Hono<AppEnv> {
   modelRoutes(app);
   tabRoutes(app);
   quoteRoutes(app);
+  sessionRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

@@ -6,43 +6,50 @@ import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-a
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
-import { completeSampling } from '../models/complete-sampling.ts';
-import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
-import { levelOf } from './level-of.ts';
+import { admitToSession, namedSession, withModelOf } from './named-session.ts';
+import { callerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
+import { quoteView, verifyRequest } from './verify-request.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', async (c) => {
-    const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-    const variants = findVariants(await servedCatalogue(c.env), request.model);
-    const { model } = variants[0];
+    const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
+    const named = await namedSession(c, body);
+    const request = parseChatRequest(withModelOf(named, body));
     const readablePromptBytes = promptBytes(request.messages);
-    refuseHopeless(model, readablePromptBytes);
+    const asked = { ...request, promptBytes: readablePromptBytes, messages: request.messages.length };
+    const verified = await verifyRequest(c, named, asked, request.dryRun ? 'dry_run' : 'work');
+    const { variants, model, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
-    const session = await sessionNameOf(keys, conversationSeed(caller, request));
+    const session = named?.name ?? (await sessionNameOf(keys, conversationSeed(callerOf(c), request)));
     const task = await newTaskTail(keys, session);
-    const level = levelOf(c, request.level);
+    if (named !== null) {
+      const order = { task, tokensAtMost: verified.tokens.total, price: verified.price };
+      await admitToSession(c, named, order, request.dryRun);
+    }
+    if (request.dryRun) return c.json(quoteView(verified));
     const plain = await openPlainTask(c.env, keys, request, {
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
       level,
-      wanted: request.checks,
+      wanted: checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: false,
-      sampling: completeSampling(model, request.sampling),
+      sampling: verified.sampling,
       client: keys.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
       only: null,
       token: '', // For clients that seal for themselves; here the router is the client.
       readablePromptBytes,
+      placement: verified.placement,
+      deadlineAt: verified.deadlineAt,
     });
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
     c.executionCtx.waitUntil(plain.finished);

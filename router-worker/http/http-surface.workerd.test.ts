@@ -41,7 +41,7 @@ async function classOfQ8(): Promise<string> {
 
 describe('what the router says of itself', () => {
   it('is healthy, and publishes its key and routes', async () => {
-    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 2 });
+    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 3 });
     const wellKnown = await (await SELF.fetch(`${ORIGIN}/.well-known/shoal.json`)).json<{
       router_keys: { key: string }[];
       routes: string[];
@@ -190,6 +190,8 @@ describe('a quote', () => {
       prices_at_most: { none: 231, basic: 243, cross: 693, strict: 717 },
       charged: false,
       tabs: { answering: 0, free: 0, only_checking: 0 },
+      ahead: 0,
+      expected_wait_ms: null,
     });
   });
 });

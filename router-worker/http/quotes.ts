@@ -2,49 +2,18 @@ import type { Hono } from 'hono';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
-import { completeSampling } from '../models/complete-sampling.ts';
-import { priceOf, pricesOf } from '../models/price.ts';
-import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
-import { poolStub } from '../pool/pool-address.ts';
 import type { AppEnv } from './context.ts';
-import { levelOf } from './level-of.ts';
+import { namedSession, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
+import { quoteView, verifyRequest } from './verify-request.ts';
 
-/** What a chat request would cost at most, at each level, and who could answer and check it now. Nothing is begun. */
+/** What a chat request would cost at most, at each level, who could answer and check it now, and how long it would wait. Nothing is begun. */
 export function quoteRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/quotes', async (c) => {
-    const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-    const [served, ...others] = findVariants(await servedCatalogue(c.env), request.model);
-    const { model } = served;
-    const bytes = promptBytes(request.messages);
-    refuseHopeless(model, bytes);
-    const level = levelOf(c, request.level);
-    // A token has at least one byte; the template adds a few for each message. Neither can fill more than the context.
-    const prompt = Math.min(model.contextTokens, bytes + TEMPLATE_TOKENS * (request.messages.length + 1));
-    const completion = Math.min(model.contextTokens, completeSampling(model, request.sampling).maxTokens);
-    const tokens = Math.min(model.contextTokens, prompt + completion);
-    const classes = [served, ...others].map((entry) => entry.class);
-    const census = (await poolStub(c.env).census()).filter((entry) => classes.includes(entry.class));
-    const sum = (count: (entry: (typeof census)[number]) => number) =>
-      census.reduce((total, entry) => total + count(entry), 0);
-    return c.json({
-      object: 'quote',
-      model: `${model.id}:${served.variant.id}`,
-      level,
-      checks: request.checks,
-      tokens_at_most: { prompt, completion, total: tokens },
-      unit: 'micro-credit',
-      price_at_most: priceOf(served, tokens, level, request.checks),
-      prices_at_most: pricesOf(served, tokens, request.checks),
-      charged: false,
-      tabs: {
-        answering: sum(({ tabs }) => tabs),
-        free: sum(({ free }) => free),
-        only_checking: sum(({ checkers }) => checkers),
-      },
-    });
+    const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
+    const named = await namedSession(c, body);
+    const request = parseChatRequest(withModelOf(named, body));
+    const asked = { ...request, promptBytes: promptBytes(request.messages), messages: request.messages.length };
+    return c.json(quoteView(await verifyRequest(c, named, asked, 'quote')));
   });
 }
-
-/** Tokens that a chat template spends on the frame of one message, at most. */
-const TEMPLATE_TOKENS = 16;

@@ -22,39 +22,57 @@ import {
   sessionOfTask,
   taskToken,
 } from '../keys/router-keys.ts';
-import { completeSampling } from '../models/complete-sampling.ts';
-import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { AppContext, AppEnv } from './context.ts';
-import { levelOf } from './level-of.ts';
+import { admitToSession, namedSession } from './named-session.ts';
 import { readBytes, readJson } from './read-body.ts';
+import { verifyRequest } from './verify-request.ts';
 
 /** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
 export function sealedTaskRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/tasks', async (c) => {
     const request = await parseBody(c, sealedTaskRequest);
-    const variants = findVariants(await servedCatalogue(c.env), request.model);
-    const { model } = variants[0];
+    const named = await namedSession(c, null);
+    const sampling = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
+    const verified = await verifyRequest(
+      c,
+      named,
+      {
+        model: request.model,
+        promptBytes: null,
+        messages: 0,
+        sampling,
+        level: request.level ?? null,
+        checks: request.checks ?? 1,
+        awaitVerdict: false,
+      },
+      'work',
+    );
+    const { variants, model } = verified;
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const session = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
-    const task = await newTaskTail(keys, session);
-    const asked = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
+    const conversation = JSON.stringify(['sealed', request.client, request.session]);
+    const task = await newTaskTail(keys, named?.name ?? (await sessionNameOf(keys, conversation)));
+    if (named !== null) {
+      await admitToSession(c, named, { task, tokensAtMost: verified.tokens.total, price: verified.price });
+    }
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level: levelOf(c, request.level ?? null),
-      wanted: request.checks ?? 1,
+      level: verified.level,
+      wanted: verified.checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
-      sampling: completeSampling(model, asked),
+      sampling: verified.sampling,
       client: request.client,
       nonce: request.nonce,
       prefer: request.prefer,
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
+      placement: verified.placement,
+      deadlineAt: verified.deadlineAt,
     });
     return new Response(stream, {
       headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },

@@ -2,6 +2,7 @@ import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import { ANYWHERE } from '../../shared/protocol/placement.ts';
 import { type Receipt, receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { parsePayload, type Signer } from '../../shared/signing/signed-statement.ts';
@@ -90,6 +91,8 @@ export class NetworkTasks {
       only: target.tab,
       token: '',
       readablePromptBytes: utf8(question.prompt).byteLength,
+      placement: ANYWHERE,
+      deadlineAt: null,
     };
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;

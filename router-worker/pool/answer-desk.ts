@@ -2,6 +2,7 @@ import { isExactClass } from '../../shared/classes/class-id.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
+import { isAllowed } from '../../shared/protocol/placement.ts';
 import { type AnswerCommit, answerCommit } from '../../shared/receipt/statements.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { chooseTab } from '../allocation/choose-tab.ts';
@@ -51,7 +52,9 @@ export class AnswerDesk {
   /** Finds a tab for a task, now or when one is free; everything that follows is told on the stream. */
   request(want: LeaseWant, sink: StreamSink): TaskStream {
     const { tasks, waiting, ports } = this.#host;
-    const { stream } = tasks.open(want.task, sink);
+    const { served, stream } = tasks.open(want.task, sink);
+    served.placement = want.placement;
+    served.deadlineAt = want.deadlineAt;
     ports.busy();
     if (this.grant(want)) return stream;
     if (want.only !== null) {
@@ -72,11 +75,10 @@ export class AnswerDesk {
     const variants =
       want.level === 'strict' ? want.variants.filter(({ class: id }) => isExactClass(id)) : want.variants;
     const classes = variants.map((variant) => variant.class);
-    const isAllowed = want.only !== null;
-    const candidates = roster.candidates(
-      (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
-      want.only,
-    );
+    const isMeant = want.only !== null;
+    const candidates = roster
+      .candidates((tab, id) => this.#host.records.rank(tab, id) ?? (isMeant ? LAST_RANK : null), want.only)
+      .filter(({ tab }) => isAllowed(want.placement, tab));
     const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {
       if (choice.why === 'all_busy') return false;
@@ -208,6 +210,26 @@ export class AnswerDesk {
     if (active.state === 'leased') this.lost(active, 'cancelled');
   }
 
+  /** Answers that are not written at the time that their clients gave them. No tab is blamed: it is stopped, as by the client itself. */
+  stopLate(): void {
+    const { tasks, ports } = this.#host;
+    const at = ports.now();
+    for (const { task, deadlineAt } of tasks.all()) {
+      if (deadlineAt !== null && at >= deadlineAt) this.stop(task, 'deadline_exceeded');
+    }
+  }
+
+  /** An answer that is waited for or being written is stopped, and its client told why. One that is written stays, and its check goes on. */
+  stop(task: TaskTail, code: 'cancelled' | 'deadline_exceeded'): void {
+    const served = this.#host.tasks.get(task);
+    const { stream } = served ?? {};
+    const isWritten = served?.answer != null && this.#host.leases.get(served.answer.number) === undefined;
+    if (stream == null || isWritten) return;
+    stream.event(failedEvent(lost(code)));
+    stream.gone();
+    stream.end();
+  }
+
   accepted(tab: Tab, number: number, promptTokens: number | null): void {
     const { leases, tasks, ports } = this.#host;
     const active = leases.get(number);
@@ -231,7 +253,7 @@ export class AnswerDesk {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
       decision = await ports.sessions.committed(lease.task, statement, commit, {
-        candidates: checks.candidates(tab, lease),
+        candidates: checks.candidates(tab, lease, tasks.get(lease.task)?.placement),
         stopped,
         sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
       });

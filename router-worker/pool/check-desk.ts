@@ -5,6 +5,7 @@ import { ShoalError } from '../../shared/errors.ts';
 import { MAX_CANDIDATES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
+import { ANYWHERE, isAllowed, type Placement } from '../../shared/protocol/placement.ts';
 import { RUNGS, type Rung } from '../../shared/protocol/rungs.ts';
 import type { ReadyModel } from '../../shared/protocol/tab-socket.ts';
 import { checkReveal } from '../../shared/receipt/statements.ts';
@@ -41,13 +42,13 @@ export class CheckDesk {
    * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
    * resting ones are named when there is nobody else, and those that may not serve never.
    */
-  candidates(answered: Tab, lease: Answered): DrawCandidate[] {
+  candidates(answered: Tab, lease: Answered, placement: Placement = ANYWHERE): DrawCandidate[] {
     const { roster, ports, records } = this.#host;
     const rankOf = (tab: Tab) => {
       const running = strongestOf(tab, lease);
       return running === null ? null : records.rank(tab, running.class);
     };
-    const able = this.#strongest(answered, lease);
+    const able = this.#strongest(answered, lease, placement);
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
@@ -64,10 +65,11 @@ export class CheckDesk {
    * Everybody who can check on the strongest rung on which anybody can, and may by the record of the class that this takes: whoever may not check in the class
    * itself compares nothing either.
    */
-  #strongest(answered: Tab, lease: Answered): Tab[] {
+  #strongest(answered: Tab, lease: Answered, placement: Placement): Tab[] {
     const { roster, records } = this.#host;
     const byRung = new Map<Rung, Tab[]>();
     for (const tab of roster.connected()) {
+      if (!isAllowed(placement, tab.identity)) continue;
       const running = tab.identity === answered.identity ? null : strongestOf(tab, lease);
       if (running === null || records.rank(tab, running.class) === null) continue;
       byRung.set(running.rung, [...(byRung.get(running.rung) ?? []), tab]);

@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { Bytes } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Placement } from '../../shared/protocol/placement.ts';
 import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
@@ -12,6 +13,7 @@ import { RecordBook, type TabView } from '../record/record-book.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
 import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
+import type { Outlook } from './outlook.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls } from './session-calls.ts';
@@ -107,6 +109,18 @@ export class PoolObject extends DurableObject<Env> {
   async decided(tasks: readonly { readonly tail: TaskTail; readonly decision: Decision }[]): Promise<void> {
     const pool = await this.#pool();
     for (const { tail, decision } of tasks) await pool.decide(tail, decision);
+  }
+
+  async outlook(placement: Placement, classes: readonly string[], tokens: number): Promise<Outlook> {
+    return (await this.#pool()).outlook(placement, classes, tokens);
+  }
+
+  async inHand(tasks: readonly TaskTail[]): Promise<TaskTail[]> {
+    return (await this.#pool()).inHand(tasks);
+  }
+
+  async stop(tasks: readonly TaskTail[]): Promise<void> {
+    (await this.#pool()).stop(tasks);
   }
 
   async census(): Promise<Census[]> {

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
+import type { Placement } from '../../shared/protocol/placement.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
@@ -59,4 +60,8 @@ export interface LeaseWant {
   readonly only: string | null;
   readonly token: string;
   readonly readablePromptBytes: number;
+  /** Tabs that may answer, and check. */
+  readonly placement: Placement;
+  /** When the answer must be written, epoch ms; null: no sooner than any other. */
+  readonly deadlineAt: number | null;
 }

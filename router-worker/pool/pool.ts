@@ -3,6 +3,7 @@ import { CHECK_DEADLINE_MS, MAX_FRAME_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { LeaseRole } from '../../shared/protocol/lease.ts';
 import { decodePacket, encodePacket, type Packet } from '../../shared/protocol/packets.ts';
+import type { Placement } from '../../shared/protocol/placement.ts';
 import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../../shared/protocol/tab-socket.ts';
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
@@ -17,6 +18,7 @@ import { LinkDesk } from './link-desk.ts';
 import { MarkedTasks } from './marked-tasks.ts';
 import { MessageRate } from './message-rate.ts';
 import { NetworkDesk } from './network-desk.ts';
+import { type Outlook, outlookOf } from './outlook.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
 import type { Tab, TabAttachment, TabSocket } from './tab.ts';
@@ -88,6 +90,30 @@ export class Pool {
 
   census(): Census[] {
     return this.#roster.census();
+  }
+
+  /** Tabs that may serve by record and placement, by class, and how long a request of so many tokens would wait for one of these classes. */
+  outlook(placement: Placement, classes: readonly string[], tokens: number): Outlook {
+    return outlookOf({
+      roster: this.#roster,
+      records: this.#records,
+      leases: this.#leases,
+      ahead: this.#waiting.length,
+      now: this.#ports.now(),
+      placement,
+      classes,
+      tokens,
+    });
+  }
+
+  /** Those of these tasks that wait here for a tab, or have one. */
+  inHand(tasks: readonly TaskTail[]): TaskTail[] {
+    return tasks.filter((task) => this.#tasks.get(task) !== undefined);
+  }
+
+  /** Stops what is waited for, or being written, for these tasks: their session is over. */
+  stop(tasks: readonly TaskTail[]): void {
+    for (const task of tasks) this.#answers.stop(task, 'cancelled');
   }
 
   /** What the network knows of a tab: `GET /v1/tabs/:id`. */
@@ -401,6 +427,7 @@ export class Pool {
       this.#tasks.tell(want.task, failedEvent(overloaded('All tabs stayed busy.')));
       this.#tasks.close(want.task);
     }
+    this.#answers.stopLate();
     this.#checks.tick();
     this.#network?.tick();
     this.#links.tick();

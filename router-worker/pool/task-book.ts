@@ -1,5 +1,6 @@
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
+import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import type { StreamEvent } from '../../shared/protocol/stream-records.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
 
@@ -12,6 +13,10 @@ export interface ServedTask {
   answer: Lease | null;
   /** The task has ended, and a client that came back is sent the frames that it lacks, until then; null otherwise. */
   replayUntil: number | null;
+  /** Tabs that may read it. A pool that lost its memory does not know, and its session holds them to it. */
+  placement: Placement;
+  /** When its answer must be written; null: no sooner than any other. */
+  deadlineAt: number | null;
 }
 
 /** The tasks in hand. One reader a task: a second one takes the first one's place. */
@@ -38,7 +43,14 @@ export class TaskBook {
   }
 
   open(task: TaskTail, sink: StreamSink): { readonly served: ServedTask; readonly stream: TaskStream } {
-    const served = this.#tasks.get(task) ?? { task, stream: null, answer: null, replayUntil: null };
+    const served = this.#tasks.get(task) ?? {
+      task,
+      stream: null,
+      answer: null,
+      replayUntil: null,
+      placement: ANYWHERE,
+      deadlineAt: null,
+    };
     served.stream?.close();
     const stream: TaskStream = new TaskStream(sink, () => {
       if (served.stream !== stream) return;

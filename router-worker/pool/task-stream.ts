@@ -42,6 +42,12 @@ export class TaskStream {
     this.#sink.close();
   }
 
+  /** What was said is sent, and nothing more: whether or not its reader is held for gone. */
+  end(): void {
+    this.#open = false;
+    this.#sink.close();
+  }
+
   /** The reader went away. */
   gone(): void {
     if (!this.#open) return;

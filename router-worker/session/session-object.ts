@@ -1,18 +1,30 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { Bytes } from '../../shared/bytes.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
+import type { SessionSettings } from '../../shared/protocol/session-api.ts';
+import { taskId } from '../../shared/protocol/task-ids.ts';
+import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { logStub } from '../log/log-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
-import type { CheckOutcome, TaskTerms } from '../task/task.ts';
+import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
 import { drainToLog } from './log-outbox.ts';
-import { type CommitCircumstances, type Decision, Session, type TaskView } from './session.ts';
+import { type CommitCircumstances, type Decision, Session, type TaskView, viewOf } from './session.ts';
+import { SessionFeed } from './session-feed.ts';
 import { SqlSessionStore } from './session-store.ts';
+import {
+  type AdmissionOrder,
+  type AdmittedTask,
+  type ListedTask,
+  type SessionView,
+  SetUpSession,
+} from './set-up-session.ts';
 
 /** An answer across an RPC hop: errors of the vocabulary travel as data, because thrown ones lose their class. */
 export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
@@ -20,9 +32,18 @@ export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok:
 /** After a failed sweep, ms: long enough not to spin on a lasting fault. */
 const SWEEP_RETRY_MS = 30_000;
 
-/** Doorman of {@link Session}: storage, alarm, RPC. */
+/** How often the followers of a session are looked after, ms. */
+const FEED_TICK_MS = 5_000;
+
+/** How long a write to a reader that went away takes to fail, ms, with room to spare. */
+const PROBE_MS = 200;
+
+/** Doorman of {@link Session}, and of {@link SetUpSession} where somebody set it up: storage, alarm, RPC. */
 export class SessionObject extends DurableObject<Env> {
   #store: SqlSessionStore;
+  #setUp: SetUpSession;
+  readonly #feed = new SessionFeed(() => Date.now());
+  #feeding: ReturnType<typeof setInterval> | null = null;
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
   #armedAt = Number.POSITIVE_INFINITY;
@@ -32,24 +53,170 @@ export class SessionObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = this.#newStore();
+    this.#setUp = this.#newSetUp();
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
     });
   }
 
   #newStore(): SqlSessionStore {
-    return new SqlSessionStore(this.ctx.storage.sql, RECEIPT_KEPT_MS, (at) => this.#arm(at));
+    return new SqlSessionStore(
+      this.ctx.storage.sql,
+      RECEIPT_KEPT_MS,
+      (at) => this.#arm(at),
+      (task, receipt) => this.#heard(task, receipt !== null),
+    );
   }
+
+  #newSetUp(): SetUpSession {
+    return new SetUpSession(
+      this.ctx.storage.sql,
+      () => Date.now(),
+      (at) => this.#arm(at),
+    );
+  }
+
+  // ---- a session that somebody set up --------------------------------------------------------------------------------
+
+  setUp(owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
+    return this.#reply(async () => {
+      this.#setUp.create(owner, settings);
+      return this.#setUp.view(owner);
+    });
+  }
+
+  settings(owner: string): Promise<Reply<SessionSettings>> {
+    return this.#reply(async () => this.#setUp.settings(owner));
+  }
+
+  sessionView(owner: string): Promise<Reply<SessionView>> {
+    return this.#reply(async () => {
+      this.#setUp.settings(owner);
+      await this.#releaseLost();
+      return this.#setUp.view(owner);
+    });
+  }
+
+  /** `body` is the caller's: it is validated together with what it does not change. */
+  patch(owner: string, body: unknown): Promise<Reply<SessionView>> {
+    return this.#reply(async () => {
+      this.#setUp.patch(owner, body);
+      const view = this.#setUp.view(owner);
+      this.#feed.tell('session', view);
+      return view;
+    });
+  }
+
+  /** Ends the session: stops what is being written, and frees what is held. Gives the number of tasks that were stopped. */
+  remove(owner: string): Promise<Reply<number>> {
+    return this.#reply(async () => {
+      const running = this.#setUp.end(owner);
+      this.#feed.end('session_deleted');
+      if (running.length > 0) await poolStub(this.env).stop(running);
+      return running.length;
+    });
+  }
+
+  /** Takes a place for a task; with `dry` it is only asked for. */
+  admit(owner: string, order: AdmissionOrder, dry: boolean): Promise<Reply<null>> {
+    return this.#reply(async () => {
+      try {
+        this.#setUp.admit(owner, order, dry);
+      } catch (cause) {
+        // Places of tasks that were refused, or whose client left before they had a tab, are free: the pool knows.
+        if (!(await this.#releaseLost())) throw cause;
+        this.#setUp.admit(owner, order, dry);
+      }
+      if (!dry) this.#feed.tell('task', { id: taskId(order.task), object: 'task', status: 'queued' });
+      return null;
+    });
+  }
+
+  /** Tasks of the session, the newest first. */
+  tasks(owner: string, after: TaskTail | null, limit: number): Promise<Reply<{ data: ListedTask[]; more: boolean }>> {
+    return this.#reply(async (session) => {
+      this.#setUp.settings(owner);
+      await this.#releaseLost();
+      const { tasks, more } = this.#setUp.page(owner, after, limit);
+      return { data: tasks.map((task) => this.#listed(session, task)), more };
+    });
+  }
+
+  /** Server-sent events: the session and what is under way, then every change of either. */
+  events(owner: string): Promise<Reply<ReadableStream<Uint8Array>>> {
+    return this.#reply(async (session) => {
+      this.#setUp.settings(owner);
+      if (this.#feed.isFull) {
+        this.#feed.probe();
+        await new Promise((resolve) => setTimeout(resolve, PROBE_MS));
+      }
+      const { readable, writable } = new IdentityTransformStream();
+      const writer = writable.getWriter();
+      const gone = this.#feed.follow(
+        {
+          write: (bytes: Bytes) => writer.write(bytes),
+          close: () => void writer.close().catch(() => undefined),
+          cut: () => void writer.abort().catch(() => undefined),
+        },
+        [
+          { event: 'session', data: this.#setUp.view(owner) },
+          ...this.#setUp.underWay().map((task) => ({ event: 'task', data: this.#listed(session, task) })),
+        ],
+      );
+      writer.closed.catch(gone);
+      this.#feeding ??= setInterval(() => this.#feedTick(), FEED_TICK_MS);
+      return readable;
+    });
+  }
+
+  /** A timer keeps the object awake, so it runs only while somebody follows. */
+  #feedTick(): void {
+    this.#feed.tick();
+    if (this.#feed.size > 0 || this.#feeding === null) return;
+    clearInterval(this.#feeding);
+    this.#feeding = null;
+  }
+
+  #listed(session: Session, { tail, queued }: AdmittedTask): ListedTask {
+    try {
+      return session.view(tail);
+    } catch {
+      return queued; // It has no lease yet.
+    }
+  }
+
+  /** Gives back the places of tasks that the pool does not know: they never got a tab. True when there were any. */
+  async #releaseLost(): Promise<boolean> {
+    const awaiting = this.#setUp.awaiting();
+    if (awaiting.length === 0) return false;
+    const inHand = new Set(await poolStub(this.env).inHand(awaiting));
+    const lost = awaiting.filter((tail) => !inHand.has(tail));
+    this.#setUp.release(lost);
+    for (const tail of lost) this.#feed.tell('task', { id: taskId(tail), object: 'task', status: 'not_begun' });
+    return lost.length > 0;
+  }
+
+  #heard(task: Task, hasReceipt: boolean): void {
+    if (this.#setUp.heard(task)) this.#feed.tell('task', viewOf(task, hasReceipt));
+  }
+
+  // ---- tasks ---------------------------------------------------------------------------------------------------------
 
   open(terms: TaskTerms): Promise<Reply<null>> {
     return this.#reply(async (session) => {
+      this.#setUp.opened(terms.task);
       session.open(terms);
       return null;
     });
   }
 
   committed(lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.committed(lease, commit, circumstances));
+    return this.#reply((session) => {
+      const { task } = parsePayload('lease', leaseSchema, lease);
+      // The pool filters too, where it remembers the request; the session always does.
+      const candidates = circumstances.candidates.filter(({ tab }) => this.#setUp.mayRead(task, tab));
+      return session.committed(lease, commit, { ...circumstances, candidates });
+    });
   }
 
   checkLeased(lease: Signed): Promise<Reply<Decision>> {
@@ -101,9 +268,10 @@ export class SessionObject extends DurableObject<Env> {
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
       await drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries)));
-      const next = this.#store.nextDueAt();
-      if (next === null) await this.#dissolve();
-      else this.#arm(next);
+      if (this.#setUp.sweep()) this.#feed.end('session_expired');
+      const next = [this.#store.nextDueAt(), this.#setUp.nextDueAt()].filter((at) => at !== null);
+      if (next.length === 0) await this.#dissolve();
+      else this.#arm(Math.min(...next));
     } catch (cause) {
       // An alarm that fails six times is gone for good: report, and arm it again ourselves.
       console.error(JSON.stringify({ event: 'session_sweep_failed', reason: String(cause) }));
@@ -115,6 +283,7 @@ export class SessionObject extends DurableObject<Env> {
   async #dissolve(): Promise<void> {
     await this.ctx.storage.deleteAll();
     this.#store = this.#newStore();
+    this.#setUp = this.#newSetUp();
     this.#session = null;
   }
 

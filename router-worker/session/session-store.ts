@@ -32,12 +32,19 @@ export class SqlSessionStore implements SessionStore {
   readonly #sql: SqlStorage;
   readonly #keptMs: number;
   readonly #onDue: (at: number) => void;
+  readonly #onSaved: SessionStore['save'];
 
-  /** `onDue` hears of every instant at which a saved task wants to be looked at. */
-  constructor(sql: SqlStorage, keptMs: number, onDue: (at: number) => void = () => undefined) {
+  /** `onDue` hears of every instant at which a saved task wants to be looked at, `onSaved` of every task that was saved. */
+  constructor(
+    sql: SqlStorage,
+    keptMs: number,
+    onDue: (at: number) => void = () => undefined,
+    onSaved: SessionStore['save'] = () => undefined,
+  ) {
     this.#sql = sql;
     this.#keptMs = keptMs;
     this.#onDue = onDue;
+    this.#onSaved = onSaved;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS task (
         tail TEXT PRIMARY KEY,
@@ -66,6 +73,7 @@ export class SqlSessionStore implements SessionStore {
       receipt === null ? null : JSON.stringify(receipt),
     );
     this.#onDue(dueAt);
+    this.#onSaved(task, receipt);
     if (task.phase !== 'ended' || receipt === null) return;
     this.#sql.exec('INSERT OR IGNORE INTO unlogged (tail) VALUES (?)', task.task);
     this.#onDue(task.endedAt + LOG_AFTER_MS);

@@ -399,7 +399,7 @@ function wordsOf(finding: Finding): string {
   }
 }
 
-function viewOf(task: Task, hasReceipt: boolean): TaskView {
+export function viewOf(task: Task, hasReceipt: boolean): TaskView {
   const committed = task.phase === 'running' ? null : task.committed;
   const commit = committed?.commit ?? null;
   const ended = task.phase === 'ended';

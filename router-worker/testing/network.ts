@@ -4,6 +4,7 @@ import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import { ANYWHERE } from '../../shared/protocol/placement.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
@@ -223,6 +224,8 @@ export class TestNetwork {
       only: null,
       token: 'token',
       readablePromptBytes: 3,
+      placement: ANYWHERE,
+      deadlineAt: null,
       ...part,
     };
   }

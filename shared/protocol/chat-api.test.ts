@@ -25,6 +25,8 @@ describe('a chat request', () => {
       level: null,
       checks: 1,
       awaitVerdict: false,
+      session: null,
+      dryRun: false,
       sampling: {},
     });
   });

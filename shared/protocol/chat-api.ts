@@ -1,7 +1,9 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
+import { fieldError, isRecord, unsupported } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
+import { refuseInheritedNames } from './inherited-names.ts';
 import type { Sampling } from './lease.ts';
 import { checks, type Level, level } from './level.ts';
 import type { ChatMessage } from './sealed-body.ts';
@@ -49,6 +51,10 @@ const chatRequest = v.strictObject({
       checks: v.optional(checks),
       /** Keep the response open until the verdict is there, and put it into the last event. */
       await_verdict: v.optional(v.boolean()),
+      /** A session that was set up: `sess_…`. */
+      session: v.optional(v.pipe(v.string(), v.maxLength(128))),
+      /** Verify and quote, and do nothing. */
+      dry_run: v.optional(v.boolean()),
     }),
   ),
 });
@@ -84,9 +90,6 @@ const UNSUPPORTED = new Set([
   'safety_identifier',
 ]);
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 function isEmptyObject(value: unknown): boolean {
   return isRecord(value) && Object.keys(value).length === 0;
 }
@@ -104,6 +107,9 @@ export interface ChatRequest {
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
+  /** Null: the conversation has an implicit one. */
+  readonly session: string | null;
+  readonly dryRun: boolean;
   /** Only what the request sets. */
   readonly sampling: Partial<Sampling>;
 }
@@ -111,6 +117,7 @@ export interface ChatRequest {
 /** Parses the body of a chat request. Throws an error of the vocabulary that names the field at fault. */
 export function parseChatRequest(body: unknown): ChatRequest {
   if (!isRecord(body)) throw new ShoalError('invalid_json', 'The body must be one JSON object.');
+  refuseInheritedNames(body);
   const parsed = v.safeParse(chatRequest, withoutNeutralFields(body));
   if (!parsed.success) throw fieldError(parsed.issues[0], body);
   const request = parsed.output;
@@ -133,6 +140,8 @@ export function parseChatRequest(body: unknown): ChatRequest {
     level: request.shoal?.level ?? null,
     checks: request.shoal?.checks ?? 1,
     awaitVerdict: request.shoal?.await_verdict ?? false,
+    session: request.shoal?.session ?? null,
+    dryRun: request.shoal?.dry_run ?? false,
     sampling: samplingOf(request),
   };
 }
@@ -167,70 +176,4 @@ function withoutNeutralFields(body: Record<string, unknown>): Record<string, unk
     return false;
   });
   return Object.fromEntries(rest);
-}
-
-function unsupported(field: string): ShoalError {
-  return new ShoalError('unsupported_field', `The field '${field}' is not supported with this value.`, {
-    param: field,
-  });
-}
-
-type Issue = v.BaseIssue<unknown>;
-
-function fieldError(issue: Issue, body: Record<string, unknown>, outer: readonly PropertyKey[] = []): ShoalError {
-  const path = [...outer, ...(issue.path?.map(({ key }) => key as PropertyKey) ?? [])];
-  const param = pathText(path);
-  if (issue.expected === 'never') return new ShoalError('unknown_field', `The field '${param}' is unknown.`, { param });
-  if (valueAt(body, path) === undefined) {
-    return new ShoalError('missing_field', `The field '${param}' is missing.`, { param });
-  }
-  if (issue.type === 'union') {
-    const inside = nearest(issue);
-    if (inside !== null) return fieldError(inside, body, path);
-    return new ShoalError('invalid_type', `The field '${param}' has an unsupported type.`, { param });
-  }
-  // Parts of a message's content: images and the like, which no tab takes yet.
-  if (path.includes('content') && path.at(-1) === 'type') return unsupported(param);
-  if (issue.type === 'picklist' || (issue.kind === 'validation' && issue.type !== 'safe_integer')) {
-    return new ShoalError(
-      'invalid_value',
-      `The field '${param}' has a value that is not allowed: ${describe(issue)}.`,
-      { param },
-    );
-  }
-  const expected = issue.type === 'safe_integer' ? 'integer' : issue.expected;
-  return new ShoalError('invalid_type', `The field '${param}' must be of type ${expected?.toLowerCase()}.`, { param });
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  return path
-    .map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`))
-    .join('');
-}
-
-/** What is wrong inside the alternative whose type fits; null when none does. */
-function nearest(issue: Issue): Issue | null {
-  return issue.issues?.find((inside) => inside.kind === 'validation' || inside.path !== undefined) ?? null;
-}
-
-function describe(issue: Issue): string {
-  switch (issue.type) {
-    case 'min_value':
-    case 'min_length':
-      return `at least ${String(issue.requirement)}`;
-    case 'max_value':
-    case 'max_length':
-      return `at most ${String(issue.requirement)}`;
-    case 'check':
-      return issue.message;
-    default:
-      return `it must be ${issue.expected ?? 'as the README says'}`;
-  }
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  let at: unknown = value;
-  for (const step of path)
-    at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined;
-  return at;
 }

@@ -1,0 +1,55 @@
+import { ShoalError } from '../../shared/errors.ts';
+import { isRecord } from '../../shared/protocol/field-errors.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { SessionSettings } from '../../shared/protocol/session-api.ts';
+import { routerKeys } from '../keys/router-keys.ts';
+import { sessionOfId } from '../keys/session-ids.ts';
+import { sessionStub, unwrap } from '../pool/session-calls.ts';
+import type { AppContext } from './context.ts';
+import { ownerOf } from './owner.ts';
+
+/** Names the session of a request, as `shoal.session` in its body does. */
+const SESSION_HEADER = 'shoal-session';
+
+/** A session that somebody set up, as a request in it sees it. */
+export interface NamedSession {
+  /** Of its object. */
+  readonly name: string;
+  readonly owner: string;
+  readonly settings: SessionSettings;
+}
+
+/**
+ * The session that a request names by header or body; null when it names none, and has an implicit one. A wrong type is left to whoever parses the body. Throws
+ * `invalid_value` for two that differ, `session_not_found`.
+ */
+export async function namedSession(c: AppContext, body: unknown): Promise<NamedSession | null> {
+  const header = c.req.header(SESSION_HEADER) ?? null;
+  const inBody = isRecord(body) && isRecord(body.shoal) ? body.shoal.session : null;
+  if (header !== null && typeof inBody === 'string' && header !== inBody) {
+    throw new ShoalError('invalid_value', `The header '${SESSION_HEADER}' names another session.`, {
+      param: 'shoal.session',
+    });
+  }
+  const id = header ?? inBody;
+  if (typeof id !== 'string') return null;
+  const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
+  const owner = await ownerOf(c);
+  return { name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
+}
+
+/** The body with the session's model, where it names none. */
+export function withModelOf(session: NamedSession | null, body: unknown): unknown {
+  const model = session?.settings.model ?? null;
+  return model === null || !isRecord(body) || body.model !== undefined ? body : { ...body, model };
+}
+
+/** Takes the task's place in its session, or, with `dry`, only asks for it. Throws `session_exhausted` or `session_busy`. */
+export async function admitToSession(
+  c: AppContext,
+  { name, owner }: NamedSession,
+  order: { readonly task: TaskTail; readonly tokensAtMost: number; readonly price: number },
+  dry = false,
+): Promise<void> {
+  unwrap(await sessionStub(c.env, name).admit(owner, order, dry));
+}

@@ -1,0 +1,26 @@
+import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+
+/** Tokens that a chat template spends on the frame of one message, at most. */
+const TEMPLATE_TOKENS = 16;
+
+export interface TokensAtMost {
+  readonly prompt: number;
+  readonly completion: number;
+  readonly total: number;
+}
+
+/**
+ * Tokens that a request can have at most, without a tokenizer: a token has at least one byte, the template adds a few for each message, and neither prompt nor
+ * answer can fill more than the context. `promptBytes` null: the router cannot see the prompt.
+ */
+export function tokensAtMost(
+  model: Pick<ModelEntry, 'contextTokens'>,
+  promptBytes: number | null,
+  messages: number,
+  maxTokens: number,
+): TokensAtMost {
+  const most = model.contextTokens;
+  const prompt = promptBytes === null ? most : Math.min(most, promptBytes + TEMPLATE_TOKENS * (messages + 1));
+  const completion = Math.min(most, maxTokens);
+  return { prompt, completion, total: Math.min(most, prompt + completion) };
+}
