@@ -49,12 +49,12 @@ describe('the documents', () => {
       seed: 1,
       stop: 'x',
       user: 'x',
-      shoal: { level: 'none', checks: 2, await_verdict: true },
+      shoal: { level: 'none', checks: 2, await_verdict: true, session: 'sess_x', dry_run: true },
     };
     expect(parseChatRequest(request)).toMatchObject({ model: 'm', level: 'none', awaitVerdict: true });
     const accepted = Object.keys(request).flatMap((name) =>
       name === 'shoal'
-        ? ['shoal.level', 'shoal.checks', 'shoal.await_verdict']
+        ? ['shoal.level', 'shoal.checks', 'shoal.await_verdict', 'shoal.session', 'shoal.dry_run']
         : name === 'stream_options'
           ? ['stream_options.include_usage']
           : [name],

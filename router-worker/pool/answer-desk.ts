@@ -38,6 +38,11 @@ export interface AnswerDeskHost {
 /** Of a tab that may not serve, and is asked by the network itself whether it can again. */
 const LAST_RANK = 9;
 
+const LATE = new ShoalError(
+  'deadline_exceeded',
+  'The answer was not written by the deadline that the session gives it.',
+);
+
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
 
@@ -215,17 +220,17 @@ export class AnswerDesk {
     const { tasks, ports } = this.#host;
     const at = ports.now();
     for (const { task, deadlineAt } of tasks.all()) {
-      if (deadlineAt !== null && at >= deadlineAt) this.stop(task, 'deadline_exceeded');
+      if (deadlineAt !== null && at >= deadlineAt) this.stop(task, LATE);
     }
   }
 
   /** An answer that is waited for or being written is stopped, and its client told why. One that is written stays, and its check goes on. */
-  stop(task: TaskTail, code: 'cancelled' | 'deadline_exceeded'): void {
+  stop(task: TaskTail, why: ShoalError): void {
     const served = this.#host.tasks.get(task);
     const { stream } = served ?? {};
     const isWritten = served?.answer != null && this.#host.leases.get(served.answer.number) === undefined;
     if (stream == null || isWritten) return;
-    stream.event(failedEvent(lost(code)));
+    stream.event(failedEvent(why));
     stream.gone();
     stream.end();
   }

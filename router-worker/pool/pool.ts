@@ -113,7 +113,8 @@ export class Pool {
 
   /** Stops what is waited for, or being written, for these tasks: their session is over. */
   stop(tasks: readonly TaskTail[]): void {
-    for (const task of tasks) this.#answers.stop(task, 'cancelled');
+    for (const task of tasks)
+      this.#answers.stop(task, new ShoalError('cancelled', 'The session of the task was deleted.'));
   }
 
   /** What the network knows of a tab: `GET /v1/tabs/:id`. */

@@ -15,6 +15,8 @@ export interface WorkerdTab {
   /** The network breaks, without a word. */
   break(): void;
   reconnect(): Promise<void>;
+  /** Changes what the tab sends; the hostile part of a hostile tab. */
+  tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer>;
 }
 
 /** The real tab code around a scripted engine, on a real socket of the Worker under test. */
@@ -30,6 +32,7 @@ export async function lendWorkerdTab(
   let socket: WebSocket | null = null;
   let connect: (() => Promise<void>) | null = null;
 
+  const made: Pick<WorkerdTab, 'tamper'> = { tamper: (data) => data };
   const tab = new LendingTab({
     identity,
     connect: (events) => {
@@ -39,7 +42,7 @@ export async function lendWorkerdTab(
         },
         send(data) {
           if (socket === null) return false;
-          socket.send(data);
+          socket.send(made.tamper(data));
           return true;
         },
         close(code) {
@@ -87,7 +90,7 @@ export async function lendWorkerdTab(
     await until(() => snapshot?.tab != null, 'the tab joins');
   };
   await reconnect();
-  return {
+  return Object.assign(made, {
     tab,
     identity: identity.signer.publicKey,
     snapshot: () => snapshot,
@@ -96,5 +99,5 @@ export async function lendWorkerdTab(
       socket = null;
     },
     reconnect,
-  };
+  });
 }
