@@ -52,8 +52,12 @@ export class RouterCalls {
     return parsed.output.router_keys.map(({ key }) => key);
   }
 
-  async openTask(request: SealedTaskRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    return this.#stream('/v1/tasks', JSON.stringify(request), {}, signal);
+  async openTask(
+    request: SealedTaskRequest,
+    signal: AbortSignal,
+    headers: Record<string, string> = {},
+  ): Promise<ReadableStream<Uint8Array>> {
+    return this.#stream('/v1/tasks', JSON.stringify(request), headers, signal);
   }
 
   async reattach(

@@ -23,6 +23,8 @@ export interface SealedClientOptions {
   /** STUN and TURN servers for direct links. Default: none. */
   readonly iceServers?: readonly RTCIceServer[];
   readonly fetch?: typeof fetch;
+  /** Sent when a task is opened: `authorization` with a key, `shoal-session` with a session that the key has set up. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Question {
@@ -39,6 +41,8 @@ export interface Question {
 export interface CallOptions {
   /** Stops the call, from its opening to its end. */
   readonly signal?: AbortSignal | undefined;
+  /** As those of the client, and before them. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Bytes of one answer by each way. */
@@ -100,7 +104,7 @@ export class SealedClient {
   }
 
   /** Opens a task for the question. Throws {@link ShoalError}: `cancelled` once the signal is aborted. */
-  async ask(question: Question, { signal }: CallOptions = {}): Promise<SealedAnswer> {
+  async ask(question: Question, { signal, headers }: CallOptions = {}): Promise<SealedAnswer> {
     const over = new AbortController();
     const stopped = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
     if (stopped.aborted) throw wasStopped();
@@ -123,6 +127,7 @@ export class SealedClient {
         prefer: direct?.openPeer ?? null,
       },
       stopped,
+      { ...this.#options.headers, ...headers },
     );
     const task: SealedTask = new SealedTask(
       counter.count(opened),

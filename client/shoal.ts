@@ -1,6 +1,7 @@
 import { utf8 } from '../shared/bytes.ts';
 import { ShoalError } from '../shared/errors.ts';
 import { LEVEL_HEADER, type Level, levelInHeader, strongest } from '../shared/protocol/level.ts';
+import { SESSION_HEADER } from '../shared/protocol/sealed-task-api.ts';
 import {
   type Completion,
   type CompletionChunk,
@@ -26,8 +27,17 @@ export interface ChatParams {
   readonly seed?: number;
   readonly stop?: string | readonly string[];
   readonly stream_options?: { readonly include_usage?: boolean };
-  readonly shoal?: { readonly level?: Level; readonly checks?: 1 | 2 | 3; readonly await_verdict?: boolean };
+  readonly shoal?: {
+    readonly level?: Level;
+    readonly checks?: 1 | 2 | 3;
+    readonly await_verdict?: boolean;
+    /** One that was set up: `sess_…`. */
+    readonly session?: string;
+  };
 }
+
+/** Headers of an OpenAI client that a sealed task keeps. */
+const PASSED_ON = ['authorization', SESSION_HEADER];
 
 /** Chunks of an answer as they arrive. Read once; leaving the loop early stops the tab. */
 export interface ChatStream extends AsyncIterable<CompletionChunk> {
@@ -66,7 +76,13 @@ export class Shoal {
     try {
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
       const least = levelInHeader(request.headers.get(LEVEL_HEADER));
-      const result = await this.#create(body, { signal: request.signal }, least);
+      const headers = Object.fromEntries(
+        PASSED_ON.flatMap((name) => {
+          const value = request.headers.get(name);
+          return value === null ? [] : [[name, value]];
+        }),
+      );
+      const result = await this.#create(body, { signal: request.signal, headers }, least);
       if (!(Symbol.asyncIterator in result)) return Response.json(result);
       return new Response(eventsOf(result), { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
     } catch (cause) {
@@ -82,11 +98,18 @@ export class Shoal {
   ): Promise<Completion | ChatStream> {
     const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
-    const { model, messages, stop, sampling, checks } = request;
+    const { model, messages, stop, sampling, checks, session } = request;
+    if (request.dryRun) {
+      throw new ShoalError('unsupported_field', 'A sealed prompt is not quoted.', { param: 'shoal.dry_run' });
+    }
+    const headers = { ...options.headers, ...(session !== null && { [SESSION_HEADER]: session }) };
     const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);
     try {
-      const answer = await this.sealed.ask({ model, messages, stop, sampling, level, checks }, { signal: call.signal });
+      const answer = await this.sealed.ask(
+        { model, messages, stop, sampling, level, checks },
+        { signal: call.signal, headers },
+      );
       if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
       const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict || level === 'strict');
       call.release();

@@ -1,15 +1,13 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { isRecord } from '../../shared/protocol/field-errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import { SESSION_HEADER } from '../../shared/protocol/sealed-task-api.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
 import type { AppContext } from './context.ts';
 import { ownerOf } from './owner.ts';
-
-/** Names the session of a request, as `shoal.session` in its body does. */
-const SESSION_HEADER = 'shoal-session';
 
 /** A session that somebody set up, as a request in it sees it. */
 export interface NamedSession {

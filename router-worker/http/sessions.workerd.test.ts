@@ -7,6 +7,7 @@ import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
+import { poolStub } from '../pool/pool-address.ts';
 import { sessionStub } from '../pool/session-calls.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 
@@ -132,7 +133,7 @@ describe('a session that is set up', () => {
     });
   });
 
-  it('belongs to whoever set it up: to anybody else it is none', async () => {
+  it('[B1] belongs to whoever set it up: to anybody else it is none', async () => {
     const { id } = await setUp();
     const other = { authorization: 'Bearer other' };
     const tries: [string, string, unknown?][] = [
@@ -220,7 +221,7 @@ describe('a session that is set up', () => {
 });
 
 describe('a change of a session', () => {
-  it('is made as a whole or not at all, and a null takes a parameter back', async () => {
+  it('[B5] is made as a whole or not at all, and a null takes a parameter back', async () => {
     const { id } = await setUp({ name: 'a', budget: 500, tabs: { min: 1, max: 4 } });
     const wrong = await call('PATCH', `/v1/sessions/${id}`, { name: 'b', price_ceiling: 900 });
     expect(await refusal(wrong)).toEqual(['invalid_value', 'price_ceiling']);
@@ -317,6 +318,28 @@ describe('what a session asks for', () => {
     expect(await refusal(await ask(nobody.id))).toEqual(['no_tab', null]);
   });
 
+  it('[B2] is which tabs may check, although the pool lost its memory meanwhile', async () => {
+    const a = await aTab(slow());
+    const { id } = await setUp({ level: 'cross' });
+    const running = await ask(id, { stream: true, max_tokens: 20 });
+    const task = running.headers.get('shoal-task');
+    await expect.poll(async () => (await call('GET', `/v1/tasks/${task}`)).status).toBe(200);
+    const others = [await aTab(), await aTab(), await aTab()];
+    const blocked = others.slice(1).map(({ identity }) => identity);
+    // What the task was admitted with: set by hand, because the tabs came after it.
+    await runInDurableObject(await objectOf(id), async (_, state) => {
+      state.storage.sql.exec('UPDATE admitted SET placement = ?', JSON.stringify({ allow: null, block: blocked }));
+    });
+    await evictDurableObject(poolStub(env));
+    await running.text();
+    const ended = async () =>
+      (await call('GET', `/v1/tasks/${task}`)).json<{ status: string; tab: string; checkers: { tab: string }[] }>();
+    await expect.poll(async () => (await ended()).status, { timeout: 10_000 }).toBe('ended');
+    const view = await ended();
+    expect(view.tab).toBe(a.identity);
+    expect(view.checkers.map(({ tab }) => tab)).toEqual([others[0]?.identity]);
+  });
+
   it('is how many tabs must serve, and how many may work for it at once', async () => {
     await aTab(slow());
     const many = await setUp({ tabs: { min: 2 } });
@@ -335,7 +358,7 @@ describe('what a session asks for', () => {
     expect((await ask(id, { stream: true })).status).toBe(200);
   });
 
-  it('is a budget, of which what is not used comes back', async () => {
+  it('[B4] is a budget, of which what is not used comes back', async () => {
     await aTab();
     const { id } = await setUp({ budget: 400, level: 'none', max_tasks: 2 });
     const answer = await (await ask(id)).json<{ usage: { total_tokens: number } }>();
@@ -389,7 +412,7 @@ describe('a dry run', () => {
 });
 
 describe('the end of a session', () => {
-  it('stops what is being written, frees what is held, and admits nothing more', async () => {
+  it('[B5] stops what is being written, frees what is held, and admits nothing more', async () => {
     await aTab(slow());
     const { id } = await setUp({ level: 'none' });
     const running = await ask(id, { stream: true, max_tokens: 400 });

@@ -29,7 +29,7 @@ describe('an admission', () => {
     expect(judge({ tabs: { max: 2 } }, { answering: 2 }, 1)).toEqual(['session_busy', 'tabs.max']);
   });
 
-  it('never lets a session spend more than its budget, in whatever order tasks begin and end', () => {
+  it('[B4] never lets a session spend more than its budget, in whatever order tasks begin and end', () => {
     const step = fc.record({
       price: fc.integer({ min: 1, max: 500 }),
       used: fc.double({ min: 0, max: 1, noNaN: true }),

@@ -107,13 +107,21 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  /** Ends the session: stops what is being written, and frees what is held. Gives the number of tasks that were stopped. */
+  /**
+   * Ends the session: stops what is being written, and frees what is held. Gives the number of tasks that were stopped. A pool that cannot be reached leaves everything
+   * as it was, so that it can be tried again.
+   */
   remove(owner: string): Promise<Reply<number>> {
     return this.#reply(async () => {
-      const running = this.#setUp.end(owner);
+      const stopped = new Set<TaskTail>();
+      for (let left = this.#setUp.running(owner); left.length > 0; ) {
+        await poolStub(this.env).stop(left);
+        for (const tail of left) stopped.add(tail);
+        left = this.#setUp.running(owner).filter((tail) => !stopped.has(tail)); // Admitted meanwhile.
+      }
+      this.#setUp.end(owner);
       this.#feed.end('session_deleted');
-      if (running.length > 0) await poolStub(this.env).stop(running);
-      return running.length;
+      return stopped.size;
     });
   }
 

@@ -242,12 +242,16 @@ export class SetUpSession {
     return this.#rows("state <> 'over' ORDER BY seq").map(admittedTask);
   }
 
-  /** The session is over: nothing more is admitted. Gives the tasks whose answers are not written yet. Throws `session_not_found`. */
-  end(owner: string): TaskTail[] {
+  /** Tasks whose answers are not written yet. Throws `session_not_found`. */
+  running(owner: string): TaskTail[] {
     this.#living(owner);
-    const tails = this.#rows("state IN ('waiting', 'answering')").map(({ tail }) => tail);
+    return this.#rows("state IN ('waiting', 'answering')").map(({ tail }) => tail);
+  }
+
+  /** The session is over: nothing more is admitted. Throws `session_not_found`. */
+  end(owner: string): void {
+    this.#living(owner);
     this.#bury();
-    return tails;
   }
 
   /** Does what is due. True when the session has expired just now. */

@@ -41,3 +41,5 @@ export const framesRequest = v.strictObject({
 export const STREAM_CONTENT_TYPE = 'application/vnd.shoal.stream';
 export const ENVELOPE_CONTENT_TYPE = 'application/vnd.shoal.envelope';
 export const TASK_TOKEN_HEADER = 'shoal-task-token';
+/** Names the session of a request, as `shoal.session` in a chat request does. */
+export const SESSION_HEADER = 'shoal-session';

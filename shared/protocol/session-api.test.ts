@@ -88,6 +88,12 @@ describe('the settings of a session', () => {
     ['the name of a prototype', JSON.parse('{"__proto__": {"level": "none"}}'), 'unknown_field', '__proto__'],
     ['one inside', JSON.parse('{"tabs": {"toString": 1}}'), 'unknown_field', 'tabs.toString'],
     ['one in the metadata', JSON.parse('{"metadata": {"__proto__": "x"}}'), 'unknown_field', 'metadata.__proto__'],
+    [
+      'objects without end',
+      JSON.parse(`{"tabs": ${'{"tabs": '.repeat(5000)}1${'}'.repeat(5001)}`),
+      'unknown_field',
+      'tabs.tabs',
+    ],
     ['a wrong type', { budget: '100' }, 'invalid_type', 'budget'],
     ['a fraction of a credit', { budget: 1.5 }, 'invalid_type', 'budget'],
     ['a budget of nothing', { budget: 0 }, 'invalid_value', 'budget'],
@@ -142,7 +148,7 @@ describe('the settings of a session', () => {
     expect(refusal(body)).toEqual([code, param]);
   });
 
-  it('[E2] say why a parameter is not honoured', () => {
+  it('[B6] say why a parameter is not honoured', () => {
     expect(() => parseSessionSettings({ sla: 'batch' }, null)).toThrow(
       /is not honoured at this value: requests of all/,
     );

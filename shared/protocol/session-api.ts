@@ -196,12 +196,16 @@ export function requestOf(settings: SessionSettings) {
   };
 }
 
-/** RFC 7396: objects are merged, null removes, everything else replaces. */
-function mergePatch(base: unknown, patch: Record<string, unknown>): Record<string, unknown> {
-  const result: Record<string, unknown> = isRecord(base) ? { ...base } : {};
+/** RFC 7396, as deep as the parameters go: `tabs` and `placement` are merged, null removes, everything else replaces. */
+function mergePatch(base: Record<string, unknown>, patch: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...base };
   for (const [name, value] of Object.entries(patch)) {
+    const before = result[name];
     if (value === null) delete result[name];
-    else result[name] = isRecord(value) && name !== 'metadata' ? mergePatch(result[name], value) : value;
+    else if (isRecord(value) && name !== 'metadata') {
+      const inner = { ...(isRecord(before) ? before : {}), ...value };
+      result[name] = Object.fromEntries(Object.entries(inner).filter(([, part]) => part !== null));
+    } else result[name] = value;
   }
   return result;
 }

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
+import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { settle, TEST_CLASS, TestNetwork, until } from '../testing/network.ts';
+
+const slow = () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 });
+
+describe('[B2] the tabs that may read a prompt', () => {
+  it('are the only ones that answer and that check', async () => {
+    const network = await TestNetwork.create();
+    const [a, b, c] = [await network.addTab(), await network.addTab(), await network.addTab()];
+    for (let i = 0; i < 6; i++) {
+      const allowed = await network.ask(`${i}`, { placement: { allow: [a.identity, b.identity], block: [] } });
+      const view = (await network.session(allowed.want.task)).view(allowed.want.task);
+      expect([view.tab, ...view.checkers.map(({ tab }) => tab)].sort()).toEqual([a.identity, b.identity].sort());
+      const blocked = await network.ask(`${i}`, { placement: { allow: null, block: [a.identity] } });
+      const other = (await network.session(blocked.want.task)).view(blocked.want.task);
+      expect([other.tab, ...other.checkers.map(({ tab }) => tab)].sort()).toEqual([b.identity, c.identity].sort());
+    }
+  });
+
+  it('are nobody where none of them serves, although others do: refused at once, not queued', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab();
+    await expect(network.ask('x', { placement: { allow: null, block: [tab.identity] } })).rejects.toMatchObject({
+      code: 'no_tab',
+    });
+  });
+});
+
+describe('[B3] a deadline of a session', () => {
+  it('stops the answer, tells the client why, and blames no tab', async () => {
+    const network = await TestNetwork.create();
+    const tab = await network.addTab({ engine: slow() });
+    const { task, want } = await network.open('x', { deadlineAt: network.now() + 2_000, level: 'none' });
+    const followed = network.follow(task, want).catch((cause: unknown) => cause);
+    await until(
+      () => (tab.snapshot()?.tab ?? null) !== null && network.pool.inHand([want.task]).length === 1,
+      'leased',
+    );
+    await settle();
+    await network.advance(2_001);
+    expect(await followed).toMatchObject({ code: 'deadline_exceeded' });
+    const session = await network.session(want.task);
+    await until(() => session.view(want.task).status === 'ended', 'the tab commits to what it wrote');
+    expect(session.view(want.task).outcome).toBe('cancelled');
+    expect(network.pool.tabView(tab.identity).records.filter(({ standing }) => standing !== 'new')).toEqual([]);
+    // The tab is asked first again: it is not resting.
+    expect((await network.ask('y', { level: 'none' })).text.length).toBeGreaterThan(0);
+  });
+
+  it('ends a request that still waits for a tab', async () => {
+    const network = await TestNetwork.create();
+    await network.addTab({ engine: slow() });
+    const running = await network.open('x', { level: 'none' });
+    void network.follow(running.task, running.want).catch(() => undefined);
+    await settle();
+    const waiting = await network.open('y', { deadlineAt: network.now() + 3_000, level: 'none' });
+    const followed = network.follow(waiting.task, waiting.want).catch((cause: unknown) => cause);
+    await network.advance(3_001);
+    expect(await followed).toMatchObject({ code: 'deadline_exceeded' });
+    expect(network.pool.inHand([waiting.want.task, running.want.task])).toEqual([running.want.task]);
+    await running.task.stop();
+  });
+});
+
+describe('the outlook of a request', () => {
+  it('counts the tabs that may serve it, and says how long it would wait', async () => {
+    const network = await TestNetwork.create();
+    expect(network.pool.outlook(ANYWHERE, [TEST_CLASS], 60)).toEqual({ serving: [], ahead: 0, expectedWaitMs: null });
+    const tab = await network.addTab({ engine: slow() });
+    await network.addTab({ checkOnly: true });
+    const outlook = (placement: Placement = ANYWHERE) => network.pool.outlook(placement, [TEST_CLASS], 60);
+    const serving = { class: TEST_CLASS, tabs: 1, free: 1, checkers: 1 };
+    expect(outlook()).toEqual({ serving: [serving], ahead: 0, expectedWaitMs: 0 });
+    expect(outlook({ allow: null, block: [tab.identity] }).serving).toEqual([{ ...serving, tabs: 0, free: 0 }]);
+    const running = await network.open('x', { level: 'none' });
+    void network.follow(running.task, running.want).catch(() => undefined);
+    await settle();
+    expect(outlook()).toEqual({ serving: [{ ...serving, free: 0 }], ahead: 0, expectedWaitMs: null });
+    await running.task.stop();
+  });
+});
