@@ -31,8 +31,8 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
     const id = await sessionIdOf(keys, name);
     // Listed first: what is listed and does not exist is found out, what exists and is not listed is not.
     unwrap(await sessionListStub(c.env, owner).add(id, Date.now() + settings.lifeS * 1000));
-    const view = unwrap(await sessionStub(c.env, name).setUp(owner, settings));
-    return c.json({ id, ...view }, 201);
+    const view = unwrap(await sessionStub(c.env, name).setUp(id, owner, settings));
+    return c.json(view, 201);
   });
 
   app.get('/v1/sessions', async (c) => {
@@ -48,8 +48,8 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   });
 
   app.get('/v1/sessions/:id', async (c) => {
-    const { id, session, owner } = await sessionOf(c);
-    return c.json({ id, ...unwrap(await session.sessionView(owner)) });
+    const { session, owner } = await sessionOf(c);
+    return c.json(unwrap(await session.sessionView(owner)));
   });
 
   app.patch('/v1/sessions/:id', async (c) => {
@@ -59,7 +59,7 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
     await refuseUnknownModel(c, model);
     const view: SessionView = unwrap(await session.patch(owner, body));
     await sessionListStub(c.env, owner).renew(id, view.expires_at);
-    return c.json({ id, ...view });
+    return c.json(view);
   });
 
   app.delete('/v1/sessions/:id', async (c) => {
@@ -101,7 +101,7 @@ async function viewIfThere(c: AppContext, id: string, owner: string) {
   const reply = await sessionStub(c.env, name).sessionView(owner);
   const missing: ErrorCode = 'session_not_found';
   if (!reply.ok && reply.error.code === missing) return null;
-  return { id, ...unwrap(reply) };
+  return unwrap(reply);
 }
 
 /** A model may come and go with the catalogue; that it never was there is said at once. Throws `model_not_found`. */

@@ -220,6 +220,37 @@ describe('a session that is set up', () => {
   });
 });
 
+describe('[E1] a body that sets up a session', () => {
+  it.each<[string, unknown, ErrorCode, string | null]>([
+    ['is no object', [], 'invalid_json', null],
+    ['has a name of a prototype', '{"__proto__": {"level": "none"}}', 'unknown_field', '__proto__'],
+    ['has a name of every object', '{"placement": {"constructor": []}}', 'unknown_field', 'placement.constructor'],
+    ['is nested without end', `{"metadata": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`, 'invalid_type', 'metadata'],
+    [
+      'has a list without end',
+      { placement: { allow: Array(1400).fill('T'.repeat(43)) } },
+      'invalid_value',
+      'placement.allow',
+    ],
+    ['is longer than any session needs', { metadata: 'x'.repeat(70_000) }, 'body_too_large', null],
+    ['names a model that does not exist', { model: 'toString' }, 'model_not_found', 'model'],
+    ['has a list of another type', { placement: { allow: 'everybody' } }, 'invalid_type', 'placement.allow'],
+    ['wants what is not there yet', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
+  ])('%s', async (_, body, code, param) => {
+    const response = await SELF.fetch(`${ORIGIN}/v1/sessions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    expect(await refusal(response)).toEqual([code, param]);
+  });
+
+  it('is JSON', async () => {
+    const form = await call('POST', '/v1/sessions', {}, { 'content-type': 'text/plain' });
+    expect(await refusal(form)).toEqual(['unsupported_media_type', null]);
+  });
+});
+
 describe('a change of a session', () => {
   it('[B5] is made as a whole or not at all, and a null takes a parameter back', async () => {
     const { id } = await setUp({ name: 'a', budget: 500, tabs: { min: 1, max: 4 } });
@@ -370,6 +401,15 @@ describe('what a session asks for', () => {
     expect(await refusal(await ask(id))).toEqual(['session_exhausted', 'max_tasks']);
   });
 
+  it('[B4] is a budget of which two requests at once do not take the same part', async () => {
+    await aTab();
+    await aTab();
+    const { id } = await setUp({ budget: 300, level: 'none' });
+    const answers = await Promise.all([ask(id), ask(id), ask(id)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 402, 402]);
+    for (const answer of answers) await answer.body?.cancel();
+  });
+
   it('is a deadline: an answer that is not written by then is stopped, and no tab is blamed', async () => {
     const tab = await aTab(slow());
     const { id } = await setUp({ deadline_ms: 1500, level: 'none' });
@@ -445,7 +485,7 @@ describe('the end of a session', () => {
     await runDurableObjectAlarm(object);
     await runInDurableObject(object, async (_, state) => {
       expect(await state.storage.getAlarm()).toBe(null);
-      expect(state.storage.sql.exec('SELECT * FROM set_up').toArray()).toEqual([]);
+      expect(state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'set_up'").toArray()).toEqual([]);
     });
     const listed = await (await call('GET', '/v1/sessions')).json<{ data: SessionJson[] }>();
     expect(listed.data.map((one) => one.id)).not.toContain(id);

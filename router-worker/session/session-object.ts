@@ -78,9 +78,9 @@ export class SessionObject extends DurableObject<Env> {
 
   // ---- a session that somebody set up --------------------------------------------------------------------------------
 
-  setUp(owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
+  setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
     return this.#reply(async () => {
-      this.#setUp.create(owner, settings);
+      this.#setUp.create(id, owner, settings);
       return this.#setUp.view(owner);
     });
   }

@@ -37,6 +37,7 @@ const TOMBSTONE_MS = SUBTASK_DEADLINE_MS;
 type AdmittedState = 'waiting' | 'answering' | 'checking' | 'over';
 
 interface SetUpRow extends Record<string, SqlStorageValue> {
+  readonly id: string;
   readonly owner: string;
   readonly created_at: number;
   readonly expires_at: number;
@@ -66,14 +67,21 @@ export class SetUpSession {
   readonly #sql: SqlStorage;
   readonly #now: () => number;
   readonly #onDue: (at: number) => void;
+  /** Whether there are tables: an implicit session has none, and costs nothing more for what it is not. */
+  #isMade: boolean;
 
   constructor(sql: SqlStorage, now: () => number, onDue: (at: number) => void) {
     this.#sql = sql;
     this.#now = now;
     this.#onDue = onDue;
-    sql.exec(`
+    this.#isMade = sql.exec("SELECT name FROM sqlite_master WHERE name = 'set_up'").toArray().length > 0;
+  }
+
+  #make(): void {
+    this.#sql.exec(`
       CREATE TABLE IF NOT EXISTS set_up (
         one INTEGER PRIMARY KEY CHECK (one = 1),
+        id TEXT NOT NULL,
         owner TEXT NOT NULL,
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
@@ -92,12 +100,15 @@ export class SetUpSession {
         placement TEXT NOT NULL
       );
     `);
+    this.#isMade = true;
   }
 
-  create(owner: string, settings: SessionSettings): void {
+  create(id: string, owner: string, settings: SessionSettings): void {
     const at = this.#now();
+    this.#make();
     this.#sql.exec(
-      'INSERT INTO set_up (one, owner, created_at, expires_at, spent, tasks, settings) VALUES (1, ?, ?, ?, 0, 0, ?)',
+      'INSERT INTO set_up (one, id, owner, created_at, expires_at, spent, tasks, settings) VALUES (1, ?, ?, ?, ?, 0, 0, ?)',
+      id,
       owner,
       at,
       at + settings.lifeS * 1000,
@@ -124,13 +135,14 @@ export class SetUpSession {
     return settings;
   }
 
-  /** `GET /v1/sessions/:id`, without its id. */
+  /** `GET /v1/sessions/:id`. */
   view(owner: string) {
     const row = this.#living(owner);
     const settings = JSON.parse(row.settings) as SessionSettings;
     const use = this.#use(row);
     const { level, checks, deadlineMs, budget, priceCeiling, maxTasks, model, placement, tabs } = settings;
     return {
+      id: row.id,
       object: 'session' as const,
       status: 'active' as const,
       created_at: row.created_at,
@@ -256,6 +268,7 @@ export class SetUpSession {
 
   /** Does what is due. True when the session has expired just now. */
   sweep(): boolean {
+    if (!this.#isMade) return false;
     const at = this.#now();
     this.release(this.#rows("state = 'waiting' AND admitted_at <= ?", at - WAITING_MS).map(({ tail }) => tail));
     this.#sql.exec("DELETE FROM admitted WHERE state = 'over' AND tail NOT IN (SELECT tail FROM task)");
@@ -269,6 +282,7 @@ export class SetUpSession {
 
   /** The next instant at which {@link sweep} has something to do; null when nothing is kept. */
   nextDueAt(): number | null {
+    if (!this.#isMade) return null;
     const row = this.#row();
     const waiting = this.#sql
       .exec<{ at: number | null }>("SELECT MIN(admitted_at) AS at FROM admitted WHERE state = 'waiting'")
@@ -304,10 +318,11 @@ export class SetUpSession {
   }
 
   #row(): SetUpRow | null {
-    return this.#sql.exec<SetUpRow>('SELECT * FROM set_up').toArray()[0] ?? null;
+    return this.#isMade ? (this.#sql.exec<SetUpRow>('SELECT * FROM set_up').toArray()[0] ?? null) : null;
   }
 
   #rows(where: string, ...values: SqlStorageValue[]): AdmittedRow[] {
+    if (!this.#isMade) return [];
     return this.#sql.exec<AdmittedRow>(`SELECT * FROM admitted WHERE ${where}`, ...values).toArray();
   }
 }

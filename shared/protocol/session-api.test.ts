@@ -94,6 +94,8 @@ describe('the settings of a session', () => {
       'unknown_field',
       'tabs.tabs',
     ],
+    ['a list for an object', { placement: [] }, 'invalid_type', 'placement'],
+    ['a list of metadata', { metadata: ['a'] }, 'invalid_type', 'metadata'],
     ['a wrong type', { budget: '100' }, 'invalid_type', 'budget'],
     ['a fraction of a credit', { budget: 1.5 }, 'invalid_type', 'budget'],
     ['a budget of nothing', { budget: 0 }, 'invalid_value', 'budget'],

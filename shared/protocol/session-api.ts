@@ -129,6 +129,11 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
   if (!isRecord(body)) throw new ShoalError('invalid_json', 'The body must be one JSON object.');
   refuseInheritedNames(body);
   const asked = mergePatch(current === null ? {} : requestOf(current), translateCortensorFields(body));
+  for (const param of ['metadata', 'tabs', 'placement']) {
+    // To a schema of an object a list is one too.
+    if (!Array.isArray(asked[param])) continue;
+    throw new ShoalError('invalid_type', `The field '${param}' must be of type object.`, { param });
+  }
   const parsed = v.safeParse(sessionRequest, asked);
   if (!parsed.success) throw fieldError(parsed.issues[0], asked);
   const request = parsed.output;
