@@ -69,49 +69,25 @@ export async function verifyRequest(
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
   const placement = settings?.placement ?? ANYWHERE;
   const ceiling = settings?.priceCeiling ?? null;
-
-  const catalogue = await servedCatalogue(c.env);
+  const affordable = await quotedVariants(c, name, asked, { level, checks, ceiling });
   const isBest = name === BEST_MODEL;
-  const named = isBest ? catalogue : findVariants(catalogue, name);
-  const quoted = named.map((served) => {
-    const sampling = completeSampling(served.model, asked.sampling);
-    const tokens = tokensAtMost(served.model, asked.promptBytes, asked.messages, sampling.maxTokens);
-    return { served, tokens, price: priceOf(served, tokens.total, level, checks) };
-  });
-  const fitting = isBest ? quoted.filter(({ served }) => fits(served.model, asked.promptBytes)) : quoted;
-  const [first] = fitting.length > 0 ? fitting : quoted;
-  if (first !== undefined && asked.promptBytes !== null) refuseHopeless(first.served.model, asked.promptBytes);
-  const affordable = fitting.filter(({ price }) => ceiling === null || price <= ceiling);
-  if (affordable.length === 0) throw aboveCeiling(ceiling ?? 0, Math.min(...fitting.map(({ price }) => price)));
+  const chosen = isBest ? await bestOf(c, affordable, placement) : affordable;
+  const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
+  const [first, ...others] = chosen.map(({ served }) => served);
+  if (first === undefined || dearest === undefined) throw noTab(c, 'any model', null);
 
+  const { model } = first;
   const needsOutlook =
-    isBest || purpose !== 'work' || (settings !== null && (settings.tabs.min > 1 || settings.deadlineMs !== null));
-  const most = Math.max(...affordable.map(({ tokens }) => tokens.completion));
-  const classes = affordable.map(({ served }) => served.class);
-  const outlook = needsOutlook ? await poolStub(c.env).outlook(placement, classes, most) : null;
-  const best = isBest
-    ? bestServing(
-        affordable.map(({ served }) => served),
-        outlook?.serving ?? [],
-      )
-    : null;
-  const chosen = affordable.filter(({ served }) => best?.includes(served) ?? true);
-  const [cheapest, ...dearer] = chosen.toSorted((a, b) => a.price - b.price);
-  if (cheapest === undefined) throw noTab(c, 'any model', null);
-  const dearest = dearer.at(-1) ?? cheapest;
-  const { model } = dearest.served;
+    purpose !== 'work' || (settings !== null && (settings.tabs.min > 1 || settings.deadlineMs !== null));
+  const classes = chosen.map(({ served }) => served.class);
+  const outlook = needsOutlook ? await poolStub(c.env).outlook(placement, classes, dearest.tokens.completion) : null;
   if (outlook !== null && purpose !== 'quote') {
-    const tabs = tabsOf(
-      outlook,
-      chosen.map(({ served }) => served.class),
-    ).answering;
     const least = settings?.tabs.min ?? 1;
-    if (tabs < least) throw noTab(c, model.id, { tabs, least });
+    if (outlook.able.tabs < least) throw noTab(c, model.id, { tabs: outlook.able.tabs, least });
     refuseLate(outlook, settings?.deadlineMs ?? null);
   }
-  const [serving, ...others] = chosen.map(({ served }) => served);
   return {
-    variants: [serving ?? dearest.served, ...others],
+    variants: [first, ...others],
     model,
     sampling: completeSampling(model, asked.sampling),
     level,
@@ -125,8 +101,49 @@ export async function verifyRequest(
   };
 }
 
+interface QuotedVariant {
+  readonly served: ServedVariant;
+  readonly tokens: TokensAtMost;
+  readonly price: number;
+}
+
+/** Variants behind a name, of whatever model for `best`, that can hold the prompt within the ceiling. Throws what refuses them all. */
+async function quotedVariants(
+  c: AppContext,
+  name: string,
+  { promptBytes, messages, sampling }: Asked,
+  terms: { readonly level: Level; readonly checks: 1 | 2 | 3; readonly ceiling: number | null },
+): Promise<QuotedVariant[]> {
+  const catalogue = await servedCatalogue(c.env);
+  const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
+  const fitting = named.filter(({ model }) => fits(model, promptBytes));
+  const [tooSmall] = named;
+  if (fitting.length === 0 && tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);
+  const quoted = fitting.map((served) => {
+    const { maxTokens } = completeSampling(served.model, sampling);
+    const tokens = tokensAtMost(served.model, promptBytes, messages, maxTokens);
+    return { served, tokens, price: priceOf(served, tokens.total, terms.level, terms.checks) };
+  });
+  const { ceiling } = terms;
+  const affordable = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
+  if (ceiling !== null && affordable.length === 0) {
+    throw aboveCeiling(ceiling, Math.min(...quoted.map(({ price }) => price)));
+  }
+  return affordable;
+}
+
+/** Empty where nobody serves any. */
+async function bestOf(c: AppContext, quoted: readonly QuotedVariant[], placement: Placement): Promise<QuotedVariant[]> {
+  const { serving } = await poolStub(c.env).outlook(placement, [], 0);
+  const best = bestServing(
+    quoted.map(({ served }) => served),
+    serving,
+  );
+  return quoted.filter(({ served }) => best.includes(served));
+}
+
 /** `POST /v1/quotes`, and what `dry_run` gives. */
-export function quoteView({ dearest, variants, model, level, checks, tokens, price, outlook }: VerifiedRequest) {
+export function quoteView({ dearest, model, level, checks, tokens, price, outlook }: VerifiedRequest) {
   return {
     object: 'quote',
     model: `${model.id}:${dearest.variant.id}`,
@@ -137,23 +154,13 @@ export function quoteView({ dearest, variants, model, level, checks, tokens, pri
     price_at_most: price,
     prices_at_most: pricesOf(dearest, tokens.total, checks),
     charged: false,
-    tabs: tabsOf(
-      outlook,
-      variants.map((served) => served.class),
-    ),
+    tabs: {
+      answering: outlook?.able.tabs ?? 0,
+      free: outlook?.able.free ?? 0,
+      only_checking: outlook?.able.checkers ?? 0,
+    },
     ahead: outlook?.ahead ?? 0,
     expected_wait_ms: outlook?.expectedWaitMs ?? null,
-  };
-}
-
-function tabsOf(outlook: Outlook | null, classes: readonly string[]) {
-  const entries = (outlook?.serving ?? []).filter((entry) => classes.includes(entry.class));
-  const sum = (count: (entry: (typeof entries)[number]) => number) =>
-    entries.reduce((total, entry) => total + count(entry), 0);
-  return {
-    answering: sum(({ tabs }) => tabs),
-    free: sum(({ free }) => free),
-    only_checking: sum(({ checkers }) => checkers),
   };
 }
 

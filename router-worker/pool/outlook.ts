@@ -5,15 +5,18 @@ import type { Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 
+/** Tabs that answer and may by their record, those of them that are free, and tabs that only check. */
+export interface ServingTabs {
+  readonly tabs: number;
+  readonly free: number;
+  readonly checkers: number;
+}
+
 /** Who could serve now, as a request sees it before it is begun. */
 export interface Outlook {
-  readonly serving: readonly {
-    readonly class: string;
-    /** Tabs that answer and may by their record, those of them that are free, and tabs that only check. */
-    readonly tabs: number;
-    readonly free: number;
-    readonly checkers: number;
-  }[];
+  readonly serving: readonly (ServingTabs & { readonly class: string })[];
+  /** Of the classes that were asked about, each tab once. */
+  readonly able: ServingTabs;
   /** Requests in line, of whatever model, and the wait for one more, ms; null when nobody can tell. */
   readonly ahead: number;
   readonly expectedWaitMs: number | null;
@@ -30,23 +33,18 @@ export function outlookOf(seen: {
   readonly tokens: number;
 }): Outlook {
   const { roster, records, leases, ahead, now, placement, classes, tokens } = seen;
-  const counts = new Map<string, { tabs: number; free: number; checkers: number }>();
+  const byClass = new Map<string, Tab[]>();
   const able = new Set<Tab>();
   for (const tab of roster.connected()) {
     if (!isAllowed(placement, tab.identity)) continue;
     for (const { class: id } of tab.models) {
       if (records.rank(tab, id) === null) continue;
-      const entry = counts.get(id) ?? { tabs: 0, free: 0, checkers: 0 };
-      if (tab.checkOnly) entry.checkers++;
-      else {
-        entry.tabs++;
-        if (tab.leases.size === 0) entry.free++;
-        if (classes.includes(id)) able.add(tab);
-      }
-      counts.set(id, entry);
+      byClass.set(id, [...(byClass.get(id) ?? []), tab]);
+      if (classes.includes(id)) able.add(tab);
     }
   }
-  const working = [...able].map((tab) => ({
+  const answering = [...able].filter((tab) => !tab.checkOnly);
+  const working = answering.map((tab) => ({
     speed: tab.measuredSpeed,
     leases: [...tab.leases].flatMap((number) => {
       const active = leases.get(number);
@@ -55,8 +53,18 @@ export function outlookOf(seen: {
     }),
   }));
   return {
-    serving: [...counts].map(([id, entry]) => ({ class: id, ...entry })),
+    serving: [...byClass].map(([id, tabs]) => ({ class: id, ...counted(tabs) })),
+    able: counted([...able]),
     ahead,
     expectedWaitMs: expectedWait(working, ahead, tokens),
+  };
+}
+
+function counted(all: readonly Tab[]): ServingTabs {
+  const answering = all.filter((tab) => !tab.checkOnly);
+  return {
+    tabs: answering.length,
+    free: answering.filter((tab) => tab.leases.size === 0).length,
+    checkers: all.length - answering.length,
   };
 }
