@@ -21,17 +21,35 @@ export async function judgeByKnownAnswer(
   const commit = parsePayload('commit', answerCommit, receipt.commit);
   const answered = receipt.readers.find(({ role }) => role === 'answer')?.key;
   if (answered === undefined || commit.finish === 'cancelled') return [];
-  const otherwise = known.isDoubtful === true ? 'disputed' : 'refuted';
-  const outcomeOf = (chain: typeof truth) =>
-    exactFinding(truth, chain, null).falseBlock === null ? 'agreed' : otherwise;
-  return [
-    { tab: answered, role: 'answer', outcome: outcomeOf(commit.chain) },
-    ...receipt.checks
+  const isTrue = (chain: typeof truth) => exactFinding(truth, chain, null).falseBlock === null;
+  return marksByKnownAnswer(
+    { tab: answered, isTrue: isTrue(commit.chain) },
+    receipt.checks
       .filter(({ method }) => method === 'exact-re-execution')
-      .map((check): Mark => {
-        const outcome =
-          check.reveal === null ? 'missed' : outcomeOf(parsePayload('check-reveal', checkReveal, check.reveal).chain);
-        return { tab: check.checker, role: 'check', outcome };
-      }),
+      .map(({ checker, reveal }) => ({
+        tab: checker,
+        isTrue: reveal === null ? null : isTrue(parsePayload('check-reveal', checkReveal, reveal).chain),
+      })),
+    known.isDoubtful === true,
+  );
+}
+
+/** A tab, and whether it wrote what is known; null for a check that did not come to its end. */
+export interface HeldAgainstKnown<T extends boolean | null = boolean | null> {
+  readonly tab: string;
+  readonly isTrue: T;
+}
+
+/** Whoever wrote something else is refuted, or in dispute with a known answer that is `isDoubtful` itself. */
+export function marksByKnownAnswer(
+  answer: HeldAgainstKnown<boolean>,
+  checks: readonly HeldAgainstKnown[],
+  isDoubtful: boolean,
+): Mark[] {
+  const otherwise = isDoubtful ? 'disputed' : 'refuted';
+  const outcomeOf = (isTrue: boolean | null) => (isTrue === null ? 'missed' : isTrue ? 'agreed' : otherwise);
+  return [
+    { tab: answer.tab, role: 'answer', outcome: outcomeOf(answer.isTrue) },
+    ...checks.map(({ tab, isTrue }): Mark => ({ tab, role: 'check', outcome: outcomeOf(isTrue) })),
   ];
 }

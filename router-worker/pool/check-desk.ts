@@ -1,13 +1,13 @@
 import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { MAX_CANDIDATES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
+import { nameCandidates } from './name-candidates.ts';
 import type { PoolPorts } from './pool-ports.ts';
 import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
@@ -45,13 +45,12 @@ export class CheckDesk {
     const exact = mates.filter((tab) => records.rank(tab, classId) !== null);
     // Where nobody can run it exactly, another variant of the model tells at least what the answer is about.
     const able = exact.length > 0 ? exact : others.filter((tab) => this.#mayCompare(tab, lease));
-    const rested = able.filter((tab) => !roster.isResting(tab));
-    const fit = rested.length > 0 ? rested : able;
-    const free = fit.filter((tab) => tab.leases.size === 0);
-    const near = free.length >= ENOUGH_FREE ? free : fit;
-    const trusted = near.filter((tab) => records.rank(tab, classId) === 0);
-    const named = trusted.length >= ENOUGH_FREE ? trusted : near;
-    return sampleOf(named, MAX_CANDIDATES, ports.random).map((tab) => ({
+    const fitness = {
+      isResting: (tab: Tab) => roster.isResting(tab),
+      isFree: (tab: Tab) => tab.leases.size === 0,
+      isTrusted: (tab: Tab) => records.rank(tab, classId) === 0,
+    };
+    return nameCandidates(able, fitness, ports.random).map((tab) => ({
       tab: tab.identity,
       independence: independenceOf(answered, tab),
     }));
@@ -234,14 +233,4 @@ export class CheckDesk {
 /** What a tab would check an answer with: the very class if it serves that, else another variant of the model. */
 function variantOf(tab: Tab, { class: id, model }: Pick<Lease, 'class' | 'model'>) {
   return tab.models.find((one) => one.class === id) ?? tab.models.find((one) => one.model === model);
-}
-
-/** A checker, one to settle a dispute, and one in place of either. */
-const ENOUGH_FREE = 3;
-
-/** At most so many of them, each as likely as another. */
-function sampleOf<T>(all: readonly T[], most: number, random: () => number): T[] {
-  const left = [...all];
-  while (left.length > most) left.splice(Math.floor(random() * left.length), 1);
-  return left;
 }

@@ -1,0 +1,28 @@
+import type { Mark } from '../task/marks.ts';
+import type { Finding } from './record.ts';
+
+/**
+ * Marks as they go on record. Nobody is refuted by tabs of whom nothing is known: three of these cost nothing, and together they outvote any honest
+ * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells, and who outvoted them has passed nothing. The verdict on the
+ * answer stands as it is.
+ */
+export function weighMarks(marks: readonly Mark[], isTrusted: (tab: string) => boolean): Mark[] {
+  const isContested = marks.some(({ outcome }) => outcome === 'refuted');
+  const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && isTrusted(tab));
+  if (!isContested || isProven) return [...marks];
+  return marks
+    .filter(({ outcome }) => outcome !== 'agreed')
+    .map((mark) => (mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
+}
+
+/** A mark in the words of the record. */
+export function findingFor({ outcome }: Mark, byKnownAnswer: boolean): Finding {
+  switch (outcome) {
+    case 'refuted':
+      return { outcome, reason: byKnownAnswer ? 'known_answer' : 'third_execution' };
+    case 'missed':
+      return { outcome, reason: 'checker_lost' };
+    default:
+      return { outcome };
+  }
+}
