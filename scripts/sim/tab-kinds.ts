@@ -14,16 +14,17 @@ export const KINDS = {
   'rush-hour':
     'once trusted, cheats whenever tabs are so short that only its record decides about checks, as if it knew',
   'large-only': 'once trusted, cheats in answers of twice the usual size or more, where it saves most',
+  curt: 'once trusted, cheats whenever tabs are short, and in so few words that its answers are checked as seldom as any',
   leaver:
     'is honest until the last rush of the run, then cheats, and is gone when it is caught: it has nothing more to lose',
   whitewasher: 'once trusted, cheats until it is caught, and comes back under a new key',
   'lazy-checker': 'answers honestly, never delivers a check',
   contrarian: 'answers honestly, says something else in every check',
   'pair-together':
-    'two of one owner and network: once trusted, cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
-  'pair-apart': 'the same, under two owners in two networks',
-  'trio-together': 'three of one owner and network, the same',
-  'trio-apart': 'the same, under three owners in three networks',
+    'two behind one network: once trusted, cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
+  'pair-apart': 'the same, behind two networks',
+  'trio-together': 'three behind one network, the same',
+  'trio-apart': 'the same, behind three networks',
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -80,6 +81,7 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
     case 'whitewasher':
       return 'own_lie';
     case 'rush-hour':
+    case 'curt':
       return seen.isBusy ? 'own_lie' : 'true';
     case 'leaver':
       return seen.isLastRush ? 'own_lie' : 'true';
@@ -115,6 +117,7 @@ export function checkOf(kind: Kind, involved: Involved, random: () => number): T
     case 'cheat-1-in-20':
     case 'sleeper':
     case 'rush-hour':
+    case 'curt':
     case 'large-only':
     case 'leaver':
     case 'whitewasher':
@@ -127,4 +130,11 @@ export function checkOf(kind: Kind, involved: Involved, random: () => number): T
 /** What a lie costs of the work that honesty would cost. A broken device works as hard as any. */
 export function workShareOf(kind: Kind, told: Told): number {
   return told === 'true' || kind === 'broken' ? 1 : 0.1;
+}
+
+const CURT_SHARE = 0.1;
+
+/** Length of what is written, over that of the true answer. */
+export function lengthShareOf(kind: Kind, told: Told): number {
+  return kind === 'curt' && told !== 'true' ? CURT_SHARE : 1;
 }

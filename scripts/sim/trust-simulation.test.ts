@@ -6,7 +6,8 @@ import { tabsOfKinds } from './hostile-shares.ts';
 import { seededRandom } from './seeded-random.ts';
 import { ATTACKS, type Kind } from './tab-kinds.ts';
 import { trustChart } from './trust-chart.ts';
-import { TRUST_DEFAULTS, type TrustOptions, TrustSimulation } from './trust-simulation.ts';
+import { TRUST_DEFAULTS, type TrustOptions } from './trust-options.ts';
+import { TrustSimulation } from './trust-simulation.ts';
 import { summarize, type TrustSummary, tableOf } from './trust-summary.ts';
 
 function outcomeOf(tabs: TrustOptions['tabs'], changed: Partial<TrustOptions> = {}) {
