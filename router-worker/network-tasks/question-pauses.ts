@@ -15,9 +15,11 @@ const LONGEST_PAUSE_MS = 60 * 60 * 1000;
 export class QuestionPauses {
   readonly #now: () => number;
   readonly #pauses = new Map<string, Pause>();
+  #forgotAt: number;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.#forgotAt = now();
   }
 
   /** When the tab may be asked again; 0: at any time. */
@@ -33,9 +35,14 @@ export class QuestionPauses {
   /** Nothing was learnt: two tabs that differ would be asked without end, one that nobody proves right too. */
   nothingLearnt(identity: string): void {
     const at = this.#now();
-    for (const [known, { until }] of this.#pauses) if (until + LONGEST_PAUSE_MS <= at) this.#pauses.delete(known);
+    if (this.#forgotAt + LONGEST_PAUSE_MS <= at) this.#forget(at);
     const before = this.#pauses.get(identity)?.ms ?? 0;
     const ms = Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_MS, 2 * before));
     this.#pauses.set(identity, { until: at + ms, ms });
+  }
+
+  #forget(at: number): void {
+    this.#forgotAt = at;
+    for (const [known, { until }] of this.#pauses) if (until + LONGEST_PAUSE_MS <= at) this.#pauses.delete(known);
   }
 }

@@ -108,7 +108,7 @@ export class NetworkDesk {
 
   async #ask(tab: Tab, classId: string): Promise<void> {
     const { ports } = this.#host;
-    const target = { tab: tab.identity, class: classId, canCheck: this.#host.records.canBeChecked(tab, classId) };
+    const target = { tab: tab.identity, class: classId, canCheck: this.#host.records.canBeProven(tab, classId) };
     this.#starting++;
     const named = await this.#tasks.newTask().finally(() => this.#starting--);
     const own: OwnTask = { tab: tab.identity, class: classId, abort: new AbortController(), marks: null };

@@ -1,4 +1,5 @@
 import type { Standing } from '../../shared/checking/standing.ts';
+import { canBeProven } from '../network-tasks/can-be-proven.ts';
 import { AnswerSizes } from '../record/answer-sizes.ts';
 import { mayServe, type Finding as RecordFinding, SERVING_ORDER, type Source } from '../record/record.ts';
 import type { RecordBook, TabView } from '../record/record-book.ts';
@@ -48,6 +49,14 @@ export class TabRecords {
   /** Whether anybody else is there who may check this tab. */
   canBeChecked(tab: Tab, classId: string): boolean {
     return this.#servingTabs(classId).some((other) => other.identity !== tab.identity);
+  }
+
+  /** Whether somebody can prove what this tab answers to a new question: see {@link canBeProven}. */
+  canBeProven(tab: Tab, classId: string): boolean {
+    const serving = this.#servingTabs(classId).filter((other) => other.identity !== tab.identity);
+    const trusted = serving.filter((other) => this.rank(other, classId) === 0);
+    const free = trusted.filter((other) => other.leases.size === 0);
+    return canBeProven({ serving: serving.length, trusted: trusted.length, freeTrusted: free.length });
   }
 
   /** One that only checks is asked for nothing but its way out of quarantine: there is no other. */

@@ -32,6 +32,8 @@ export class Population {
   readonly freeLists: readonly (readonly SimTab[])[];
   /** Tabs that may serve, at work or not. */
   serving: number;
+  /** Those of them who are trusted. */
+  trusted = 0;
   readonly #random: () => number;
   readonly #now: () => number;
   #identities = 0;
@@ -114,11 +116,6 @@ export class Population {
     return this.freeLists.reduce((sum, list) => sum + list.length, 0);
   }
 
-  /** Whether any tab is trusted, at work or not. */
-  get hasTrusted(): boolean {
-    return this.free.trusted.length > 0 || this.tabs.some(({ identity }) => identity.standing === 'trusted');
-  }
-
   isResting(tab: SimTab): boolean {
     return this.resting.has(tab.identity.record.tab);
   }
@@ -143,6 +140,7 @@ export class Population {
   /** Another key sits on the device from now on. The tab must not be in a list. */
   beginAnew(tab: SimTab): void {
     if (!mayServe(tab.identity.standing)) this.serving++;
+    if (tab.identity.standing === 'trusted') this.trusted--;
     tab.identity = newIdentity(this.#nextName(), this.#now());
   }
 

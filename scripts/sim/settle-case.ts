@@ -48,7 +48,7 @@ function weigh(
     marks,
     ended,
     { tab: answer?.identity.record.tab ?? '', written, tookMs: at - of.begunAt },
-    { isTrusted, hasTrusted: population.hasTrusted },
+    { isTrusted, hasTrusted: population.trusted > 0 },
   );
   return { weighed, source };
 }

@@ -41,7 +41,10 @@ export class Standings {
     const isCurrent = tab.identity === identity;
     const isFree = isCurrent && tab.place !== -1;
     if (isFree) this.#population.unlist(tab);
-    if (isCurrent) this.#population.serving += Number(mayServe(after)) - Number(mayServe(before));
+    if (isCurrent) {
+      this.#population.serving += Number(mayServe(after)) - Number(mayServe(before));
+      this.#population.trusted += Number(after === 'trusted') - Number(before === 'trusted');
+    }
     identity.standing = after;
     if (after === 'trusted') this.#money.release(seat);
     if (isGood(before) && !isGood(after)) caught(seat);

@@ -1,3 +1,4 @@
+import { canBeProven } from '../../router-worker/network-tasks/can-be-proven.ts';
 import { FREE_TABS_A_TASK } from '../../router-worker/pool/network-desk.ts';
 import { AnswerSizes } from '../../router-worker/record/answer-sizes.ts';
 import { checkRate, mayServe, wantsNetworkTask } from '../../router-worker/record/record.ts';
@@ -121,8 +122,15 @@ export class TrustSimulation {
   }
 
   #ask(tab: SimTab): void {
-    const canCheck = this.#population.serving > Number(mayServe(tab.identity.standing));
-    const question = this.#parts.questions.ask(canCheck, tab.identity.standing === 'trusted');
+    const { serving, trusted, free } = this.#population;
+    const { standing } = tab.identity;
+    const isTrusted = Number(standing === 'trusted');
+    const canCheck = canBeProven({
+      serving: serving - Number(mayServe(standing)),
+      trusted: trusted - isTrusted,
+      freeTrusted: free.trusted.length - isTrusted,
+    });
+    const question = this.#parts.questions.ask(canCheck, standing === 'trusted');
     this.#answer(tab, NetworkQuestions.promptOf(question), question);
   }
 
