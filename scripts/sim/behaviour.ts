@@ -28,11 +28,10 @@ export class Behaviour {
   }
 }
 
-function involvement({ group, identity }: SimTab, of: Case): Involved {
+function involvement({ kind, group, identity }: SimTab, of: Case): Involved {
   if (group === null) return 'stays_out';
   const own = of.participants.filter(({ tab }) => tab.group === group);
   if (own.length > 0) return own.some(({ written }) => written !== TRUTH && written !== null) ? 'lied' : 'stays_out';
-  if (identity.standing !== 'trusted') return 'stays_out';
-  // Each group slanders other answers.
-  return slanders((of.slanderDraw + group * 0.618) % 1) ? 'slanders' : 'stays_out';
+  const draw = (of.slanderDraw + group * 0.618) % 1; // Each group slanders other answers.
+  return slanders(kind, identity.standing, draw) ? 'slanders' : 'stays_out';
 }

@@ -2,13 +2,16 @@ import { ENOUGH_FREE, nameCandidates } from '../../router-worker/pool/name-candi
 import { independenceOf } from '../../router-worker/pool/tab.ts';
 import { mayServe } from '../../router-worker/record/record.ts';
 import { inDrawOrder } from '../../shared/checking/draw.ts';
-import { MAX_CANDIDATES } from '../../shared/limits.ts';
+import { MAX_CANDIDATES, MAX_DRAWS } from '../../shared/limits.ts';
 import type { Population } from './population.ts';
 import type { Seat, SimTab } from './sim-tab.ts';
 
-/** Tabs that are looked at where there are many: enough for all candidates, although some rest. */
-const SHORT_LIST = MAX_CANDIDATES + 8;
-const MANY = 2 * SHORT_LIST;
+/**
+ * Tabs that are looked at where there are many: twice as many as are ever drawn. The router names 32, and draws six of them at most; the rest would only
+ * matter where most of these sat behind the network of the tab that answered.
+ */
+const SHORT_LIST = 2 * MAX_DRAWS;
+const MANY = 2 * MAX_CANDIDATES;
 
 /**
  * Who checks an answer, in the order of the draw, by the router's own rules for who is named and who comes first. A tab's place among equals is a random
@@ -39,14 +42,14 @@ function ableTabs(population: Population, answered: SimTab, random: () => number
   const others = (tabs: readonly SimTab[]) => tabs.filter((tab) => tab !== answered && !population.isResting(tab));
   if (trusted.length > MANY) {
     const able = others(someOf([trusted], random));
-    if (able.length >= MAX_CANDIDATES) return able;
+    if (able.length >= MAX_DRAWS) return able;
   } else if (trusted.length >= ENOUGH_FREE) {
     const able = others(trusted);
     if (able.length >= ENOUGH_FREE) return able;
   } else if (population.freeToServe > MANY) {
     // Fewer trusted ones than the rule asks for: all free ones are alike.
     const able = others(someOf(population.freeLists, random));
-    if (able.length >= MAX_CANDIDATES) return able;
+    if (able.length >= MAX_DRAWS) return able;
   }
   return population.tabs.filter((tab) => tab !== answered && mayServe(tab.identity.standing));
 }

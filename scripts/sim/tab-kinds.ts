@@ -25,6 +25,8 @@ export const KINDS = {
   'pair-apart': 'the same, behind two networks',
   'trio-together': 'three behind one network, the same',
   'trio-apart': 'the same, behind three networks',
+  strangers:
+    'three new keys behind three networks that answer honestly, and say one and the same lie about every other answer that they check',
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -35,7 +37,7 @@ export const ATTACKS: readonly Kind[] = ALL_KINDS.filter((kind) => kind !== 'hon
 /** Tabs that act as one. */
 export function groupSizeOf(kind: Kind): number {
   if (kind.startsWith('pair')) return 2;
-  return kind.startsWith('trio') ? 3 : 1;
+  return kind.startsWith('trio') || kind === 'strangers' ? 3 : 1;
 }
 
 const HONEST_MISS_SHARE = 0.01;
@@ -68,6 +70,7 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
     case 'honest':
     case 'lazy-checker':
     case 'contrarian':
+    case 'strangers':
       return 'true';
     case 'broken':
       return random() < BROKEN_SHARE ? 'own_lie' : 'true';
@@ -98,8 +101,8 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
 export type Involved = 'lied' | 'slanders' | 'stays_out';
 
 /** Whether a group agrees to slander an answer: all of it decide the same for one task. `draw`: 0 … 1, the same for the whole task. */
-export function slanders(draw: number): boolean {
-  return draw < RARE_SHARE;
+export function slanders(kind: Kind, standing: Standing, draw: number): boolean {
+  return kind === 'strangers' || (standing === 'trusted' && draw < RARE_SHARE);
 }
 
 /** What a tab says as a checker; null when it delivers nothing. */
