@@ -42,7 +42,14 @@ describe('the simulation of trust', () => {
 
   it('would find that leaving with a bang pays, were no deposit held', () => {
     // Long records, so that the rate is at its floor, and never an idle tab.
-    const run = { days: 3, load: 1.2, swing: 0, turnover: 0, qualifyingShare: 0.5, policy: { ...TRUST_POLICY, ratePasses: 0 } };
+    const run = {
+      days: 3,
+      load: 1.2,
+      swing: 0,
+      turnover: 0,
+      qualifyingShare: 0.5,
+      policy: { ...TRUST_POLICY, ratePasses: 0 },
+    };
     const tabs = { honest: 20, leaver: 40 };
     expect(of(outcomeOf(tabs, run).summary, 'leaver').perCompute).toBeLessThan(1);
     expect(of(outcomeOf(tabs, { ...run, depositTasks: 0 }).summary, 'leaver').perCompute).toBeGreaterThan(1);
@@ -68,6 +75,26 @@ describe('the simulation of trust', () => {
     const { summary, outcome } = outcomeOf({ honest: 1, contrarian: 1 }, { days: 0.2, load: 0.3, swing: 0 });
     expect(outcome.disputed).toBeGreaterThan(0);
     expect(of(summary, 'honest')).toMatchObject({ quarantines: 0, falseRejects: 0 });
+  });
+
+  it('finds that strangers who agree on a lie outvote honest tabs, and refute none of them', () => {
+    const runs = [1, 2, 3].map((seed) =>
+      of(outcomeOf({ honest: 24, strangers: 12 }, { days: 0.3, seed }).summary, 'honest'),
+    );
+    expect(runs.some(({ falseRejects }) => falseRejects > 0)).toBe(true);
+    expect(runs.map(({ quarantines }) => quarantines)).toEqual([0, 0, 0]);
+  });
+
+  it('finds that a liar and a single friend do not outvote the first honest checker that they meet', () => {
+    const tabs = { honest: 20, 'trio-apart': 6 };
+    const runs = [1, 2].map((seed) => of(outcomeOf(tabs, { seed }).summary, 'honest').falseRejects);
+    expect(runs).toEqual([0, 0]);
+  });
+
+  it.each([1, 2, 3])('lets a young network come to trust its tabs within the first day (seed %i)', (seed) => {
+    const { summary } = outcomeOf({ honest: 150 }, { seed });
+    expect(summary.overheadByDay[0]).toBeLessThan(0.35);
+    expect(summary.goals.demandOverhead).toBe(true);
   });
 
   it('draws a picture with every kind, that says the same in words', () => {
