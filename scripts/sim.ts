@@ -19,7 +19,7 @@ Thousands of tabs, some of them hostile, under a day's load, with the router's o
 kind did and earned. Exit status 0 only when checking costs at most 5 % while tabs are short, no attack earns more than honesty, and honest tabs
 lose at most 0.1 % of their pay.
 
-  --tabs 5000            tabs in all
+  --tabs 1000            tabs in all
   --hostile 0.1          share of hostile tabs, spread over the attacks
   --attack NAME          only this attack (may be repeated)
   --broken 0.01          share of the honest tabs whose device computes wrong
@@ -38,7 +38,7 @@ Kinds of tabs:
 ${ALL_KINDS.map((kind) => `  ${kind.padEnd(15)} ${KINDS[kind]}`).join('\n')}`;
 
 const { values, positionals } = readArguments(USAGE, {
-  tabs: { type: 'string', default: '5000' },
+  tabs: { type: 'string', default: '1000' },
   hostile: { type: 'string', default: '0.1' },
   attack: { type: 'string', multiple: true, default: [] },
   broken: { type: 'string', default: '0.01' },
