@@ -50,8 +50,25 @@ function ableTabs(population: Population, answered: SimTab, random: () => number
     // Fewer trusted ones than the rule asks for: all free ones are alike.
     const able = others(someOf(population.freeLists, random));
     if (able.length >= MAX_DRAWS) return able;
+  } else if (population.freeToServe >= ENOUGH_FREE) {
+    const able = others(population.freeLists.flat());
+    if (able.length >= ENOUGH_FREE) return able;
+  } else if (population.trusted > population.tabs.length / 4) {
+    // Hardly anybody is free: the rule names trusted ones, at work or not.
+    const able = others(someTrusted(population, random));
+    if (able.length >= MAX_DRAWS) return able;
   }
   return population.tabs.filter((tab) => tab !== answered && mayServe(tab.identity.standing));
+}
+
+/** So many trusted tabs, each as likely as another. At least a quarter of all must be. */
+function someTrusted({ tabs }: Population, random: () => number): SimTab[] {
+  const drawn = new Set<SimTab>();
+  for (let tries = 0; drawn.size < SHORT_LIST && tries < 16 * SHORT_LIST; tries++) {
+    const tab = tabs[Math.floor(random() * tabs.length)];
+    if (tab?.identity.standing === 'trusted') drawn.add(tab);
+  }
+  return [...drawn];
 }
 
 /** So many of the tabs in these lists, more than {@link MANY} in all, each as likely as another. */
