@@ -1,3 +1,4 @@
+import type { BatchObject } from './batches/batch-object.ts';
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
@@ -6,7 +7,10 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
+  readonly BATCH: DurableObjectNamespace<BatchObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
+  /** Set by the router itself, for a request that is a line of a batch: the line's name. No client can set it. */
+  readonly BATCH_LINE?: string;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */

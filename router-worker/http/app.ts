@@ -3,8 +3,10 @@ import { cors } from 'hono/cors';
 import { ShoalError } from '../../shared/errors.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { batchRoutes } from './batches.ts';
 import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
+import { fileRoutes } from './files.ts';
 import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
@@ -55,6 +57,8 @@ export function createApp(): Hono<AppEnv> {
   modelRoutes(app);
   tabRoutes(app);
   quoteRoutes(app);
+  fileRoutes(app);
+  batchRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

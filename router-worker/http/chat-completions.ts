@@ -13,6 +13,7 @@ import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
+import { callerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
@@ -24,8 +25,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     refuseHopeless(model, readablePromptBytes);
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
-    const session = await sessionNameOf(keys, conversationSeed(caller, request));
+    const session = await sessionNameOf(keys, conversationSeed(callerOf(c), request));
     const task = await newTaskTail(keys, session);
     const level = levelOf(c, request.level);
     const plain = await openPlainTask(c.env, keys, request, {

@@ -23,6 +23,7 @@ export async function routerContender(tabCount: number): Promise<Contender & { c
         { binding: 'POOL', className: 'PoolObject' },
         { binding: 'SESSION', className: 'SessionObject' },
         { binding: 'LOG', className: 'LogObject' },
+        { binding: 'BATCH', className: 'BatchObject' },
       ],
       secret: 'YmVuY2htYXJrLXNlY3JldC1iZW5jaG1hcmstc2VjcmV0ISE',
       assets: true,
