@@ -1,4 +1,5 @@
 import type { BatchObject } from './batches/batch-object.ts';
+import type { IdempotencyObject } from './idempotency/idempotency-object.ts';
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
@@ -8,6 +9,7 @@ export interface Env {
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
   readonly BATCH: DurableObjectNamespace<BatchObject>;
+  readonly IDEMPOTENCY: DurableObjectNamespace<IdempotencyObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   /** Set by the router itself, for a request that is a line of a batch: the line's name. No client can set it. */
   readonly BATCH_LINE?: string;

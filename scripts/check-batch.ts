@@ -12,12 +12,12 @@ import { type RunningNetwork, startNetwork } from './testing/running-network.ts'
  * task that the router leased is looked up: none may have been answered beside those in the output file. Exit status 0 only when all of it holds.
  */
 
-const USAGE = 'npm run check:batch [-- --lines 500 --tabs 5 --kills 3 --tokens 24]';
+const USAGE = 'npm run check:batch [-- --lines 500 --tabs 5 --kills 3 --tokens 40]';
 const { values } = readArguments(USAGE, {
   lines: { type: 'string', default: '500' },
   tabs: { type: 'string', default: '5' },
   kills: { type: 'string', default: '3' },
-  tokens: { type: 'string', default: '24' },
+  tokens: { type: 'string', default: '40' },
 });
 
 const MODEL = 'shoal-pup-3m:q8_0';
@@ -25,6 +25,9 @@ const POLL_MS = 500;
 const DEADLINE_MS = 30 * 60 * 1000;
 /** A receipt is there when the check of its answer is over. */
 const RECEIPT_DEADLINE_MS = 60_000;
+
+/** A tab that is to be killed writes an answer within this time, or something is wrong. */
+const WRITING_DEADLINE_MS = 60_000;
 
 interface BatchView {
   readonly id: string;
@@ -96,7 +99,7 @@ async function checkBatch(): Promise<void> {
   if (count === undefined || tabCount === undefined || kills === undefined || kills >= tabCount) {
     throw new CommandError(`At least one tab must be left.\n\n${USAGE}`);
   }
-  const lines = batchLines(count, MODEL, tokens ?? 24);
+  const lines = batchLines(count, MODEL, tokens ?? 40);
   const network = await startNetwork();
   try {
     const tabs = await network.lend(tabCount, { model: MODEL });
@@ -131,9 +134,10 @@ async function follow(client: BatchClient, id: string, tabs: readonly Page[], ki
   throw new CommandError('The batch did not end in time.');
 }
 
-/** As when a browser kills a tab: no goodbye. */
+/** As when a browser kills a tab in the middle of an answer: no goodbye. */
 async function kill(page: Page): Promise<void> {
   const session = await page.context().newCDPSession(page);
+  await page.locator('#state', { hasText: 'Writing an answer' }).waitFor({ timeout: WRITING_DEADLINE_MS });
   void session.send('Page.crash').catch(() => undefined); // Nobody is left to reply.
   await page.waitForEvent('crash').catch(() => undefined);
 }

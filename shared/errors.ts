@@ -40,6 +40,13 @@ export const ERROR_POLICIES = {
   operator_only: { ...bad('Use npm run tabs.'), status: 403 },
   task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again, with the published client.'),
+  idempotency_mismatch: { ...bad('Use a new key for another request.'), status: 409 },
+  idempotency_in_progress: {
+    ...bad('Try again after the time in Retry-After, or follow the task that shoal-task names.'),
+    status: 409,
+    retryable: true,
+  },
+  idempotency_done: { ...bad('Use a new key to run it again, and store: true to have the answer kept.'), status: 409 },
   batch_over: { ...bad('Nothing: it has ended.'), status: 409 },
   too_many_batches: { ...bad('Wait until one has ended.'), status: 429, retryable: true },
   no_tab: busy('Open /join in Chrome, Edge or Firefox and lend a tab, or try again in a moment.'),

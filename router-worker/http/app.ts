@@ -7,6 +7,7 @@ import { batchRoutes } from './batches.ts';
 import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
 import { fileRoutes } from './files.ts';
+import { REPLAYED_HEADER } from './idempotent.ts';
 import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
@@ -32,7 +33,7 @@ export function createApp(): Hono<AppEnv> {
     '/v1/*',
     cors({
       origin: '*', // Request headers are allowed as asked: SDKs send many of their own.
-      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after'],
+      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after', REPLAYED_HEADER],
       maxAge: 86_400,
     }),
   );

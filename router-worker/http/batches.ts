@@ -4,6 +4,7 @@ import { batchStub } from '../batches/batch-address.ts';
 import { parseBatchRequest } from '../batches/batch-api.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { idempotent } from './idempotent.ts';
 import { listQuery } from './list-query.ts';
 import { ownerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
@@ -12,7 +13,7 @@ const MAX_BATCH_BODY_BYTES = 32 * 1024;
 
 /** Batches in OpenAI's shape: a file of requests, run in the background where tabs are free. */
 export function batchRoutes(app: Hono<AppEnv>): void {
-  app.post('/v1/batches', async (c) => {
+  app.post('/v1/batches', idempotent({ maxBodyBytes: MAX_BATCH_BODY_BYTES, keeps: 'always' }), async (c) => {
     const request = parseBatchRequest(await readJson(c.req.raw, MAX_BATCH_BODY_BYTES));
     const caller = { origin: new URL(c.req.url).origin, level: levelInHeader(c.req.header(LEVEL_HEADER)) };
     return c.json(unwrap(await (await storeOf(c)).createBatch(request, caller)));
