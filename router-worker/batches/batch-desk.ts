@@ -1,14 +1,8 @@
 import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { type Batch, type Closing, closed, ended, newBatch, openLineCount, viewOf } from './batch.ts';
+import { type Batch, type BatchMaker, type Closing, closed, ended, newBatch, openLineCount, viewOf } from './batch.ts';
 import { type BatchFault, type BatchObjectView, type BatchRequest, type ListPage, listPage } from './batch-api.ts';
-import {
-  MAX_BATCH_LINES,
-  MAX_BATCHES,
-  MAX_LISTED_ERRORS,
-  MAX_OPEN_BATCHES,
-  UPLOAD_DEADLINE_MS,
-} from './batch-limits.ts';
+import { MAX_BATCHES, MAX_LISTED_ERRORS, MAX_OPEN_BATCHES, UPLOAD_DEADLINE_MS } from './batch-limits.ts';
 import type { OpenLine, SqlBatchStore } from './batch-store.ts';
 import { newFileId, noFile } from './file-desk.ts';
 import type { ListQuery, SqlFileStore } from './file-store.ts';
@@ -27,6 +21,8 @@ export interface BatchDeskPorts {
   readonly files: SqlFileStore;
   readonly batches: SqlBatchStore;
   readonly now: () => number;
+  /** Most requests in a batch. */
+  readonly mostLines: number;
   /** All of it is written, or nothing. */
   readonly transact: (act: () => void) => void;
   readonly log: (event: string, fields: Readonly<Record<string, string | number>>) => void;
@@ -58,7 +54,7 @@ export class BatchDesk {
   }
 
   /** Throws `file_not_found`, `invalid_value` or `too_many_batches`. */
-  create(request: BatchRequest, caller: { readonly origin: string; readonly level: string | null }): BatchObjectView {
+  create(request: BatchRequest, maker: BatchMaker): BatchObjectView {
     const { files, batches, now, log } = this.#ports;
     const input = files.find(request.inputFile);
     const at = now();
@@ -78,7 +74,7 @@ export class BatchDesk {
     const batch = newBatch({
       id: `batch_${toBase64Url(randomBytes(16))}`,
       ...{ endpoint, inputFile, window, metadata, outputKeptMs },
-      ...caller,
+      ...maker,
       createdAt: at,
       expiresAt: at + windowMs,
     });
@@ -204,7 +200,7 @@ export class BatchDesk {
         batches.save(read);
         return true;
       }
-      const refused = refusalOf(read);
+      const refused = refusalOf(read, this.#ports.mostLines);
       if (refused !== null) {
         this.#end({ ...read, faults: listed([refused], read.faults) }, 'failed', at);
         return false;
@@ -219,7 +215,7 @@ export class BatchDesk {
   }
 
   #readLines(batch: Batch): Batch {
-    const { files, batches } = this.#ports;
+    const { files, batches, mostLines } = this.#ports;
     let read = batch;
     if (read.scan === null) return read;
     let count = 0;
@@ -228,7 +224,7 @@ export class BatchDesk {
       if (count === LINES_A_STEP) return { ...read, scan: { offset: line.offset, line: line.number } };
       count++;
       read = { ...read, total: read.total + 1 };
-      if (read.total > MAX_BATCH_LINES) break; // The batch fails: the rest need not be read.
+      if (read.total > mostLines) break; // The batch fails: the rest need not be read.
       const parsed = readLine(line.bytes, line.number, batch.endpoint);
       if (!parsed.ok) {
         read = this.#refused(read, parsed.customId, parsed.fault);
@@ -309,11 +305,11 @@ export function lineName(batch: string, number: number): string {
 }
 
 /** Why the file as a whole is no batch; null when it is one. */
-function refusalOf({ total, failed }: Batch): BatchFault | null {
+function refusalOf({ total, failed }: Batch, mostLines: number): BatchFault | null {
   const fault = (code: string, message: string): BatchFault => ({ code, line: null, message, param: 'input_file_id' });
   if (total === 0) return fault('empty_file', 'The input file is empty.');
-  if (total > MAX_BATCH_LINES) {
-    return fault('too_many_lines', `The input file has more than ${MAX_BATCH_LINES} requests.`);
+  if (total > mostLines) {
+    return fault('too_many_lines', `The input file has more than ${mostLines} requests.`);
   }
   if (failed === total) return fault('no_valid_line', 'No line of the input file is a request of this batch.');
   return null;

@@ -3,8 +3,10 @@ import type { Bytes } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { Env } from '../env.ts';
 import type { Reply } from '../session/session-object.ts';
+import type { BatchMaker } from './batch.ts';
 import type { BatchObjectView, BatchRequest, FileObject, ListPage } from './batch-api.ts';
 import { BatchDesk } from './batch-desk.ts';
+import { MAX_BATCH_LINES } from './batch-limits.ts';
 import { SqlBatchStore } from './batch-store.ts';
 import { FileDesk } from './file-desk.ts';
 import { type FilePart, type ListQuery, SqlFileStore } from './file-store.ts';
@@ -79,11 +81,8 @@ export class BatchObject extends DurableObject<Env> {
     });
   }
 
-  createBatch(
-    request: BatchRequest,
-    caller: { readonly origin: string; readonly level: string | null },
-  ): Reply<BatchObjectView> {
-    return this.#reply(({ batches }) => batches.create(request, caller));
+  createBatch(request: BatchRequest, maker: BatchMaker): Reply<BatchObjectView> {
+    return this.#reply(({ batches }) => batches.create(request, maker));
   }
 
   batch(id: string): Reply<BatchObjectView> {
@@ -130,7 +129,14 @@ export class BatchObject extends DurableObject<Env> {
     const transact = (act: () => void) => storage.transactionSync(act);
     const interrupted = store.interruptAll();
     if (interrupted > 0) log('batch_lines_interrupted', { lines: interrupted });
-    const batches = new BatchDesk({ files: fileStore, batches: store, now, transact, log });
+    const batches = new BatchDesk({
+      files: fileStore,
+      batches: store,
+      now,
+      mostLines: MAX_BATCH_LINES,
+      transact,
+      log,
+    });
     const crew = new LineCrew({
       desk: batches,
       batches: store,

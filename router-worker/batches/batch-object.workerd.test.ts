@@ -135,7 +135,7 @@ describe('the batch object', () => {
     expect(files.data.map(({ purpose }) => purpose).sort()).toEqual(['batch', 'batch_output', 'batch_output']);
   });
 
-  it('goes on after an eviction in the middle, and counts each line once', async () => {
+  it('[F2] goes on after an eviction in the middle, and counts each line once', async () => {
     await aTab(3);
     await aTab(3);
     const caller = callerOf('evicted');
@@ -182,7 +182,7 @@ describe('the batch object', () => {
     expect(batch).toMatchObject({ status: 'cancelled', request_counts: { total: 5, completed: 0, failed: 5 } });
   });
 
-  it('keeps owners apart: to another one there is no such file and no such batch', async () => {
+  it('[F1] keeps owners apart: to another one there is no such file and no such batch', async () => {
     const caller = callerOf('mine');
     const other = callerOf('theirs');
     const file = await caller.upload(line('x'));

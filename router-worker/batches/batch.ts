@@ -1,3 +1,4 @@
+import type { Level } from '../../shared/protocol/level.ts';
 import type { BatchEndpoint, BatchFault, BatchObjectView, BatchStatus } from './batch-api.ts';
 import { BATCH_KEPT_MS } from './batch-limits.ts';
 import type { ScanCursor } from './scan-lines.ts';
@@ -5,17 +6,22 @@ import type { ScanCursor } from './scan-lines.ts';
 /** Why lines that were not run are closed all the same. */
 export type Closing = 'expired' | 'cancelled';
 
+/** Who made a batch, and how. */
+export interface BatchMaker {
+  readonly owner: string;
+  /** Where the router is, as its owner called it: tasks name it in their receipts. */
+  readonly origin: string;
+  /** Least level of every line, from the header of whoever made the batch. */
+  readonly level: Level | null;
+}
+
 /** A batch, as it is stored. Instants in ms. */
-export interface Batch {
+export interface Batch extends BatchMaker {
   readonly id: string;
   readonly endpoint: BatchEndpoint;
   readonly inputFile: string;
   readonly window: string;
   readonly metadata: Readonly<Record<string, string>> | null;
-  /** Where the router is, as its owner called it: tasks name it in their receipts. */
-  readonly origin: string;
-  /** Least level of every line, from the header of whoever made the batch. */
-  readonly level: string | null;
   readonly status: BatchStatus;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -50,8 +56,7 @@ export type NewBatch = Pick<
   | 'inputFile'
   | 'window'
   | 'metadata'
-  | 'origin'
-  | 'level'
+  | keyof BatchMaker
   | 'createdAt'
   | 'expiresAt'
   | 'outputKeptMs'

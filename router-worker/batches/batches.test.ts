@@ -6,7 +6,7 @@ import { settle, until } from '../testing/network.ts';
 import { NodeSql } from '../testing/node-sql.ts';
 import type { BatchRequest } from './batch-api.ts';
 import { BatchDesk } from './batch-desk.ts';
-import { MAX_ATTEMPTS, MAX_BATCH_LINES, MAX_FILE_BYTES, PIECE_BYTES } from './batch-limits.ts';
+import { MAX_ATTEMPTS, MAX_FILE_BYTES, PIECE_BYTES } from './batch-limits.ts';
 import { SqlBatchStore } from './batch-store.ts';
 import { FileDesk } from './file-desk.ts';
 import { SqlFileStore } from './file-store.ts';
@@ -15,7 +15,8 @@ import { MAX_LINE_BYTES } from './read-line.ts';
 import { scanLines } from './scan-lines.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const CALLER = { origin: 'https://shoal.test', level: null };
+const MOST_LINES = 2_000;
+const MAKER = { owner: 'me', origin: 'https://shoal.test', level: null };
 
 type Answer = (call: LineCall, signal: AbortSignal) => Promise<Partial<LineReply> & { readonly status: number }>;
 
@@ -43,7 +44,14 @@ class Owner {
     const { now } = this;
     batches.interruptAll();
     this.files = new FileDesk(files, now);
-    this.desk = new BatchDesk({ files, batches, now, transact: this.store.transact, log: () => undefined });
+    this.desk = new BatchDesk({
+      files,
+      batches,
+      now,
+      mostLines: MOST_LINES,
+      transact: this.store.transact,
+      log: () => undefined,
+    });
     const calls = this.calls;
     this.crew = new LineCrew({
       desk: this.desk,
@@ -78,7 +86,7 @@ class Owner {
       outputKeptMs: DAY_MS,
       ...part,
     };
-    return this.desk.create(request, CALLER).id;
+    return this.desk.create(request, MAKER).id;
   }
 
   work(): Promise<void> {
@@ -161,7 +169,7 @@ describe('a batch', () => {
     });
   });
 
-  it('tells each bad line by its number, and runs the others', async () => {
+  it('[F3] tells each bad line by its number, and runs the others', async () => {
     const owner = new Owner();
     const lines = [
       line('a'),
@@ -252,7 +260,7 @@ describe('a batch', () => {
 
   it('with more requests than allowed fails as a whole', async () => {
     const owner = new Owner();
-    const id = owner.create(owner.upload(`${'x\n'.repeat(MAX_BATCH_LINES)}x`));
+    const id = owner.create(owner.upload(`${'x\n'.repeat(MOST_LINES)}x`));
     await owner.work();
     const { status, errors } = owner.desk.find(id);
     expect([status, errors?.data[0]?.code]).toEqual(['failed', 'too_many_lines']);
@@ -346,7 +354,7 @@ describe('a batch that does not run to its end', () => {
     return { written: owner.rows(output_file_id).length, codes };
   };
 
-  it('is cancelled: what runs is stopped, what was written stays, the rest is told by line', async () => {
+  it('[F4] is cancelled: what runs is stopped, what was written stays, the rest is told by line', async () => {
     const { owner, id, work, stopped } = await hanging();
     expect(owner.desk.cancel(id).status).toBe('cancelling');
     expect(owner.desk.cancel(id).status).toBe('cancelling');
@@ -361,7 +369,7 @@ describe('a batch that does not run to its end', () => {
     expect(owner.desk.cancel(id).status).toBe('cancelled');
   });
 
-  it('expires at the end of its window', async () => {
+  it('[F4] expires at the end of its window', async () => {
     const { owner, id, work } = await hanging({ windowMs: 60_000 });
     owner.skewMs = 60_000;
     owner.crew.wake();
@@ -406,7 +414,7 @@ describe('a batch that does not run to its end', () => {
     expect(rows.map(({ custom_id }) => custom_id)).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`));
   });
 
-  it('has each line once, whenever it crashes', async () => {
+  it('[F2] has each line once, whenever it crashes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 6 }), async (crashes) => {
         const owner = new Owner();
@@ -427,7 +435,7 @@ describe('a batch that does not run to its end', () => {
 });
 
 describe('files', () => {
-  it('are unreadable before they are whole, and gone when deleted', () => {
+  it('[F1] are unreadable before they are whole, and gone when deleted', () => {
     const owner = new Owner();
     const open = owner.files.begin();
     owner.files.write(open, 0, utf8('secret'));

@@ -1,15 +1,14 @@
 import { ERROR_POLICIES, isErrorCode } from '../../shared/errors.ts';
+import type { Batch, BatchMaker } from './batch.ts';
 import { type BatchDesk, type LineOutcome, lineName } from './batch-desk.ts';
 import { MAX_ATTEMPTS, MAX_LINES_AT_ONCE, RETRY_MS } from './batch-limits.ts';
 import type { OpenLine, SqlBatchStore } from './batch-store.ts';
 
 /** A request of a batch, as it is put to an endpoint. */
-export interface LineCall {
+export interface LineCall extends BatchMaker {
   /** The same for every attempt: whoever charges for the line charges under this name. */
   readonly name: string;
   readonly endpoint: string;
-  readonly origin: string;
-  readonly level: string | null;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -112,10 +111,7 @@ export class LineCrew {
   }
 
   /** Never throws: whatever comes of a line is its outcome. */
-  async #run(
-    line: OpenLine,
-    batch: { readonly endpoint: string; readonly origin: string; readonly level: string | null },
-  ) {
+  async #run(line: OpenLine, batch: Batch) {
     const { desk, run, now, log } = this.#ports;
     const name = lineName(line.batch, line.number);
     const abort = new AbortController();
@@ -123,8 +119,8 @@ export class LineCrew {
     try {
       const body = desk.bodyOf(line);
       if (body === null) throw new Error('the input file is gone');
-      const { endpoint, origin, level } = batch;
-      const reply = await run({ name, endpoint, origin, level, body }, abort.signal);
+      const { endpoint, owner, origin, level } = batch;
+      const reply = await run({ name, endpoint, owner, origin, level, body }, abort.signal);
       this.#follow(reply.settled);
       if (!abort.signal.aborted) this.#took(line, reply);
     } catch (cause) {

@@ -12,6 +12,7 @@ export async function runLine(env: Env, call: LineCall, signal: AbortSignal): Pr
     method: 'POST',
     headers: {
       'content-type': 'application/json',
+      'shoal-sla': 'batch', // Whoever shares tabs out lets users go first.
       ...(call.level !== null && { 'shoal-level': call.level }),
     },
     body: JSON.stringify(call.body),
@@ -19,7 +20,7 @@ export async function runLine(env: Env, call: LineCall, signal: AbortSignal): Pr
   });
   const response = await createApp().fetch(
     request,
-    { ...env, BATCH_LINE: call.name },
+    { ...env, BATCH_LINE: { owner: call.owner, name: call.name } },
     {
       waitUntil: (promise) => void background.push(promise),
       passThroughOnException: () => undefined,

@@ -15,8 +15,10 @@ const MAX_BATCH_BODY_BYTES = 32 * 1024;
 export function batchRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/batches', idempotent({ maxBodyBytes: MAX_BATCH_BODY_BYTES, keeps: 'always' }), async (c) => {
     const request = parseBatchRequest(await readJson(c.req.raw, MAX_BATCH_BODY_BYTES));
-    const caller = { origin: new URL(c.req.url).origin, level: levelInHeader(c.req.header(LEVEL_HEADER)) };
-    return c.json(unwrap(await (await storeOf(c)).createBatch(request, caller)));
+    const owner = await ownerOf(c);
+    const level = levelInHeader(c.req.header(LEVEL_HEADER));
+    const maker = { owner, origin: new URL(c.req.url).origin, level };
+    return c.json(unwrap(await batchStub(c.env, owner).createBatch(request, maker)));
   });
 
   app.get('/v1/batches', async (c) => {

@@ -4,7 +4,7 @@ import type { AppContext } from './context.ts';
 
 /** Who calls, as far as that is known without accounts: the text that is given as `apiKey`, else the address. Never stored or logged as it is. */
 export function callerOf(c: AppContext): string {
-  return c.env.BATCH_LINE ?? c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
+  return c.env.BATCH_LINE?.name ?? c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
 }
 
 /** Whose files, batches and idempotency keys these are: a name that nobody can guess. Whoever gives the same `apiKey` is the same owner. */
