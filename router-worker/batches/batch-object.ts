@@ -36,7 +36,7 @@ export class BatchObject extends DurableObject<Env> {
   #isWorking = false;
 
   beginFile(): Reply<string> {
-    return this.#reply(({ files }) => files.begin());
+    return this.#change(({ files }) => files.begin());
   }
 
   writeFile(id: string, number: number, data: Uint8Array): Reply<null> {
@@ -47,7 +47,7 @@ export class BatchObject extends DurableObject<Env> {
   }
 
   finishFile(id: string, named: { readonly filename: string; readonly keptMs: number }): Reply<FileObject> {
-    return this.#reply(({ files }) => files.finish(id, named));
+    return this.#change(({ files }) => files.finish(id, named));
   }
 
   abandonFile(id: string): Reply<null> {
@@ -71,7 +71,7 @@ export class BatchObject extends DurableObject<Env> {
 
   /** Batches that still read the file are cancelled. */
   removeFile(id: string): Reply<null> {
-    return this.#reply(({ files, batches }) => {
+    return this.#change(({ files, batches }) => {
       files.find(id);
       this.ctx.storage.transactionSync(() => {
         batches.inputGoes(id);
@@ -82,7 +82,7 @@ export class BatchObject extends DurableObject<Env> {
   }
 
   createBatch(request: BatchRequest, maker: BatchMaker): Reply<BatchObjectView> {
-    return this.#reply(({ batches }) => batches.create(request, maker));
+    return this.#change(({ batches }) => batches.create(request, maker));
   }
 
   batch(id: string): Reply<BatchObjectView> {
@@ -94,7 +94,7 @@ export class BatchObject extends DurableObject<Env> {
   }
 
   cancelBatch(id: string): Reply<BatchObjectView> {
-    return this.#reply(({ batches }) => batches.cancel(id));
+    return this.#change(({ batches }) => batches.cancel(id));
   }
 
   override async alarm(): Promise<void> {
@@ -103,8 +103,8 @@ export class BatchObject extends DurableObject<Env> {
     this.#isWorking = true;
     try {
       const { crew, batches } = this.#open();
-      await crew.work(Date.now() + SHIFT_MS);
-      await this.#arm(batches.wantsWorkAt());
+      const again = await crew.work(Date.now() + SHIFT_MS);
+      await this.#arm(earlier(again, batches.nextDueAt()));
     } catch (cause) {
       console.error(JSON.stringify({ event: 'batch_shift_failed', reason: String(cause) }));
       await this.ctx.storage.setAlarm(Date.now() + RETRY_MS);
@@ -149,13 +149,18 @@ export class BatchObject extends DurableObject<Env> {
     return this.#opened;
   }
 
-  /** Every call may have changed when there is something to do. The write of the alarm is part of the call's own commit. */
+  /** A call that gives something to do. */
+  #change<T>(act: (opened: Opened) => T): Reply<T> {
+    return this.#reply((opened) => {
+      const value = act(opened);
+      void this.#wakeInTime(opened); // The write of the alarm is part of the call's own commit.
+      return value;
+    });
+  }
+
   #reply<T>(act: (opened: Opened) => T): Reply<T> {
     try {
-      const opened = this.#open();
-      const value = act(opened);
-      void this.#wakeInTime(opened);
-      return { ok: true, value };
+      return { ok: true, value: act(this.#open()) };
     } catch (cause) {
       const error = ShoalError.from(cause);
       if (error.code === 'internal_error') {
@@ -171,4 +176,8 @@ export class BatchObject extends DurableObject<Env> {
     const armed = await this.ctx.storage.getAlarm();
     if (at !== null && (armed === null || at < armed)) await this.ctx.storage.setAlarm(at);
   }
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }

@@ -7,6 +7,9 @@ import { servedCatalogue } from '../models/served-catalogue.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 import { batchStub } from './batch-address.ts';
 import type { BatchObjectView, FileObject, ListPage } from './batch-api.ts';
+import { SqlBatchStore } from './batch-store.ts';
+import { SqlFileStore } from './file-store.ts';
+import { STORE_EXAM } from './store-exam.ts';
 
 const ORIGIN = 'https://shoal.test';
 const tabs: WorkerdTab[] = [];
@@ -95,6 +98,14 @@ async function over(caller: ReturnType<typeof callerOf>, id: string): Promise<Ba
     .toBe(true);
   return batch!;
 }
+
+describe('the SQL stores on the SQLite of workerd', () => {
+  it.each(STORE_EXAM.map((examCase, index) => ({ ...examCase, index })))('$title', async ({ run, index }) => {
+    await runInDurableObject(batchStub(env, `exam ${index}`), (_, { storage }) => {
+      run(new SqlFileStore(storage.sql), new SqlBatchStore(storage.sql));
+    });
+  });
+});
 
 describe('the batch object', () => {
   it('runs a batch from upload to output, with a receipt for each answer and an error for each bad line', async () => {

@@ -13,6 +13,7 @@ import { SqlFileStore } from './file-store.ts';
 import { type LineCall, LineCrew, type LineReply } from './line-crew.ts';
 import { MAX_LINE_BYTES } from './read-line.ts';
 import { scanLines } from './scan-lines.ts';
+import { STORE_EXAM } from './store-exam.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MOST_LINES = 2_000;
@@ -89,7 +90,7 @@ class Owner {
     return this.desk.create(request, MAKER).id;
   }
 
-  work(): Promise<void> {
+  work(): Promise<number | null> {
     return this.crew.work(this.now() + 10_000);
   }
 
@@ -310,6 +311,21 @@ describe('a batch', () => {
     expect(owner.desk.find(id).status).toBe('completed');
   });
 
+  it('asks less and less often while nobody is free, and lets itself be called again', async () => {
+    const owner = new Owner();
+    owner.free = 0;
+    const id = owner.create(owner.upload(line('a')));
+    const again = await owner.work();
+    expect([owner.desk.find(id).status, again !== null && again > owner.now(), owner.calls]).toEqual([
+      'in_progress',
+      true,
+      [],
+    ]);
+    owner.free = 1;
+    expect(await owner.work()).toBe(null);
+    expect(owner.desk.find(id).status).toBe('completed');
+  });
+
   it('runs no more lines at once than there is room for', async () => {
     const owner = new Owner();
     owner.free = 2;
@@ -499,6 +515,13 @@ describe('files', () => {
     });
     expect(codeOf(() => owner.desk.list({ limit: 2, after: 'batch_none' }))).toBe('batch_not_found');
     expect(owner.files.list({ limit: 9, order: 'asc', after: null, purpose: 'batch_output' }).data).toEqual([]);
+  });
+});
+
+describe('the SQL stores on the SQLite of Node', () => {
+  it.each(STORE_EXAM)('$title', ({ run }) => {
+    const { sql } = new NodeSql();
+    run(new SqlFileStore(sql), new SqlBatchStore(sql));
   });
 });
 

@@ -57,6 +57,7 @@ export class SqlFileStore {
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL
       );
+      CREATE INDEX IF NOT EXISTS file_expiry ON file (expires_at);
       CREATE TABLE IF NOT EXISTS piece (
         file TEXT NOT NULL,
         number INTEGER NOT NULL,

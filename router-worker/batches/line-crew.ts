@@ -33,8 +33,12 @@ export interface LineCrewPorts {
   readonly log: (event: string, fields: Readonly<Record<string, string | number>>) => void;
 }
 
-/** How often the pool is asked who is free while lines wait and none ends, ms. */
-const LOOK_EVERY_MS = 500;
+/** When the pool is asked again who is free, ms; twice as long each time that there was no room, up to the longest. A line that ends is a reason to look at once. */
+const LOOK_EVERY_MS = 250;
+const LONGEST_LOOK_MS = 15_000;
+
+/** Who has to rest for longer is called again instead of sleeping, ms: an object that does nothing should not stay awake. */
+const LONGEST_SLEEP_MS = 500;
 
 /** So long a line that was begun may not have taken its tab yet, ms: it is taken off the room that the pool tells. */
 const UNSEEN_MS = 300;
@@ -56,6 +60,8 @@ export class LineCrew {
   readonly #ports: LineCrewPorts;
   readonly #running = new Map<string, RunningLine>();
   #settling = 0;
+  /** How often there was no room, one time after the other. */
+  #looks = 0;
   #wake: () => void = () => undefined;
 
   constructor(ports: LineCrewPorts) {
@@ -64,24 +70,28 @@ export class LineCrew {
 
   /** Something changed: whoever sleeps in {@link work} looks again. */
   wake(): void {
+    this.#looks = 0;
     this.#wake();
   }
 
-  /** Works until nothing is left to do or this instant has come. What runs then goes on, and {@link work} can be called again. */
-  async work(until: number): Promise<void> {
+  /**
+   * Works until nothing is left to do for a while, or this instant has come. What runs then goes on. Returns when {@link work} is wanted again; null when no
+   * line waits.
+   */
+  async work(until: number): Promise<number | null> {
     const { desk, now } = this.#ports;
     for (;;) {
       const more = desk.step();
       this.#stopUnwanted();
-      const restsUntil = more ? now() : await this.#begin();
-      if (now() >= until) return;
+      const lookAt = more ? now() : await this.#begin();
+      if (now() >= until) return now();
       if (more) {
         await new Promise((resolve) => setTimeout(resolve, 0)); // Others have their turn between two steps.
         continue;
       }
-      if (restsUntil === null && this.#running.size === 0 && this.#settling === 0) return;
-      const ms = Math.min(Math.max((restsUntil ?? Number.POSITIVE_INFINITY) - now(), 0), LOOK_EVERY_MS, until - now());
-      await this.#sleep(Math.max(ms, 1));
+      const restMs = (lookAt ?? Number.POSITIVE_INFINITY) - now();
+      if (this.#running.size === 0 && this.#settling === 0 && restMs > LONGEST_SLEEP_MS) return lookAt;
+      await this.#sleep(Math.max(1, Math.min(restMs, until - now(), LONGEST_SLEEP_MS)));
     }
   }
 
@@ -98,6 +108,7 @@ export class LineCrew {
     for (const { line, begunAt } of this.#running.values()) {
       if (now() - begunAt < UNSEEN_MS) free.set(line.model, (free.get(line.model) ?? 0) - 1);
     }
+    const before = this.#running.size;
     for (const batch of desk.running()) {
       for (const model of batch.models) {
         const left = Math.min(free.get(model) ?? 0, MAX_LINES_AT_ONCE - this.#running.size);
@@ -107,7 +118,8 @@ export class LineCrew {
         for (const line of lines) void this.#run(line, batch);
       }
     }
-    return now() + LOOK_EVERY_MS;
+    this.#looks = this.#running.size > before ? 0 : this.#looks + 1;
+    return now() + Math.min(LOOK_EVERY_MS * 2 ** this.#looks, LONGEST_LOOK_MS);
   }
 
   /** Never throws: whatever comes of a line is its outcome. */
@@ -128,7 +140,7 @@ export class LineCrew {
       if (!abort.signal.aborted) this.#failed(line);
     } finally {
       this.#running.delete(name);
-      this.#wake();
+      this.wake();
     }
   }
 
