@@ -7,6 +7,7 @@ import { servedCatalogue } from '../models/served-catalogue.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 import { batchStub } from './batch-address.ts';
 import type { BatchObjectView, FileObject, ListPage } from './batch-api.ts';
+import { MAX_FILE_BYTES } from './batch-limits.ts';
 import { SqlBatchStore } from './batch-store.ts';
 import { SqlFileStore } from './file-store.ts';
 import { STORE_EXAM } from './store-exam.ts';
@@ -252,7 +253,7 @@ describe('the batch object', () => {
         body: '--b\r\ncontent-disposition: form-data; name="file"; filename="x"\r\n\r\ncut off',
       }),
       caller.call<Refusal>('files', { method: 'POST', headers: { 'content-type': 'multipart/form-data' }, body: 'x' }),
-      caller.upload(new Blob([new Uint8Array(33 * 1024 * 1024)])),
+      caller.upload(new Blob([new Uint8Array(MAX_FILE_BYTES + 1)])),
       caller.create('file-none'),
       caller.create(file.id, { endpoint: '/v1/images' }),
       caller.create(file.id, { completion_window: '25h' }),
@@ -284,5 +285,6 @@ describe('the batch object', () => {
     ]);
     const { data } = await caller.call<ListPage<FileObject>>('files');
     expect(data.map(({ id }) => id)).toEqual([file.id]);
-  });
+    expect((await caller.upload(new Blob([new Uint8Array(MAX_FILE_BYTES)]))).bytes).toBe(MAX_FILE_BYTES);
+  }, 20_000);
 });
