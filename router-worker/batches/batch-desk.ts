@@ -2,7 +2,7 @@ import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { type Batch, type BatchMaker, type Closing, closed, ended, newBatch, openLineCount, viewOf } from './batch.ts';
 import { type BatchFault, type BatchObjectView, type BatchRequest, type ListPage, listPage } from './batch-api.ts';
-import { MAX_BATCHES, MAX_LISTED_ERRORS, MAX_OPEN_BATCHES, UPLOAD_DEADLINE_MS } from './batch-limits.ts';
+import { MAX_BATCHES, MAX_LISTED_ERRORS, MAX_OPEN_BATCHES } from './batch-limits.ts';
 import type { OpenLine, SqlBatchStore } from './batch-store.ts';
 import { newFileId, noFile } from './file-desk.ts';
 import type { ListQuery, SqlFileStore } from './file-store.ts';
@@ -34,8 +34,8 @@ const LINES_A_STEP = 1_000;
 /** Models that are told apart in one batch. Lines of further ones are run without a look at who is free. */
 const MODELS_TOLD_APART = 50;
 
-/** An open output file has no end of its own: it is the batch's. */
-const UNTIL_THE_END_MS = UPLOAD_DEADLINE_MS;
+/** An open output file does not expire: it is sealed at the end of its batch, whenever that is. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 
 const CLOSING_FAULTS: Readonly<Record<Closing, { readonly code: string; readonly message: string }>> = {
   expired: {
@@ -280,10 +280,7 @@ export class BatchDesk {
     const { files, now } = this.#ports;
     const id = (succeeded ? batch.outputFile : batch.errorFile) ?? newFileId();
     if (id !== batch.outputFile && id !== batch.errorFile) {
-      const createdAt = now();
-      // Swept no earlier than the batch itself ends; `#end` says how long it is kept.
-      const expiresAt = batch.expiresAt + UNTIL_THE_END_MS;
-      files.create({ id, purpose: 'batch_output', filename: '', createdAt, expiresAt });
+      files.create({ id, purpose: 'batch_output', filename: '', createdAt: now(), expiresAt: NEVER });
     }
     const row = { id: lineName(batch.id, number), custom_id: customId, ...outcome };
     files.writeLine(id, number, utf8(`${JSON.stringify(row)}\n`));

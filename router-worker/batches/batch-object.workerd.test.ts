@@ -178,6 +178,28 @@ describe('the batch object', () => {
     expect(batch.request_counts).toEqual({ total: 4, completed: 4, failed: 0 });
   }, 20_000); // A tab has five seconds to come back.
 
+  it('lets a user go first', async () => {
+    await aTab(5);
+    const caller = callerOf('polite');
+    const file = await caller.upload(Array.from({ length: 6 }, (_, i) => line(`${i}`)).join('\n'));
+    const made = await caller.create(file.id);
+    const counts = async () => (await caller.call<BatchObjectView>(`batches/${made.id}`)).request_counts;
+    await expect.poll(async () => (await counts()).completed, { interval: 5 }).toBeGreaterThanOrEqual(1);
+    const before = (await counts()).completed;
+    const answer = await SELF.fetch(`${ORIGIN}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'shoal-pup-3m:q8_0',
+        messages: [{ role: 'user', content: 'a user' }],
+        shoal: { level: 'none' },
+      }),
+    });
+    expect(answer.status).toBe(200);
+    expect((await counts()).completed - before).toBeLessThanOrEqual(2);
+    expect((await over(caller, made.id)).request_counts).toEqual({ total: 6, completed: 6, failed: 0 });
+  }, 20_000);
+
   it('stops at a cancel, and twice is as once', async () => {
     await aTab(50);
     const caller = callerOf('cancels');

@@ -411,6 +411,35 @@ describe('a batch that does not run to its end', () => {
     expect(owner.store.sql.exec('SELECT * FROM piece WHERE file = ?', input).toArray()).toEqual([]);
   });
 
+  it('is cancelled when its input expires', async () => {
+    const { owner, id, input, work } = await hanging({ windowMs: 2 * DAY_MS });
+    owner.skewMs = DAY_MS;
+    owner.crew.wake();
+    await work;
+    expect(owner.desk.find(id)).toMatchObject({
+      status: 'cancelled',
+      errors: { data: [{ code: 'input_file_deleted' }] },
+    });
+    expect(codeOf(() => owner.files.find(input))).toBe('file_not_found');
+    expect(outcomes(owner, id).written).toBe(3);
+  });
+
+  it('reads on where it stood when it crashed in the middle of its file', async () => {
+    const owner = new Owner();
+    const texts = Array.from({ length: MOST_LINES }, (_, i) => (i % 500 === 7 ? 'bad' : line(`${i}`)));
+    const id = owner.create(owner.upload(texts.join('\n')));
+    expect(owner.desk.step()).toBe(true);
+    const { status, request_counts } = owner.desk.find(id);
+    expect([status, request_counts.total]).toEqual(['validating', 1_000]);
+    owner.restart();
+    while (owner.desk.step());
+    expect(owner.desk.find(id)).toMatchObject({
+      status: 'in_progress',
+      request_counts: { total: MOST_LINES, completed: 0, failed: 4 },
+      errors: { data: [{ line: 8 }, { line: 508 }, { line: 1008 }, { line: 1508 }] },
+    });
+  });
+
   it('goes on after a crash: lines that were in flight run again under their own names, and are counted once', async () => {
     const { owner, id } = await hanging();
     const before = owner.calls.map(({ name }) => name);

@@ -136,7 +136,8 @@ export class LineCrew {
       this.#follow(reply.settled);
       if (!abort.signal.aborted) this.#took(line, reply);
     } catch (cause) {
-      log('batch_line_failed', { line: name, reason: String(cause).slice(0, 200) });
+      // The kind of the fault only: its message may quote what was asked.
+      log('batch_line_failed', { line: name, reason: cause instanceof Error ? cause.name : typeof cause });
       if (!abort.signal.aborted) this.#failed(line);
     } finally {
       this.#running.delete(name);
