@@ -1,3 +1,5 @@
+import type { BatchObject } from './batches/batch-object.ts';
+import type { IdempotencyObject } from './idempotency/idempotency-object.ts';
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
@@ -6,7 +8,11 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
+  readonly BATCH: DurableObjectNamespace<BatchObject>;
+  readonly IDEMPOTENCY: DurableObjectNamespace<IdempotencyObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
+  /** Set by the router itself for a request that is a line of a batch. No client can set it. */
+  readonly BATCH_LINE?: BatchLine;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */
@@ -15,6 +21,12 @@ export interface Env {
   readonly SHOAL_LEVEL_FLOOR?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
+}
+
+/** On whose behalf a line runs, and its name: the same for every attempt, so that what is charged for it is charged once. */
+export interface BatchLine {
+  readonly owner: string;
+  readonly name: string;
 }
 
 declare global {

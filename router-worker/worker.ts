@@ -1,5 +1,7 @@
 import { createApp } from './http/app.ts';
 
+export { BatchObject } from './batches/batch-object.ts';
+export { IdempotencyObject } from './idempotency/idempotency-object.ts';
 export { LogObject } from './log/log-object.ts';
 export { PoolObject } from './pool/pool-object.ts';
 export { SessionObject } from './session/session-object.ts';

@@ -3,8 +3,11 @@ import { cors } from 'hono/cors';
 import { ShoalError } from '../../shared/errors.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { batchRoutes } from './batches.ts';
 import { chatRoutes } from './chat-completions.ts';
 import type { AppEnv } from './context.ts';
+import { fileRoutes } from './files.ts';
+import { REPLAYED_HEADER } from './idempotent.ts';
 import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
@@ -30,7 +33,7 @@ export function createApp(): Hono<AppEnv> {
     '/v1/*',
     cors({
       origin: '*', // Request headers are allowed as asked: SDKs send many of their own.
-      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after'],
+      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after', REPLAYED_HEADER],
       maxAge: 86_400,
     }),
   );
@@ -55,6 +58,8 @@ export function createApp(): Hono<AppEnv> {
   modelRoutes(app);
   tabRoutes(app);
   quoteRoutes(app);
+  fileRoutes(app);
+  batchRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

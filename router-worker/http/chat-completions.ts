@@ -12,11 +12,13 @@ import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
+import { idempotent } from './idempotent.ts';
 import { levelOf } from './level-of.ts';
+import { callerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
-  app.post('/v1/chat/completions', async (c) => {
+  app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
     const variants = findVariants(await servedCatalogue(c.env), request.model);
     const { model } = variants[0];
@@ -24,8 +26,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     refuseHopeless(model, readablePromptBytes);
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
-    const session = await sessionNameOf(keys, conversationSeed(caller, request));
+    const session = await sessionNameOf(keys, conversationSeed(callerOf(c), request));
     const task = await newTaskTail(keys, session);
     const level = levelOf(c, request.level);
     const plain = await openPlainTask(c.env, keys, request, {
@@ -47,6 +48,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
     c.executionCtx.waitUntil(plain.finished);
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
+    c.get('taskNamed')?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
       c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));
