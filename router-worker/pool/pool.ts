@@ -206,6 +206,11 @@ export class Pool {
     return this.#answers.request(want, sink);
   }
 
+  /** The parts of one request; see {@link AnswerDesk.requestMany}. */
+  requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
+    return this.#answers.requestMany(wants, sinkOf, mostWaiting);
+  }
+
   reattach(tail: TaskTail, statement: Signed, from: number, sink: StreamSink): Promise<TaskStream> {
     return this.#answers.reattach(tail, statement, from, sink);
   }
