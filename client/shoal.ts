@@ -82,6 +82,11 @@ export class Shoal {
   ): Promise<Completion | ChatStream> {
     const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
+    if (request.n > 1 || request.redundancy > 1) {
+      throw new ShoalError('unsupported_field', 'A sealed prompt has one answer: ask again for another.', {
+        param: request.n > 1 ? 'n' : 'shoal.redundancy',
+      });
+    }
     const { model, messages, stop, sampling, checks } = request;
     const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);

@@ -4,6 +4,7 @@ import { ShoalError } from '../../shared/errors.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { chatRoutes } from './chat-completions.ts';
+import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
 import { logRoutes } from './log.ts';
 import { modelRoutes } from './models.ts';
@@ -49,6 +50,7 @@ export function createApp(): Hono<AppEnv> {
   });
 
   chatRoutes(app);
+  completionRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
   logRoutes(app);

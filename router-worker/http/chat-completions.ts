@@ -11,6 +11,7 @@ import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
+import { respondChoices } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readJson } from './read-body.ts';
@@ -18,6 +19,7 @@ import { readJson } from './read-body.ts';
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
+    if (request.n > 1) return respondChoices(c, request);
     const variants = findVariants(await servedCatalogue(c.env), request.model);
     const { model } = variants[0];
     const readablePromptBytes = promptBytes(request.messages);
