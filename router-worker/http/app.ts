@@ -7,6 +7,7 @@ import { chatRoutes } from './chat-completions.ts';
 import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
 import { logRoutes } from './log.ts';
+import { mapRoutes } from './map.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
@@ -51,6 +52,7 @@ export function createApp(): Hono<AppEnv> {
 
   chatRoutes(app);
   completionRoutes(app);
+  mapRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
   logRoutes(app);

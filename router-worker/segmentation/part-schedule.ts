@@ -284,10 +284,17 @@ function tabsOfGroup({ parts }: PartSchedule, { id, group }: Part): string[] {
 
 function answered(schedule: PartSchedule, { part, attempt }: Found, now: number): PartStep {
   const others = part.open.filter(({ id }) => id !== attempt.id);
-  const delivered: Part = { ...part, phase: 'delivered', open: [], by: attempt.tab };
+  // Its tab is free now: what no tab was free for may be hedged.
+  const parts = schedule.parts.map(
+    (one): Part =>
+      one.id === part.id
+        ? { ...part, phase: 'delivered', open: [], by: attempt.tab }
+        : { ...one, ...(one.phase === 'running' && { notBefore: Number.NEGATIVE_INFINITY }) },
+  );
   return {
     schedule: {
-      ...withPart(schedule, delivered),
+      ...schedule,
+      parts,
       durations: [...schedule.durations, Math.max(0, now - attempt.leasedAt)],
     },
     decisions: [
