@@ -136,6 +136,16 @@ describe('n choices', () => {
     expect(tabs.map(({ snapshot }) => snapshot()?.counts.stopped)).toEqual([1, 1]);
   });
 
+  it('[T8] that still waited for a tab when they were stopped take none', async () => {
+    await lend(1, () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }));
+    const stream = await openai.chat.completions.create({ ...chat, max_tokens: 400, n: 4, stream: true });
+    for await (const _ of stream) break;
+    stream.controller.abort();
+    const { choices } = await openai.chat.completions.create({ ...chat, max_tokens: 2 });
+    expect(choices).toHaveLength(1);
+    expect(tabs[0]!.snapshot()?.counts).toMatchObject({ stopped: 1, answers: 1, failed: 0 });
+  });
+
   it('are refused as one request is when nobody serves the model', async () => {
     await expect(openai.chat.completions.create({ ...chat, n: 2 })).rejects.toMatchObject({
       status: 503,

@@ -84,6 +84,11 @@ export class PoolObject extends DurableObject<Env> {
     });
   }
 
+  /** Nobody reads this task any more. */
+  async leave(tail: TaskTail): Promise<void> {
+    (await this.#pool()).leave(tail);
+  }
+
   /** The stream of a running task, after the pool or the reader's connection to it was lost. */
   async reattach(tail: TaskTail, lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
     const pool = await this.#pool();

@@ -211,6 +211,11 @@ export class Pool {
     return this.#answers.requestMany(wants, sinkOf, mostWaiting);
   }
 
+  /** Whoever reads this task has gone. Told twice it changes nothing. */
+  leave(tail: TaskTail): void {
+    this.#tasks.get(tail)?.stream?.gone();
+  }
+
   reattach(tail: TaskTail, statement: Signed, from: number, sink: StreamSink): Promise<TaskStream> {
     return this.#answers.reattach(tail, statement, from, sink);
   }
