@@ -6,6 +6,7 @@ import { routerKeys } from '../keys/router-keys.ts';
 import { chatRoutes } from './chat-completions.ts';
 import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
+import { embeddingRoutes } from './embeddings.ts';
 import { logRoutes } from './log.ts';
 import { mapRoutes } from './map.ts';
 import { modelRoutes } from './models.ts';
@@ -53,6 +54,7 @@ export function createApp(): Hono<AppEnv> {
   chatRoutes(app);
   completionRoutes(app);
   mapRoutes(app);
+  embeddingRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
   logRoutes(app);

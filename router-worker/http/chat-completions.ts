@@ -15,11 +15,13 @@ import { respondChoices } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readJson } from './read-body.ts';
+import { respondRedundant } from './redundant-response.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
     if (request.n > 1) return respondChoices(c, request);
+    if (request.redundancy > 1) return respondRedundant(c, request);
     const variants = findVariants(await servedCatalogue(c.env), request.model);
     const { model } = variants[0];
     const readablePromptBytes = promptBytes(request.messages);

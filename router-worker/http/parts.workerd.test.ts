@@ -17,6 +17,15 @@ const openai = new OpenAI({
   fetch: (input, init) => SELF.fetch(input as string, init as RequestInit),
 });
 
+/** Writes what no honest engine would. */
+class EditingEngine extends ScriptedEngine {
+  override async *generate(...asked: Parameters<ScriptedEngine['generate']>): ReturnType<ScriptedEngine['generate']> {
+    for await (const event of super.generate(...asked)) {
+      yield event.type === 'delta' ? { ...event, text: ' LIE' } : event;
+    }
+  }
+}
+
 let table: Uint8Array<ArrayBuffer>;
 let q8: string;
 let tabs: WorkerdTab[] = [];
@@ -216,5 +225,142 @@ describe('text completions', () => {
       code,
       param,
     });
+  });
+});
+
+describe('a redundant chat', () => {
+  it('is answered by as many tabs, and its answer is the one that they agree on', async () => {
+    await lend(3);
+    const asked = { ...chat, shoal: { redundancy: 3 } } as never;
+    const { data, response } = await openai.chat.completions.create(asked).withResponse();
+    const alone = await openai.chat.completions.create(chat);
+    const { choices, shoal } = data as unknown as { choices: unknown[]; shoal: { redundancy: { answers: Notes[] } } };
+    expect(choices).toEqual(alone.choices);
+    expect(shoal.redundancy).toMatchObject({ asked: 3, answered: 3, agree: 3, by: 'digest' });
+    const told = shoal.redundancy.answers as unknown as { tab: string; agrees: boolean }[];
+    expect(told.map(({ agrees }) => agrees)).toEqual([true, true, true]);
+    expect(new Set(told.map(({ tab }) => tab)).size).toBe(3);
+    expect(response.headers.get('shoal-task')?.split(', ')).toHaveLength(3);
+  });
+
+  it('is outvoted where one tab writes something else', async () => {
+    await lend(2);
+    await lend(1, () => new EditingEngine());
+    const { choices, shoal } = (await openai.chat.completions.create({
+      ...chat,
+      shoal: { redundancy: 3 },
+    } as never)) as unknown as { choices: { message: { content: string } }[]; shoal: { redundancy: object } };
+    expect(shoal.redundancy).toMatchObject({ asked: 3, answered: 3, agree: 2, by: 'digest' });
+    expect(choices[0]!.message.content).not.toContain('LIE');
+  });
+
+  it('says how many answered where there are fewer tabs', async () => {
+    await lend(1);
+    const { shoal } = (await openai.chat.completions.create({
+      ...chat,
+      shoal: { redundancy: 2 },
+    } as never)) as unknown as { shoal: { redundancy: object } };
+    expect(shoal.redundancy).toMatchObject({ asked: 2, answered: 1, agree: 1, by: 'only' });
+  });
+
+  it('is streamed when it is chosen', async () => {
+    await lend(2);
+    const alone = await openai.chat.completions.create(chat);
+    let text = '';
+    const stream = await openai.chat.completions.create({ ...chat, stream: true, shoal: { redundancy: 2 } } as never);
+    for await (const chunk of stream as unknown as AsyncIterable<OpenAI.ChatCompletionChunk>) {
+      text += chunk.choices[0]?.delta.content ?? '';
+    }
+    expect(text).toBe(alone.choices[0]!.message.content);
+  });
+});
+
+describe('embeddings', () => {
+  const model = 'shoal-embed-64';
+
+  it('are unit vectors of the embedded table, the same in both encodings', async () => {
+    const input = ['a shoal of fish', 'many fish that swim together', 'the price of steel'];
+    const floats = await openai.embeddings.create({ model, input, encoding_format: 'float' });
+    const decoded = await openai.embeddings.create({ model, input }); // The client asks for base64 and decodes it.
+    expect(floats.data.map(({ index }) => index)).toEqual([0, 1, 2]);
+    for (const [at, { embedding }] of floats.data.entries()) {
+      expect(embedding).toHaveLength(64);
+      expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+      expect([...decoded.data[at]!.embedding]).toEqual(embedding);
+    }
+    const cosine = (a: number, b: number) =>
+      floats.data[a]!.embedding.reduce((sum, x, i) => sum + x * floats.data[b]!.embedding[i]!, 0);
+    expect(cosine(0, 1)).toBeGreaterThan(cosine(0, 2));
+    expect(floats.usage.prompt_tokens).toBe(floats.usage.total_tokens);
+    const { data } = await openai.embeddings.create({ model, input: input[0]!, dimensions: 64 });
+    expect([...data[0]!.embedding]).toEqual(floats.data[0]!.embedding);
+  });
+
+  it.each([
+    ['another number of dimensions', { dimensions: 32 }, 'unsupported_field', 'dimensions'],
+    ['a model that chats', { model: 'shoal-pup-3m' }, 'invalid_value', 'model'],
+    ['a model that nobody has', { model: 'text-embedding-3-small' }, 'model_not_found', 'model'],
+    ['tokens', { input: [1, 2] }, 'invalid_type', 'input[0]'],
+    ['no text', { input: ['a', ''] }, 'invalid_value', 'input[1]'],
+    ['an unknown encoding', { encoding_format: 'int8' }, 'invalid_value', 'encoding_format'],
+    ['too many inputs', { input: Array(2_049).fill('a') }, 'invalid_value', 'input'],
+  ])('[E2] with %s are refused by name', async (_, changes, code, param) => {
+    const asked = { model, input: 'a', ...changes };
+    await expect(openai.embeddings.create(asked as never)).rejects.toMatchObject({ code, param });
+  });
+});
+
+describe('a map', () => {
+  const document = Array.from({ length: 40 }, (_, at) => `This is sentence number ${at} of the story. `).join('');
+  const asked = {
+    model: 'shoal-pup-3m',
+    document,
+    instruction: 'Say it shorter.',
+    reduce: 'Make it one.',
+    part_bytes: 400,
+  };
+
+  function post(body: unknown): Promise<Response> {
+    const headers = { 'content-type': 'application/json' };
+    return SELF.fetch(`${ORIGIN}/v1/map`, { method: 'POST', headers, body: JSON.stringify(body) });
+  }
+
+  it('is cut, run on all tabs, and reduced', async () => {
+    await lend(2);
+    const response = await post({ ...asked, max_tokens: 8 });
+    const result = await response.json<{ parts: { part: string; text: string }[]; result: string }>();
+    expect(result).toMatchObject({ object: 'map', status: 'completed', error: null, model: 'shoal-pup-3m:q8_0' });
+    expect(result.parts.map(({ part }) => part)).toEqual(result.parts.map((_, at) => String(at + 1)));
+    expect(result.parts.length).toBeGreaterThan(4);
+    expect(result.result).not.toBe('');
+    expect(response.headers.get('shoal-task')?.split(', ').length).toBeGreaterThan(result.parts.length);
+  });
+
+  it('tells its progress and partial results as they come', async () => {
+    await lend(2);
+    const whole = await (await post({ ...asked, max_tokens: 8, seed: 1 })).json<{ result: string }>();
+    const response = await post({ ...asked, max_tokens: 8, seed: 1, stream: true });
+    expect(response.headers.get('content-type')).toContain('text/event-stream');
+    const lines = (await response.text()).split('\n').filter((line) => line.startsWith('data: '));
+    expect(lines.at(-1)).toBe('data: [DONE]');
+    const events = lines.slice(0, -1).map((line) => JSON.parse(line.slice(6)) as { type: string; result?: string });
+    expect(new Set(events.map(({ type }) => type))).toEqual(
+      new Set(['planned', 'part', 'progress', 'reducing', 'result']),
+    );
+    expect(events.at(-1)?.result).toBe(whole.result);
+  });
+
+  it('is over at its deadline, with what there is', async () => {
+    await lend(1, () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }));
+    const response = await post({ ...asked, max_tokens: 20, temperature: 0.8, deadline_ms: 1_000 });
+    expect(await response.json()).toMatchObject({
+      status: 'incomplete',
+      result: null,
+      error: { code: 'deadline_exceeded' },
+    });
+  });
+
+  it('is refused when nobody serves its model', async () => {
+    expect((await post(asked)).status).toBe(503);
   });
 });
