@@ -58,11 +58,11 @@ export function streamHeaders({ level, headers }: PartsOfRequest): Record<string
 }
 
 /** One part that is given up ends the request: the others are stopped. */
-export async function orStopAll<T>(work: Promise<T>, { run }: PartsOfRequest): Promise<T> {
+export async function orStopAll<T>(work: Promise<T>, parts: PartsOfRequest): Promise<T> {
   try {
     return await work;
   } catch (cause) {
-    run.stop();
+    parts.giveUp();
     throw cause;
   }
 }
@@ -70,12 +70,12 @@ export async function orStopAll<T>(work: Promise<T>, { run }: PartsOfRequest): P
 /** As {@link orStopAll}, for what is told bit by bit. */
 export async function* stoppingAll<T>(
   told: AsyncGenerator<T, void, undefined>,
-  { run }: PartsOfRequest,
+  parts: PartsOfRequest,
 ): AsyncGenerator<T, void, undefined> {
   try {
     yield* told;
   } catch (cause) {
-    run.stop();
+    parts.giveUp();
     throw cause;
   }
 }

@@ -6,7 +6,7 @@ import { type MapEvent, type MapResult, MapRun } from '../segmentation/map-run.t
 import type { PartPrompt } from '../segmentation/open-parts.ts';
 import { planMap } from '../segmentation/plan-map.ts';
 import { respondEvents, SURE_HEADER } from './chat-response.ts';
-import { streamHeaders } from './choices-response.ts';
+import { stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { readJson } from './read-body.ts';
@@ -32,7 +32,7 @@ export function mapRoutes(app: Hono<AppEnv>): void {
     });
     const deadline = setTimeout(() => map.stop('deadline_exceeded'), request.deadlineMs);
     const over = Promise.withResolvers<void>();
-    const events = untilOver(map.events(), () => {
+    const events = untilOver(stoppingAll(map.events(), parts), () => {
       clearTimeout(deadline);
       over.resolve();
     });

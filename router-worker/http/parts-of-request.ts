@@ -33,6 +33,8 @@ export interface PartsOfRequest {
   readonly tasks: readonly TaskTail[];
   /** Of the whole answer: that of the first task. */
   id(): string;
+  /** The request has failed: what is not done is stopped, and the refusal names the tasks. */
+  giveUp(): void;
   headers(): Record<string, string>;
 }
 
@@ -62,14 +64,19 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
     }),
   );
   c.req.raw.signal?.addEventListener('abort', () => run.stop());
+  const taskList = () => tasks.slice(0, MAX_TASKS_IN_HEADER).map(taskId).join(', ');
   return {
     run,
     model,
     level,
     tasks,
     id: () => completionId(tasks[0] ?? ''),
+    giveUp() {
+      run.stop();
+      if (!c.finalized) c.header('shoal-task', taskList());
+    },
     headers: () => ({
-      'shoal-task': tasks.slice(0, MAX_TASKS_IN_HEADER).map(taskId).join(', '),
+      'shoal-task': taskList(),
       'shoal-level': level,
       'x-request-id': c.get('requestId'),
     }),

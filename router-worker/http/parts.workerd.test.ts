@@ -69,7 +69,7 @@ async function receiptOf({ receipt }: Pick<Notes, 'receipt'>): Promise<unknown> 
 }
 
 describe('n choices', () => {
-  it('come from tasks of their own, each with its seed and receipt, in order', async () => {
+  it('[P1] come from tasks of their own, each with its seed and receipt, in order', async () => {
     await lend(3);
     const { data, response } = await openai.chat.completions.create({ ...chat, n: 3 }).withResponse();
     expect(data.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
@@ -136,7 +136,7 @@ describe('n choices', () => {
     expect(choices.map(({ index }) => index)).toEqual(Array.from({ length: 20 }, (_, index) => index));
   });
 
-  it('are all stopped when their client hangs up', async () => {
+  it('[P4] are all stopped when their client hangs up', async () => {
     await lend(2, () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 50 }));
     const stream = await openai.chat.completions.create({ ...chat, max_tokens: 400, n: 4, stream: true });
     for await (const _ of stream) break;
@@ -145,7 +145,7 @@ describe('n choices', () => {
     expect(tabs.map(({ snapshot }) => snapshot()?.counts.stopped)).toEqual([1, 1]);
   });
 
-  it('[T8] that still waited for a tab when they were stopped take none', async () => {
+  it('[P4] [T8] that still waited for a tab when they were stopped take none', async () => {
     await lend(1, () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }));
     const stream = await openai.chat.completions.create({ ...chat, max_tokens: 400, n: 4, stream: true });
     for await (const _ of stream) break;
@@ -156,10 +156,9 @@ describe('n choices', () => {
   });
 
   it('are refused as one request is when nobody serves the model', async () => {
-    await expect(openai.chat.completions.create({ ...chat, n: 2 })).rejects.toMatchObject({
-      status: 503,
-      code: 'no_tab',
-    });
+    const refused = await openai.chat.completions.create({ ...chat, n: 2 }).catch((cause: unknown) => cause);
+    expect(refused).toMatchObject({ status: 503, code: 'no_tab' });
+    expect((refused as InstanceType<typeof OpenAI.APIError>).headers?.get('shoal-task')?.split(', ')).toHaveLength(2);
     await expect(openai.chat.completions.create({ ...chat, n: 2, stream: true })).rejects.toMatchObject({
       status: 503,
     });

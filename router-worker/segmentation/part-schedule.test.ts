@@ -179,7 +179,7 @@ describe('the parts of a request', () => {
     ]);
   });
 
-  it('are all reached by a stop, wherever they are', () => {
+  it('[P4] are all reached by a stop, wherever they are', () => {
     const driven = new Driven();
     driven.add(MAX_PARTS_AT_ONCE + 1);
     driven.lease(1, 'a');
@@ -225,7 +225,7 @@ describe('whatever happens, in whatever order', () => {
     grouped: fc.boolean(),
   });
 
-  it('every part ends once, within the bounds, and nothing runs on after its end', () => {
+  it('[P2] [P3] every part ends once, within the bounds, and nothing runs on after its end', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 50 }),
@@ -292,7 +292,7 @@ describe('whatever happens, in whatever order', () => {
     );
   });
 
-  it('a crowded pool is asked for no more than the line may hold beside what runs', () => {
+  it('[P5] a crowded pool is asked for no more than the line may hold beside what runs', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 12 }), (n, free) => {
         const driven = new Driven();

@@ -41,7 +41,7 @@ async function alone(asked: readonly TestPrompt[]): Promise<string[]> {
 }
 
 describe('the parts of a request in the network', () => {
-  it('run side by side on all tabs, one pool call for the first of them, and come back in order', async () => {
+  it('[P1] [P2] run side by side on all tabs, one pool call for the first of them, and come back in order', async () => {
     const network = await TestNetwork.create();
     const engines = [new WatchedEngine(SLOW), new WatchedEngine(), new WatchedEngine(SLOW)];
     for (const engine of engines) await network.addTab({ engine });
@@ -59,7 +59,7 @@ describe('the parts of a request in the network', () => {
     expect(seen).toEqual(asked.map(({ text }) => `user: ${text}`).sort());
   });
 
-  it('a tab that dies in mid-part is replaced for that part alone', async () => {
+  it('[P2] [P3] a tab that dies in mid-part is replaced for that part alone', async () => {
     const network = await TestNetwork.create();
     const dying = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 40 }) });
     const engine = new WatchedEngine();
@@ -120,7 +120,7 @@ describe('the parts of a request in the network', () => {
     expect(slow.snapshot()?.counts.answers).toBe(0);
   });
 
-  it('a stop reaches every part', async () => {
+  it('[P4] a stop reaches every part', async () => {
     const network = await TestNetwork.create();
     const pace = { prefillMsPerToken: 0, decodeMsPerToken: 100 };
     const tabs: TestTab[] = [];
@@ -137,7 +137,7 @@ describe('the parts of a request in the network', () => {
     expect(network.pool.isBusy).toBe(false);
   });
 
-  it('live text goes on where the tab that died left it, with nothing lost and nothing twice', async () => {
+  it('[P3] live text goes on where the tab that died left it, with nothing lost and nothing twice', async () => {
     const network = await TestNetwork.create();
     const dying = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }) });
     const asked = prompts(1, 40);
@@ -163,7 +163,7 @@ describe('the parts of a request in the network', () => {
     expect(updates.at(-1)).toMatchObject({ type: 'ended', verdict: { reason: 'not_asked' } });
   });
 
-  it('live text is not patched with what another tab would rather have written', async () => {
+  it('[P3] live text is not patched with what another tab would rather have written', async () => {
     const network = await TestNetwork.create();
     const dying = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 }) });
     const run = new PartsRun(partsOfNetwork(network));
