@@ -55,15 +55,20 @@ export class Shoal {
   };
 
   /**
-   * A `fetch` that seals chat completions and passes every other call on: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
-   * written for that client a sealed path.
+   * A `fetch` that seals chat completions and passes on what carries no prompt: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
+   * written for that client a sealed path. Any other POST is refused, because the router could read it.
    */
   readonly fetch: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
-    if (request.method !== 'POST' || !new URL(request.url).pathname.endsWith('/chat/completions')) {
-      return this.#passOn(request);
-    }
+    if (request.method !== 'POST') return this.#passOn(request);
+    const { pathname } = new URL(request.url);
     try {
+      if (!pathname.endsWith('/chat/completions')) {
+        throw new ShoalError(
+          'route_not_found',
+          `${pathname} cannot be sealed: ask the router itself, which can read it.`,
+        );
+      }
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
       const least = levelInHeader(request.headers.get(LEVEL_HEADER));
       const result = await this.#create(body, { signal: request.signal }, least);
