@@ -277,6 +277,13 @@ describe('a redundant chat', () => {
 describe('embeddings', () => {
   const model = 'shoal-embed-64';
 
+  it('are listed under their own name, as no model that chats', async () => {
+    const listed = (await openai.models.list()).data.find(({ id }) => id === model);
+    expect(listed).toMatchObject({ shoal: { capabilities: ['embed'], dimensions: 64, variants: [] } });
+    expect(await openai.models.retrieve(model)).toEqual(listed);
+    await expect(openai.chat.completions.create({ ...chat, model })).rejects.toMatchObject({ code: 'model_not_found' });
+  });
+
   it('are unit vectors of the embedded table, the same in both encodings', async () => {
     const input = ['a shoal of fish', 'many fish that swim together', 'the price of steel'];
     const floats = await openai.embeddings.create({ model, input, encoding_format: 'float' });
