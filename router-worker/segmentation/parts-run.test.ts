@@ -96,6 +96,35 @@ describe('the parts of a request in the network', () => {
     expect(await textOf(first!)).toBe(await textOf(third!));
   });
 
+  it('[P2] [P3] come back in order, each once, from tabs that die, fail, drop out, are slow and come late', async () => {
+    const network = await TestNetwork.create();
+    const pace = (decodeMsPerToken: number) => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken });
+    const dying = await network.addTab({ engine: pace(30) });
+    const dropping = await network.addTab({ engine: pace(10) });
+    await network.addTab({ engine: pace(300) });
+    const broken = new WatchedEngine();
+    await network.addTab({ engine: broken });
+    await broken.dispose();
+    const asked = prompts(30);
+    const run = new PartsRun(partsOfNetwork(network));
+    const ended: number[] = [];
+    const texts = Promise.all(
+      run.add(asked, { isLive: true }).map(async (part) => {
+        const text = await textOf(part);
+        ended.push(part.id);
+        return text;
+      }),
+    );
+    await until(() => dying.snapshot()?.working === 'answer', 'the first works');
+    dying.wire.break(1001);
+    dropping.wire.break();
+    setTimeout(() => dropping.wire.reconnect(), 50);
+    await network.addTab({ engine: pace(5) });
+    expect(await texts).toEqual(await alone(asked));
+    expect(ended.toSorted((a, b) => a - b)).toEqual(asked.map((_, at) => at));
+    expect(run.counts).toEqual({ of: 30, held: 0, waiting: 0, running: 0, delivered: 30, givenUp: 0 });
+  });
+
   it('are refused at once when nobody serves the model', async () => {
     const network = await TestNetwork.create();
     const run = new PartsRun(partsOfNetwork(network));
