@@ -11,7 +11,7 @@ import { serveRouter } from './bench/router-contender.ts';
  */
 
 const PARTS = 64;
-const TOKENS = 30;
+const TOKENS = 50;
 const MS_PER_TOKEN = 20;
 const SLOWER = 10;
 const TABS = [1, 2, 4, 8];

@@ -12,6 +12,7 @@ export async function respondChoices(c: AppContext, request: ChatRequest): Promi
   const parts = await openPartsOfRequest(c, {
     ...request,
     promptBytes: promptBytes(request.messages),
+    promptField: 'messages',
     sessionSeed: firstTurnOf(request),
   });
   const { run, level, id } = parts;

@@ -18,6 +18,7 @@ export function completionRoutes(app: Hono<AppEnv>): void {
     const parts = await openPartsOfRequest(c, {
       ...request,
       promptBytes: Math.max(...request.prompts.map((prompt) => utf8(prompt).byteLength)),
+      promptField: 'prompt',
       sessionSeed: request.prompts,
     });
     const { run, level, id } = parts;

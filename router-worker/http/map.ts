@@ -18,6 +18,7 @@ export function mapRoutes(app: Hono<AppEnv>): void {
     const parts = await openPartsOfRequest(c, {
       ...request,
       promptBytes: 0, // The parts are made to fit.
+      promptField: 'document',
       sessionSeed: [crypto.randomUUID()],
     });
     const { run, level, tasks } = parts;

@@ -18,8 +18,9 @@ export interface PartsAsked {
   readonly model: string;
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
-  /** Bytes of the longest prompt. */
+  /** Bytes of the longest prompt, and the field that it came in. */
   readonly promptBytes: number;
+  readonly promptField: string;
   /** Conversations that begin alike share a session; becomes a name by the router's keyed hash, at once. */
   readonly sessionSeed: readonly unknown[];
 }
@@ -45,7 +46,7 @@ export interface PartsOfRequest {
 export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Promise<PartsOfRequest> {
   const variants = findVariants(await servedCatalogue(c.env), asked.model);
   const { model } = variants[0];
-  refuseHopeless(model, asked.promptBytes);
+  refuseHopeless(model, asked.promptBytes, asked.promptField);
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
   const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
   const level = levelOf(c, asked.level);

@@ -216,6 +216,7 @@ describe('text completions', () => {
     ['the best of several', { best_of: 3 }, 'unsupported_field', 'best_of'],
     ['no text', { prompt: ['a', ' '] }, 'empty_messages', 'prompt[1]'],
     ['tokens', { prompt: [1, 2] }, 'invalid_type', 'prompt[0]'],
+    ['a prompt that cannot fit', { prompt: ['a', 'x'.repeat(50_000)] }, 'context_length_exceeded', 'prompt'],
     ['no prompt', { prompt: undefined }, 'missing_field', 'prompt'],
     ['too many answers', { prompt: Array(100).fill('a'), n: 3 }, 'invalid_value', 'n'],
     ['an unknown field', { promt: 'a' }, 'unknown_field', 'promt'],

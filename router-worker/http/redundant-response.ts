@@ -34,6 +34,7 @@ export async function respondRedundant(c: AppContext, request: ChatRequest): Pro
   const parts = await openPartsOfRequest(c, {
     ...request,
     promptBytes: promptBytes(request.messages),
+    promptField: 'messages',
     sessionSeed: firstTurnOf(request),
   });
   const { run, level } = parts;
