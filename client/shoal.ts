@@ -55,15 +55,20 @@ export class Shoal {
   };
 
   /**
-   * A `fetch` that seals chat completions and passes every other call on: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
-   * written for that client a sealed path.
+   * A `fetch` that seals chat completions and passes on what carries no prompt: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
+   * written for that client a sealed path. Any other POST is refused, because the router could read it.
    */
   readonly fetch: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
-    if (request.method !== 'POST' || !new URL(request.url).pathname.endsWith('/chat/completions')) {
-      return this.#passOn(request);
-    }
+    if (request.method !== 'POST') return this.#passOn(request);
+    const { pathname } = new URL(request.url);
     try {
+      if (!pathname.endsWith('/chat/completions')) {
+        throw new ShoalError(
+          'route_not_found',
+          `${pathname} cannot be sealed: ask the router itself, which can read it.`,
+        );
+      }
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
       const least = levelInHeader(request.headers.get(LEVEL_HEADER));
       const result = await this.#create(body, { signal: request.signal }, least);
@@ -82,6 +87,11 @@ export class Shoal {
   ): Promise<Completion | ChatStream> {
     const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
+    if (request.n > 1 || request.redundancy > 1) {
+      throw new ShoalError('unsupported_field', 'A sealed prompt has one answer: ask again for another.', {
+        param: request.n > 1 ? 'n' : 'shoal.redundancy',
+      });
+    }
     const { model, messages, stop, sampling, checks } = request;
     const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);

@@ -129,3 +129,25 @@ export const GUESS_CANDIDATES = 3;
 
 /** Longest token that a guess names, characters; few vocabularies have one of more than a hundred. */
 export const MAX_GUESS_LENGTH = 256;
+
+/** Most choices of one request: OpenAI's limit. */
+export const MAX_CHOICES = 128;
+
+/** Tabs that may write one answer at the same time: with a check of each, ten executions. */
+export const MAX_REDUNDANCY = 5;
+
+/** Most prompts of one completion request, and answers in all: each is a task of its own. */
+export const MAX_PROMPTS = 256;
+
+/** Most texts of one embedding request: OpenAI's limit. */
+export const MAX_EMBEDDING_INPUTS = 2_048;
+
+/** Longest document of a map, UTF-8 bytes: with its JSON escapes it fits the body of a POST. */
+export const MAX_DOCUMENT_BYTES = 512 * 1024;
+
+/** Parts of one document: each is a task of its own, and one Worker follows them all. */
+export const MAX_DOCUMENT_PARTS = 1_024;
+
+/** Longest time for a map, ms, and what it has when it does not say. */
+export const MAX_MAP_MS = 60 * 60 * 1000;
+export const MAP_MS = 15 * 60 * 1000;

@@ -87,7 +87,7 @@ export function listPage<T extends { readonly id: string }>(data: readonly T[], 
 }
 
 /** Paths that a line may ask for. Each is answered by the router's own HTTP surface, so a new one needs its name here and nothing else. */
-export const BATCH_ENDPOINTS = ['/v1/chat/completions'] as const;
+export const BATCH_ENDPOINTS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'] as const;
 export type BatchEndpoint = (typeof BATCH_ENDPOINTS)[number];
 
 const WINDOW = /^(\d{1,4})([mh])$/;

@@ -5,10 +5,13 @@ import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { batchRoutes } from './batches.ts';
 import { chatRoutes } from './chat-completions.ts';
+import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
+import { embeddingRoutes } from './embeddings.ts';
 import { fileRoutes } from './files.ts';
 import { REPLAYED_HEADER } from './idempotent.ts';
 import { logRoutes } from './log.ts';
+import { mapRoutes } from './map.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
 import { recordRoutes } from './records.ts';
@@ -52,6 +55,9 @@ export function createApp(): Hono<AppEnv> {
   });
 
   chatRoutes(app);
+  completionRoutes(app);
+  mapRoutes(app);
+  embeddingRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
   logRoutes(app);

@@ -11,15 +11,19 @@ import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
+import { respondChoices } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
 import { levelOf } from './level-of.ts';
 import { callerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
+import { respondRedundant } from './redundant-response.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
+    if (request.n > 1) return respondChoices(c, request);
+    if (request.redundancy > 1) return respondRedundant(c, request);
     const variants = findVariants(await servedCatalogue(c.env), request.model);
     const { model } = variants[0];
     const readablePromptBytes = promptBytes(request.messages);

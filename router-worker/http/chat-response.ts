@@ -5,7 +5,7 @@ import { ShoalError } from '../../shared/errors.ts';
 import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
-import { type CompletionChunk, collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
+import { collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 
@@ -16,7 +16,7 @@ const HEADERS_AFTER_MS = 2_000;
 const COMMENT_EVERY_MS = 10_000;
 
 /** How sure the network is of the answer at the moment the headers are sent. A stream's last event says it again, as it is then. */
-const SURE_HEADER = 'shoal-sure';
+export const SURE_HEADER = 'shoal-sure';
 
 const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -40,23 +40,40 @@ export async function respondChat(
     return Response.json(completion, { headers: { ...headers, [SURE_HEADER]: completion.shoal.sure } });
   }
   const chunks = completionChunks(task, updates, { includeUsage: request.includeUsage, awaitVerdict });
-  // A task that is refused before it began is answered with its own status.
+  // At level strict nothing is sent before it is verified.
+  const sure: Sure = level === 'strict' ? 'verified' : 'unverified';
+  return respondEvents(chunks, task, { ...headers, [SURE_HEADER]: sure });
+}
+
+/** What stands behind a stream of events. */
+export interface EventSource {
+  /** Tail of the task's ids, once there is one. */
+  readonly task: string | null;
+  /** The client hung up. */
+  stop(): unknown;
+}
+
+/** Server-sent events of whatever is told, with the status of its refusal when it is refused before it began. `headers` may be asked for when it has begun. */
+export async function respondEvents<T extends object>(
+  chunks: AsyncGenerator<T, void, undefined>,
+  source: EventSource,
+  headers: Record<string, string> | (() => Record<string, string>),
+): Promise<Response> {
   const next = chunks.next();
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);
   const { readable, writable } = new IdentityTransformStream();
-  void writeEvents(writable.getWriter(), chunks, next, first === null, task);
-  // At level strict nothing is sent before it is verified.
-  const sure: Sure = level === 'strict' ? 'verified' : 'unverified';
-  return new Response(readable, { headers: { ...headers, ...SSE_HEADERS, [SURE_HEADER]: sure } });
+  void writeEvents(writable.getWriter(), chunks, next, first === null, source);
+  const told = typeof headers === 'function' ? headers() : headers;
+  return new Response(readable, { headers: { ...told, ...SSE_HEADERS } });
 }
 
 /** Server-sent events. The task is not over when they are: its check goes on. */
-async function writeEvents(
+async function writeEvents<T extends object>(
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  chunks: AsyncGenerator<CompletionChunk, void, undefined>,
-  first: Promise<IteratorResult<CompletionChunk, void>>,
+  chunks: AsyncGenerator<T, void, undefined>,
+  first: Promise<IteratorResult<T, void>>,
   isWaiting: boolean,
-  task: SealedTask,
+  task: EventSource,
 ): Promise<void> {
   const write = (text: string) => writer.write(utf8(text));
   let wroteAt = Date.now();

@@ -23,6 +23,7 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
     const prompt = Math.min(model.contextTokens, bytes + TEMPLATE_TOKENS * (request.messages.length + 1));
     const completion = Math.min(model.contextTokens, completeSampling(model, request.sampling).maxTokens);
     const tokens = Math.min(model.contextTokens, prompt + completion);
+    const answers = request.n * request.redundancy; // Each is read and written by a tab of its own.
     const classes = [served, ...others].map((entry) => entry.class);
     const census = (await poolStub(c.env).census()).filter((entry) => classes.includes(entry.class));
     const sum = (count: (entry: (typeof census)[number]) => number) =>
@@ -32,10 +33,11 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
       model: `${model.id}:${served.variant.id}`,
       level,
       checks: request.checks,
-      tokens_at_most: { prompt, completion, total: tokens },
+      answers,
+      tokens_at_most: { prompt: answers * prompt, completion: answers * completion, total: answers * tokens },
       unit: 'micro-credit',
-      price_at_most: priceOf(served, tokens, level, request.checks),
-      prices_at_most: pricesOf(served, tokens, request.checks),
+      price_at_most: priceOf(served, answers * tokens, level, request.checks),
+      prices_at_most: pricesOf(served, answers * tokens, request.checks),
       charged: false,
       tabs: {
         answering: sum(({ tabs }) => tabs),

@@ -65,6 +65,21 @@ export class AnswerDesk {
     return stream;
   }
 
+  /**
+   * The parts of one request, in one call: each is a request of its own. Those from the `mostWaiting`th that found no free tab on are left out, so that one
+   * request does not fill the line.
+   */
+  requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
+    const { waiting } = this.#host;
+    const before = waiting.length;
+    const streams: TaskStream[] = [];
+    for (const want of wants) {
+      if (waiting.length - before >= mostWaiting) break;
+      streams.push(this.request(want, sinkOf()));
+    }
+    return streams;
+  }
+
   /** True when the request was settled: leased, or refused because nobody serves it. */
   grant(want: LeaseWant): boolean {
     const { roster, ports } = this.#host;
@@ -73,10 +88,10 @@ export class AnswerDesk {
       want.level === 'strict' ? want.variants.filter(({ class: id }) => isExactClass(id)) : want.variants;
     const classes = variants.map((variant) => variant.class);
     const isAllowed = want.only !== null;
-    const candidates = roster.candidates(
-      (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
-      want.only,
-    );
+    const avoid = want.avoid ?? [];
+    const candidates = roster
+      .candidates((tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null), want.only)
+      .filter(({ tab }) => !avoid.includes(tab));
     const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
     if (choice.tab === null) {
       if (choice.why === 'all_busy') return false;

@@ -68,6 +68,27 @@ export class PoolObject extends DurableObject<Env> {
     return this.#stream((sink) => pool.request(want, sink));
   }
 
+  /** The streams of the parts of one request, as many as the pool takes: of the others none is leased and none waits. */
+  async requestMany(wants: readonly LeaseWant[], mostWaiting: number): Promise<ReadableStream<Uint8Array>[]> {
+    const pool = await this.#pool();
+    const pipes: Pipe[] = [];
+    const sinkOf = () => {
+      const pipe = openPipe();
+      pipes.push(pipe);
+      return pipe.sink;
+    };
+    const streams = pool.requestMany(wants, sinkOf, mostWaiting);
+    return pipes.map((pipe, at) => {
+      pipe.gone.catch(() => streams[at]?.gone());
+      return pipe.readable;
+    });
+  }
+
+  /** Nobody reads this task any more. */
+  async leave(tail: TaskTail): Promise<void> {
+    (await this.#pool()).leave(tail);
+  }
+
   /** The stream of a running task, after the pool or the reader's connection to it was lost. */
   async reattach(tail: TaskTail, lease: Signed, from: number): Promise<ReadableStream<Uint8Array>> {
     const pool = await this.#pool();
@@ -164,15 +185,10 @@ export class PoolObject extends DurableObject<Env> {
     return found;
   }
 
-  /** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
   async #stream(open: (sink: StreamSink) => TaskStream | Promise<TaskStream>): Promise<ReadableStream<Uint8Array>> {
-    const { readable, writable } = new IdentityTransformStream();
-    const writer = writable.getWriter();
-    const stream = await open({
-      write: (bytes: Bytes) => writer.write(bytes),
-      close: () => void writer.close().catch(() => undefined),
-    });
-    writer.closed.catch(() => stream.gone());
+    const { readable, sink, gone } = openPipe();
+    const stream = await open(sink);
+    gone.catch(() => stream.gone());
     return readable;
   }
 
@@ -199,6 +215,24 @@ export class PoolObject extends DurableObject<Env> {
       this.#ticking = null;
     }, TICK_MS);
   }
+}
+
+interface Pipe {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly sink: StreamSink;
+  /** Rejects when the reader goes away. */
+  readonly gone: Promise<void>;
+}
+
+/** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
+function openPipe(): Pipe {
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const sink = {
+    write: (bytes: Bytes) => writer.write(bytes),
+    close: () => void writer.close().catch(() => undefined),
+  };
+  return { readable, sink, gone: writer.closed };
 }
 
 function random(): number {

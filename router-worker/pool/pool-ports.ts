@@ -57,6 +57,8 @@ export interface LeaseWant {
   readonly prefer: string | null;
   /** The only tab that is meant, and not waited for; null: any. */
   readonly only: string | null;
+  /** Tabs that are not to be leased: they failed this part of a request, or work on its twin. */
+  readonly avoid?: readonly string[];
   readonly token: string;
   readonly readablePromptBytes: number;
 }

@@ -206,6 +206,16 @@ export class Pool {
     return this.#answers.request(want, sink);
   }
 
+  /** The parts of one request; see {@link AnswerDesk.requestMany}. */
+  requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
+    return this.#answers.requestMany(wants, sinkOf, mostWaiting);
+  }
+
+  /** Whoever reads this task has gone. Told twice it changes nothing. */
+  leave(tail: TaskTail): void {
+    this.#tasks.get(tail)?.stream?.gone();
+  }
+
   reattach(tail: TaskTail, statement: Signed, from: number, sink: StreamSink): Promise<TaskStream> {
     return this.#answers.reattach(tail, statement, from, sink);
   }

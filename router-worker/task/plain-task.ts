@@ -13,11 +13,24 @@ import { unwrap } from '../pool/session-calls.ts';
 export async function openPlainTask(
   env: Env,
   keys: RouterKeys,
-  request: ChatRequest,
+  request: PlainPrompt,
   want: LeaseWant,
 ): Promise<SealedTask> {
+  return plainTask(env, keys, request, want, await poolStub(env).request(want));
+}
+
+/** What is sealed beside the sampling of the lease. */
+type PlainPrompt = Pick<ChatRequest, 'messages' | 'stop'>;
+
+/** The task of a stream that the pool gave already. */
+export function plainTask(
+  env: Env,
+  keys: RouterKeys,
+  request: PlainPrompt,
+  want: LeaseWant,
+  stream: ReadableStream<Uint8Array>,
+): SealedTask {
   const pool = poolStub(env);
-  const stream = await pool.request(want);
   return new SealedTask(
     stream,
     {
@@ -38,6 +51,8 @@ export async function openPlainTask(
       async handOn(wrap) {
         unwrap(await pool.handOn(want.task, wrap));
       },
+      // A stream that crossed to this Worker and is cancelled while nothing comes on it is not seen to end by the pool: workerd 1.20261023.
+      leave: () => poolStub(env).leave(want.task),
       reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
     },
   );

@@ -236,7 +236,12 @@ export class TestNetwork {
     const { stream, sink } = this.pipe();
     const poolStream = this.pool.request(want, sink);
     sink.onCancel = () => poolStream.gone();
-    const task = new SealedTask(
+    return { task: this.taskOn(stream, prompt, want), want };
+  }
+
+  /** The client's side of a stream that the pool gave. */
+  taskOn(stream: ReadableStream<Uint8Array>, prompt: string, want: LeaseWant): SealedTask {
+    return new SealedTask(
       stream,
       {
         messages: [{ role: 'user', content: prompt }],
@@ -262,7 +267,6 @@ export class TestNetwork {
         },
       },
     );
-    return { task, want };
   }
 
   /** Asks and waits for the verdict. Throws what the task throws. */

@@ -1,6 +1,14 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
-import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
+import {
+  MAX_CHOICES,
+  MAX_MESSAGES,
+  MAX_OUTPUT_TOKENS,
+  MAX_REDUNDANCY,
+  MAX_STOP_LENGTH,
+  MAX_STOP_STRINGS,
+} from '../limits.ts';
+import { fieldError, isRecord, unsupported } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
 import type { Sampling } from './lease.ts';
 import { checks, type Level, level } from './level.ts';
@@ -20,35 +28,58 @@ const requestMessage = v.strictObject({
   name: v.optional(v.string()),
 });
 
+/** Sampling fields that chats, completions and maps share. */
 const number = (low: number, high: number) =>
   v.optional(v.nullable(v.pipe(v.number(), v.minValue(low), v.maxValue(high))));
-const tokens = v.optional(
+export const tokens = v.optional(
   v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_OUTPUT_TOKENS))),
 );
 const stopString = v.pipe(unicodeText, v.minLength(1), v.maxLength(MAX_STOP_LENGTH));
 
-const chatRequest = v.strictObject({
-  model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
-  messages: v.pipe(v.array(requestMessage), v.maxLength(MAX_MESSAGES)),
-  stream: v.optional(v.nullable(v.boolean())),
-  stream_options: v.optional(v.nullable(v.strictObject({ include_usage: v.optional(v.boolean()) }))),
-  max_tokens: tokens,
-  max_completion_tokens: tokens,
+export const samplingFields = {
   temperature: number(0, 2),
   top_p: number(0, 1),
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
   seed: v.optional(v.nullable(v.pipe(v.number(), v.safeInteger()))),
   stop: v.optional(v.nullable(v.union([stopString, v.pipe(v.array(stopString), v.maxLength(MAX_STOP_STRINGS))]))),
+};
+
+export const streamFields = {
+  stream: v.optional(v.nullable(v.boolean())),
+  stream_options: v.optional(v.nullable(v.strictObject({ include_usage: v.optional(v.boolean()) }))),
+};
+
+/** Answers to one prompt, each by a task of its own. */
+export const choices = v.optional(
+  v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_CHOICES))),
+);
+
+export const checking = {
+  /** How the answer is checked. */
+  level: v.optional(v.nullable(level)),
+  /** Other tabs that must write the same, where the answer is checked: 1 unless it says more. */
+  checks: v.optional(checks),
+  /** Keep the response open until the verdict is there, and put it into the last event. */
+  await_verdict: v.optional(v.boolean()),
+};
+
+const chatRequest = v.strictObject({
+  model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
+  messages: v.pipe(v.array(requestMessage), v.maxLength(MAX_MESSAGES)),
+  ...streamFields,
+  max_tokens: tokens,
+  max_completion_tokens: tokens,
+  ...samplingFields,
+  n: choices,
   user: v.optional(v.string()),
   shoal: v.optional(
     v.strictObject({
-      /** How the answer is checked. */
-      level: v.optional(v.nullable(level)),
-      /** Other tabs that must write the same, where the answer is checked: 1 unless it says more. */
-      checks: v.optional(checks),
-      /** Keep the response open until the verdict is there, and put it into the last event. */
-      await_verdict: v.optional(v.boolean()),
+      ...checking,
+      /** Tabs that write the same answer, of which one is chosen. */
+      redundancy: v.optional(
+        v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_REDUNDANCY))),
+      ),
     }),
   ),
 });
@@ -56,7 +87,6 @@ const chatRequest = v.strictObject({
 /** Standard fields that change nothing at these values; at any other value they are refused by name. */
 const NEUTRAL = new Map<string, (value: unknown) => boolean>(
   Object.entries({
-    n: (value) => value === 1,
     logprobs: (value) => value === false,
     top_logprobs: (value) => value === 0,
     logit_bias: isEmptyObject,
@@ -84,9 +114,6 @@ const UNSUPPORTED = new Set([
   'safety_identifier',
 ]);
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 function isEmptyObject(value: unknown): boolean {
   return isRecord(value) && Object.keys(value).length === 0;
 }
@@ -104,6 +131,10 @@ export interface ChatRequest {
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
+  /** Answers to the prompt, each with a seed of its own. */
+  readonly n: number;
+  /** Tabs that write the same answer. */
+  readonly redundancy: number;
   /** Only what the request sets. */
   readonly sampling: Partial<Sampling>;
 }
@@ -123,33 +154,45 @@ export function parseChatRequest(body: unknown): ChatRequest {
   if (messages.every((message) => message.content.trim() === '')) {
     throw new ShoalError('empty_messages', 'The conversation has no text.', { param: 'messages' });
   }
-  const stop = request.stop ?? [];
-  return {
-    model: request.model,
-    messages,
-    stop: typeof stop === 'string' ? [stop] : stop,
-    stream: request.stream ?? false,
-    includeUsage: request.stream_options?.include_usage ?? false,
-    level: request.shoal?.level ?? null,
-    checks: request.shoal?.checks ?? 1,
-    awaitVerdict: request.shoal?.await_verdict ?? false,
-    sampling: samplingOf(request),
-  };
-}
-
-function samplingOf(request: v.InferOutput<typeof chatRequest>): Partial<Sampling> {
+  if ((request.n ?? 1) > 1 && (request.shoal?.redundancy ?? 1) > 1) {
+    throw new ShoalError('invalid_value', "Several choices cannot be redundant too: ask for 'n' or for redundancy.", {
+      param: 'shoal.redundancy',
+    });
+  }
   const { max_tokens: older, max_completion_tokens: newer } = request;
   if (older != null && newer != null && older !== newer) {
     throw new ShoalError('invalid_value', "'max_tokens' and 'max_completion_tokens' differ.", { param: 'max_tokens' });
   }
   const maxTokens = newer ?? older;
   return {
+    model: request.model,
+    messages,
+    stop: stopsOf(request),
+    stream: request.stream ?? false,
+    includeUsage: request.stream_options?.include_usage ?? false,
+    level: request.shoal?.level ?? null,
+    checks: request.shoal?.checks ?? 1,
+    awaitVerdict: request.shoal?.await_verdict ?? false,
+    n: request.n ?? 1,
+    redundancy: request.shoal?.redundancy ?? 1,
+    sampling: { ...samplingOf(request), ...(maxTokens != null && { maxTokens }) },
+  };
+}
+
+type SamplingFields = { [Field in keyof typeof samplingFields]?: v.InferOutput<(typeof samplingFields)[Field]> };
+
+export function stopsOf({ stop }: Pick<SamplingFields, 'stop'>): readonly string[] {
+  return typeof stop === 'string' ? [stop] : (stop ?? []);
+}
+
+/** Only what the request sets. */
+export function samplingOf(request: Omit<SamplingFields, 'stop'>): Partial<Sampling> {
+  return {
     ...(request.temperature != null && { temperature: request.temperature }),
     ...(request.top_p != null && { topP: request.top_p }),
     ...(request.frequency_penalty != null && { frequencyPenalty: request.frequency_penalty }),
     ...(request.presence_penalty != null && { presencePenalty: request.presence_penalty }),
     ...(request.seed != null && { seed: foldSeed(request.seed) }),
-    ...(maxTokens != null && { maxTokens }),
   };
 }
 
@@ -167,70 +210,4 @@ function withoutNeutralFields(body: Record<string, unknown>): Record<string, unk
     return false;
   });
   return Object.fromEntries(rest);
-}
-
-function unsupported(field: string): ShoalError {
-  return new ShoalError('unsupported_field', `The field '${field}' is not supported with this value.`, {
-    param: field,
-  });
-}
-
-type Issue = v.BaseIssue<unknown>;
-
-function fieldError(issue: Issue, body: Record<string, unknown>, outer: readonly PropertyKey[] = []): ShoalError {
-  const path = [...outer, ...(issue.path?.map(({ key }) => key as PropertyKey) ?? [])];
-  const param = pathText(path);
-  if (issue.expected === 'never') return new ShoalError('unknown_field', `The field '${param}' is unknown.`, { param });
-  if (valueAt(body, path) === undefined) {
-    return new ShoalError('missing_field', `The field '${param}' is missing.`, { param });
-  }
-  if (issue.type === 'union') {
-    const inside = nearest(issue);
-    if (inside !== null) return fieldError(inside, body, path);
-    return new ShoalError('invalid_type', `The field '${param}' has an unsupported type.`, { param });
-  }
-  // Parts of a message's content: images and the like, which no tab takes yet.
-  if (path.includes('content') && path.at(-1) === 'type') return unsupported(param);
-  if (issue.type === 'picklist' || (issue.kind === 'validation' && issue.type !== 'safe_integer')) {
-    return new ShoalError(
-      'invalid_value',
-      `The field '${param}' has a value that is not allowed: ${describe(issue)}.`,
-      { param },
-    );
-  }
-  const expected = issue.type === 'safe_integer' ? 'integer' : issue.expected;
-  return new ShoalError('invalid_type', `The field '${param}' must be of type ${expected?.toLowerCase()}.`, { param });
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  return path
-    .map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${String(step)}`))
-    .join('');
-}
-
-/** What is wrong inside the alternative whose type fits; null when none does. */
-function nearest(issue: Issue): Issue | null {
-  return issue.issues?.find((inside) => inside.kind === 'validation' || inside.path !== undefined) ?? null;
-}
-
-function describe(issue: Issue): string {
-  switch (issue.type) {
-    case 'min_value':
-    case 'min_length':
-      return `at least ${String(issue.requirement)}`;
-    case 'max_value':
-    case 'max_length':
-      return `at most ${String(issue.requirement)}`;
-    case 'check':
-      return issue.message;
-    default:
-      return `it must be ${issue.expected ?? 'as the README says'}`;
-  }
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  let at: unknown = value;
-  for (const step of path)
-    at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[step] : undefined;
-  return at;
 }

@@ -50,6 +50,8 @@ export interface TaskPorts {
   handOn(wrap: Wrap, held: HeldLease): Promise<void>;
   /** The task's stream again, after it broke. */
   reattach(held: HeldLease, from: number): Promise<ReadableStream<Uint8Array>>;
+  /** Says that nobody reads the task any more, where the end of its stream does not. */
+  leave?(): Promise<void>;
 }
 
 export interface TaskInput extends LeaseHolder {
@@ -163,7 +165,9 @@ export class SealedTask {
     if (this.#settled) return;
     this.#settle();
     this.#updates.fail(ShoalError.from(cause));
-    void this.#stream.stop().then(this.#over.resolve); // A router that stays where it is must stop the tab.
+    // A router that stays where it is must stop the tab.
+    const told = [this.#stream.stop(), this.#ports.leave?.()];
+    void Promise.allSettled(told).then(() => this.#over.resolve());
   }
 
   async #run(): Promise<void> {
