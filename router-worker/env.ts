@@ -1,3 +1,5 @@
+import type { AccountObject } from './accounts/account-object.ts';
+import type { LedgerObject } from './ledger/ledger-object.ts';
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionObject } from './session/session-object.ts';
@@ -6,6 +8,8 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
+  readonly LEDGER: DurableObjectNamespace<LedgerObject>;
+  readonly ACCOUNT: DurableObjectNamespace<AccountObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
@@ -13,6 +17,10 @@ export interface Env {
   readonly SHOAL_NETWORK_PROMPTS?: string;
   /** Least level of every request; the default is `none`. */
   readonly SHOAL_LEVEL_FLOOR?: string;
+  /**
+   * Whether one may ask without a key: `open` (no limits but a large daily allowance: for development), `limited` (the default), or `off`.
+   */
+  readonly SHOAL_ANONYMOUS?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

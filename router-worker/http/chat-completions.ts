@@ -7,9 +7,11 @@ import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
+import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import type { AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
@@ -23,11 +25,14 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const readablePromptBytes = promptBytes(request.messages);
     refuseHopeless(model, readablePromptBytes);
 
-    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
-    const session = await sessionNameOf(keys, conversationSeed(caller, request));
-    const task = await newTaskTail(keys, session);
     const level = levelOf(c, request.level);
+    const sampling = completeSampling(model, request.sampling);
+    const most = tokensAtMost(model, readablePromptBytes, request.messages.length, sampling.maxTokens);
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const caller = await admit(c, request.model, most.total);
+    const session = await sessionNameOf(keys, conversationSeed(caller.seed, request));
+    const task = await newTaskTail(keys, session);
+    const release = await holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, request.checks));
     const plain = await openPlainTask(c.env, keys, request, {
       task,
       network: new URL(c.req.url).origin,
@@ -36,7 +41,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       wanted: request.checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: false,
-      sampling: completeSampling(model, request.sampling),
+      sampling,
       client: keys.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: null,
@@ -45,7 +50,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       readablePromptBytes,
     });
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished);
+    c.executionCtx.waitUntil(plain.finished.finally(release));
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>

@@ -1,9 +1,14 @@
 import type { Context } from 'hono';
+import type { RateState } from '../accounts/rate-limit.ts';
 import type { Env } from '../env.ts';
 
 export interface AppEnv {
   Bindings: Env;
-  Variables: { requestId: string };
+  Variables: {
+    requestId: string;
+    /** What is left of the caller's rate; not set where nothing was counted. */
+    rate?: RateState;
+  };
 }
 
 export type AppContext = Context<AppEnv>;
