@@ -1,11 +1,9 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
-import { parsePayload } from '../../shared/signing/signed-statement.ts';
 import type { DrawLimits, DrawOrder, DrawResult, LedgerOrder, OrderResult } from '../ledger/transfer.ts';
-import type { SessionStore } from '../session/session-store.ts';
-import { type Bill, billOf, type Terms } from './bill.ts';
+import type { Bill, Terms } from './bill.ts';
+import type { BilledTasks } from './billed-tasks.ts';
 import {
   holdOf,
   IDLE_GRANT_MS,
@@ -27,8 +25,7 @@ export interface LedgerPort {
 export interface CashierPorts {
   readonly store: PurseStore;
   readonly ledger: LedgerPort;
-  /** The session's tasks: whether they ended, and how. */
-  readonly tasks: Pick<SessionStore, 'load' | 'receipt'>;
+  readonly tasks: BilledTasks;
   readonly now: () => number;
   /** A name that nobody used before: ids of transfers begin with it. */
   readonly newName: () => string;
@@ -101,7 +98,7 @@ export class Cashier {
 
   /** The task will not be: its money is free again. Says nothing of one that began. */
   release(task: TaskTail): void {
-    if (this.#ports.tasks.load(task) !== null) return;
+    if (this.#ports.tasks.standing(task) !== 'unknown') return;
     for (const { name, purse } of this.#ports.store.purses()) {
       if (holdOf(purse, task) !== null) this.#step(name, purse, { type: 'release', at: this.#ports.now(), task });
     }
@@ -126,7 +123,7 @@ export class Cashier {
   /** When {@link sweep} has something to do by itself; null when nothing is held or owed. Tasks that run have deadlines of their own. */
   nextDueAt(): number | null {
     const instants = this.#ports.store.purses().flatMap(({ purse }) => {
-      const unopened = purse.holds.filter(({ task }) => this.#ports.tasks.load(task) === null);
+      const unopened = purse.holds.filter(({ task }) => this.#ports.tasks.standing(task) === 'unknown');
       const waits = unopened.map(({ at }) => at + UNOPENED_MS);
       if (purse.orders.length > 0) waits.push(this.#ports.now());
       if (purse.drawing !== null || purse.holds.length === 0) waits.push(purse.usedAt + IDLE_GRANT_MS);
@@ -168,13 +165,12 @@ export class Cashier {
     for (const { name, purse: before } of store.purses()) {
       let purse = before;
       for (const hold of before.holds) {
-        const task = tasks.load(hold.task);
-        const receipt = task?.phase === 'ended' ? tasks.receipt(hold.task) : null;
-        if (task?.phase === 'ended' && receipt !== null) {
-          const bill = billOf(task, parsePayload('receipt', receiptSchema, receipt), hold);
+        const standing = tasks.standing(hold.task);
+        if (standing === 'ended') {
+          const bill = tasks.bill(hold.task, hold);
           const { charged: charge, pays } = bill;
           purse = this.#step(name, purse, { type: 'settle', at: now(), task: hold.task, charge, pays }, bill);
-        } else if (task === null && now() >= hold.at + UNOPENED_MS) {
+        } else if (standing === 'unknown' && now() >= hold.at + UNOPENED_MS) {
           purse = this.#step(name, purse, { type: 'release', at: now(), task: hold.task });
         }
       }

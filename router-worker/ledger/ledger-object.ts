@@ -3,7 +3,7 @@ import { ShoalError } from '../../shared/errors.ts';
 import type { Env } from '../env.ts';
 import type { Reply } from '../session/session-object.ts';
 import { type AccountView, Ledger, type LedgerHealth } from './ledger.ts';
-import { SqlLedgerStore } from './ledger-store.ts';
+import { SqlLedgerStore } from './sql-ledger-store.ts';
 import type {
   DrawLimits,
   DrawOrder,

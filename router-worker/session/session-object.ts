@@ -5,6 +5,7 @@ import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { billedTasks } from '../billing/billed-tasks.ts';
 import { Cashier, type HoldOrder, type PriceView } from '../billing/cashier.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
@@ -54,7 +55,7 @@ export class SessionObject extends DurableObject<Env> {
         draw: async (order, limits) => unwrap(await ledgerStub(this.env).draw(order, limits)),
         settle: async (orders) => unwrap(await ledgerStub(this.env).settle(orders)),
       },
-      tasks: { load: (tail) => this.#store.load(tail), receipt: (tail) => this.#store.receipt(tail) },
+      tasks: billedTasks(this.#store),
       now: () => Date.now(),
       newName: () => toBase64Url(randomBytes(16)),
       wake: (at) => this.#arm(at),
