@@ -24,6 +24,8 @@ export const ACCOUNT_RATE: RateLimits = { requests: 600, tokens: 4_000_000 };
 export const ANONYMOUS_RATE: RateLimits = { requests: 20, tokens: 40_000 };
 
 const WINDOW_MS = 60_000;
+/** What binary fractions may lack of a whole request, as a share of the bucket. */
+const ROUNDING = 1e-9;
 
 /** Two buckets that fill up evenly over a minute. In memory: whoever is forgotten has been quiet for longer than that. */
 export class RateLimiter {
@@ -38,7 +40,7 @@ export class RateLimiter {
     const tokensLeft = Math.min(limits.tokens, (this.#tokens ?? limits.tokens) + past * limits.tokens);
     const cost = Math.min(tokens, limits.tokens);
     const missing = Math.max((1 - requestsLeft) / limits.requests, (cost - tokensLeft) / limits.tokens);
-    const isTaken = missing <= 0;
+    const isTaken = missing < ROUNDING;
     this.#requests = requestsLeft - (isTaken ? 1 : 0);
     this.#tokens = tokensLeft - (isTaken ? cost : 0);
     this.#at = at;
@@ -50,6 +52,6 @@ export class RateLimiter {
         tokens: Math.ceil(((limits.tokens - this.#tokens) / limits.tokens) * WINDOW_MS),
       },
     };
-    return { state, retryMs: isTaken ? null : Math.ceil(missing * WINDOW_MS) };
+    return { state, retryMs: isTaken ? null : Math.ceil((missing - ROUNDING) * WINDOW_MS) };
   }
 }

@@ -54,7 +54,7 @@ export function billOf(
   const total = tokens.prompt + tokens.completion;
   const level = chargedPercent(task, terms);
   const charged = Math.min(held, costOf(total, perToken, level, sla));
-  const pay = Math.floor((total * perToken * sla * PAY_PERCENT) / 1_000_000);
+  const pay = Math.floor((total * perToken * sla * PAY_PERCENT) / 10_000);
   const answer: Pay[] =
     charged === 0
       ? []
