@@ -110,8 +110,8 @@ describe('a rate', () => {
     expect(rate.take(limits, 100, 0).retryMs).toBe(20_000);
     expect(rate.take(limits, 100, 19_999).retryMs).toBe(1);
     expect(rate.take(limits, 100, 20_000).retryMs).toBe(null);
-    expect(rate.take(limits, 601, 60_000).retryMs).toBe(10_000); // More than all: it waits for a full bucket.
-    expect(rate.take(limits, 601, 70_000).retryMs).toBe(null);
+    expect(rate.take(limits, 601, 30_000).retryMs).toBe(10_000); // More than all: it waits for a full bucket.
+    expect(rate.take(limits, 601, 40_000).retryMs).toBe(null);
   });
 
   it('of an account is counted apart from that of others', () => {

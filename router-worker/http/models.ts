@@ -1,5 +1,7 @@
 import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import { LEVELS } from '../../shared/protocol/level.ts';
+import { levelPercent, pricePerToken, SLA_PERCENT } from '../models/price.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { Census } from '../pool/tab-roster.ts';
@@ -21,6 +23,13 @@ export function modelRoutes(app: Hono<AppEnv>): void {
   });
 }
 
+/** Percents of the plain price; each check more than one adds 100 at `cross` and `strict`. */
+const PRICING = {
+  unit: 'micro-credit',
+  level_percent: Object.fromEntries(LEVELS.map((level) => [level, levelPercent(level, 1)])),
+  sla_percent: SLA_PERCENT,
+};
+
 type Tabs = ReadonlyMap<string, Census>;
 
 async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
@@ -35,6 +44,8 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       id: variant.id,
       class: id,
       bytes: variant.weights.bytes,
+      /** Micro-credits for each token read or written, at level `none`. */
+      price_per_token: pricePerToken({ model, variant, class: id }),
       sha256: variant.weights.sha256,
       tabs: tabs.get(id)?.tabs ?? 0,
       free_tabs: tabs.get(id)?.free ?? 0,
@@ -52,6 +63,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       context_tokens: model.contextTokens,
       defaults: model.defaults,
       licence: model.licence,
+      pricing: PRICING,
       variants,
       tabs: variants.reduce((total, variant) => total + variant.tabs, 0),
     },
