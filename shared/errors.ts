@@ -53,7 +53,7 @@ export const ERROR_POLICIES = {
     next: 'Try again after the time in Retry-After.',
   },
   transfer_conflict: { ...bad('Use a new id for a new transfer.'), status: 409 },
-  operator_only: { ...bad('Use npm run tabs, or a pass of the operator.'), status: 403 },
+  operator_only: { ...bad('Use npm run tabs or npm run credits.'), status: 403 },
   task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again, with the published client.'),
   no_tab: busy('Open /join in Chrome, Edge or Firefox and lend a tab, or try again in a moment.'),
