@@ -1,4 +1,4 @@
-import { env, runDurableObjectAlarm, runInDurableObject, SELF } from 'cloudflare:test';
+import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject, SELF } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
 import { accountStub } from '../accounts/account-object.ts';
@@ -11,6 +11,7 @@ import { escrowAccount, tabAccount } from '../ledger/transfer.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { sessionStub } from '../pool/session-calls.ts';
 import { lendWorkerdTab } from '../testing/workerd-tab.ts';
+import { createApp } from './app.ts';
 
 const ORIGIN = 'https://shoal.test';
 
@@ -144,6 +145,53 @@ describe('a key', () => {
     expect(response.headers.get('x-ratelimit-remaining-requests')).toBe('599');
     expect(Number(response.headers.get('x-ratelimit-remaining-tokens'))).toBeLessThan(4_000_000);
     expect(response.headers.get('x-ratelimit-reset-requests')).toMatch(/^[\d.]+s$/);
+  });
+});
+
+describe('use without a key', () => {
+  /** A request to a router that is set up in this way. */
+  const ask = async (setting: string, token: string | null, address: string) => {
+    const request = new Request(`${ORIGIN}/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'cf-connecting-ip': address,
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify({ model: 'shoal-pup-3m:q4_0', messages: [{ role: 'user', content: 'hello' }] }),
+    });
+    const context = createExecutionContext();
+    return createApp().fetch(request, { ...env, SHOAL_ANONYMOUS: setting }, context);
+  };
+
+  it('[M9] has small limits by network prefix where the operator says so, and says when to come back', async () => {
+    for (let i = 0; i < 20; i++) expect((await ask('limited', 'none', '203.0.113.7')).status).toBe(503);
+    const refused = await ask('limited', null, '203.0.113.99');
+    expect(refused.headers.get('retry-after')).toMatch(/^[1-3]$/);
+    expect(refused.headers.get('x-ratelimit-limit-requests')).toBe('20');
+    expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    expect(await refusal(refused)).toEqual([429, 'rate_limit_exceeded']);
+    expect((await ask('limited', null, '203.0.114.1')).status).toBe(503);
+  });
+
+  it('[M9] is refused where a key is needed', async () => {
+    expect(await refusal(await ask('off', null, '203.0.113.7'))).toEqual([401, 'invalid_api_key']);
+    expect(await refusal(await ask('off', 'none', '203.0.113.7'))).toEqual([401, 'invalid_api_key']);
+    const { key } = await anAccount(1_000_000);
+    expect(await refusal(await ask('off', key, '203.0.113.7'))).toEqual([503, 'no_tab']);
+    expect(await refusal(await ask('of', null, '203.0.113.7'))).toEqual([503, 'router_not_configured']);
+  });
+});
+
+describe('credits', () => {
+  it('[M1] are given once by their id', async () => {
+    const { account, key } = await anAccount(0);
+    const give = async (amount: number, to = account) =>
+      call('POST', '/v1/credits', await operator(), { id: `gift.${account}`, account: to, amount });
+    expect([(await give(5)).status, (await give(5)).status]).toEqual([200, 200]);
+    expect(await refusal(await give(6))).toEqual([409, 'transfer_conflict']);
+    expect(await refusal(await give(5, 'somebody'))).toEqual([400, 'invalid_value']);
+    expect(await json(await call('GET', '/v1/account', key))).toMatchObject({ free: 5, held: 0, balance: 5 });
   });
 });
 

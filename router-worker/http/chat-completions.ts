@@ -50,7 +50,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       readablePromptBytes,
     });
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished.finally(release));
+    c.executionCtx.waitUntil(plain.finished.then(release));
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
