@@ -78,15 +78,18 @@ export class Cashier {
 
   /**
    * Sets money aside for a task. Waits for the ledger only when the grant at hand does not cover it. Throws `insufficient_quota`, or `overloaded` while the
-   * ledger cannot be reached.
+   * ledger cannot be reached. Gives what the grant has left for others, micro-credits.
    */
-  async hold({ task, payer, amount, terms }: HoldOrder): Promise<void> {
+  async hold({ task, payer, amount, terms }: HoldOrder): Promise<number> {
     const name = nameOf(payer);
     for (let draws = 0; ; draws++) {
       const { store, now } = this.#ports;
       const known = store.purse(name) ?? newPurse(this.#ports.newName(), payer, now());
       const purse = this.#step(name, { ...known, payer }, { type: 'hold', at: now(), task, amount, terms });
-      if (holdOf(purse, task) !== null) return this.#arm();
+      if (holdOf(purse, task) !== null) {
+        this.#arm();
+        return purse.grant?.free ?? 0;
+      }
       if (draws === 0 && this.#settleEnded()) continue; // What is free again may do.
       if (draws >= MAX_DRAWS) throw unreachable('Too many tasks of this session begin at once.');
       const result = await this.#draw(name, amount);

@@ -207,6 +207,19 @@ describe('the money of a task', () => {
     await tab.tab.close();
   });
 
+  it('[M3] is waited for before a tab is looked for where little is left', async () => {
+    const { tab } = await aTab();
+    const { key } = await anAccount(600);
+    const before = await (await chat(key)).json<{ id: string }>();
+    expect(before.id).toMatch(/^chatcmpl-/);
+    const seen = tab.snapshot()?.counts;
+    const response = await chat(key, { max_tokens: 500, messages: [{ role: 'user', content: 'x'.repeat(300) }] });
+    expect(await refusal(response)).toEqual([402, 'insufficient_quota']);
+    expect(tab.snapshot()?.counts).toEqual(seen);
+    expect((await chat(null)).status).toBe(200); // The tab is free.
+    await tab.tab.close();
+  });
+
   it('[M4] [M5] [M6] is paid to the tab when it ends, and the rest comes back', async () => {
     const { served, tab } = await aTab();
     const { key } = await anAccount(1_000_000);

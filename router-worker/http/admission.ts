@@ -6,6 +6,7 @@ import { anonymousPolicy } from '../accounts/anonymous.ts';
 import { readKey } from '../accounts/api-key.ts';
 import { ACCOUNT_RATE, type RateTaken } from '../accounts/rate-limit.ts';
 import type { Terms } from '../billing/bill.ts';
+import type { HoldOrder } from '../billing/cashier.ts';
 import type { Payer } from '../billing/grant.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
@@ -64,17 +65,49 @@ function counted(c: AppContext, { state, retryMs }: RateTaken): void {
   throw new ShoalError('rate_limit_exceeded', `Rate limit reached: ${what} a minute.`, { retryAfterMs: retryMs });
 }
 
-/** Sets aside what the task can cost. Gives what takes it back if the task is never begun. Throws `insufficient_quota`. */
+/** What a task's money is waited for by, and what gives it back. */
+export interface Holding {
+  /** Resolves when the money is set aside: nothing is delivered to a tab before. Throws `insufficient_quota`, or `overloaded`. */
+  readonly held: Promise<void>;
+  /** For a task that was never begun. */
+  readonly release: () => Promise<void>;
+}
+
+/** What the last hold of a payer left at hand, micro-credits, as this isolate knows it. Of the balance a session takes an eighth, so there is usually much more. */
+const spare = new Map<string, number>();
+const MAX_SPARE = 10_000;
+
+/**
+ * Sets aside what the task can cost. Waits for it, and throws what refuses it, unless the payer's last hold left as much at hand: then a tab is looked for meanwhile,
+ * and whoever delivers to it waits for `held` first.
+ */
 export async function holdFor(
   c: AppContext,
   session: string,
   task: TaskTail,
   payer: Payer,
   quote: { readonly terms: Terms; readonly amount: number },
-): Promise<() => Promise<void>> {
+): Promise<Holding> {
   const stub = sessionStub(c.env, session);
-  unwrap(await stub.hold({ task, payer, ...quote }));
-  return async () => {
+  const held = hold(stub, { task, payer, ...quote });
+  if ((spare.get(purseOf(payer)) ?? 0) < quote.amount) await held;
+  held.catch(() => undefined); // Whoever delivers hears of it.
+  const release = async () => {
     await stub.releaseHold(task).catch(() => undefined); // Then it comes back by itself, two minutes later.
   };
+  return { held, release };
 }
+
+async function hold(stub: ReturnType<typeof sessionStub>, order: HoldOrder): Promise<void> {
+  const purse = purseOf(order.payer);
+  try {
+    const left = unwrap(await stub.hold(order));
+    if (spare.size >= MAX_SPARE) spare.clear();
+    spare.set(purse, left);
+  } catch (cause) {
+    spare.delete(purse);
+    throw cause;
+  }
+}
+
+const purseOf = ({ account, key }: Payer) => `${account} ${key ?? ''}`;

@@ -32,25 +32,41 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const caller = await admit(c, request.model, most.total);
     const session = await sessionNameOf(keys, conversationSeed(caller.seed, request));
     const task = await newTaskTail(keys, session);
-    const release = await holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, request.checks));
-    const plain = await openPlainTask(c.env, keys, request, {
+    const { held, release } = await holdFor(
+      c,
+      session,
       task,
-      network: new URL(c.req.url).origin,
-      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level,
-      wanted: request.checks,
-      draw: await drawCommitment(await drawSecret(keys, task)),
-      private: false,
-      sampling,
-      client: keys.signer.publicKey,
-      nonce: toBase64Url(randomBytes(16)),
-      prefer: null,
-      only: null,
-      token: '', // For clients that seal for themselves; here the router is the client.
-      readablePromptBytes,
-    });
+      caller.payer,
+      quoteFor(variants, most, level, request.checks),
+    );
+    const plain = await openPlainTask(
+      c.env,
+      keys,
+      request,
+      {
+        task,
+        network: new URL(c.req.url).origin,
+        variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
+        level,
+        wanted: request.checks,
+        draw: await drawCommitment(await drawSecret(keys, task)),
+        private: false,
+        sampling,
+        client: keys.signer.publicKey,
+        nonce: toBase64Url(randomBytes(16)),
+        prefer: null,
+        only: null,
+        token: '', // For clients that seal for themselves; here the router is the client.
+        readablePromptBytes,
+      },
+      held,
+    );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
     c.executionCtx.waitUntil(plain.finished.then(release));
+    await held.catch((cause) => {
+      void plain.stop();
+      throw cause;
+    });
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>

@@ -47,7 +47,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const { payer } = await admit(c, request.model, most.total);
     const session = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const task = await newTaskTail(keys, session);
-    await holdFor(c, session, task, payer, quoteFor(variants, most, level, wanted));
+    const { held } = await holdFor(c, session, task, payer, quoteFor(variants, most, level, wanted));
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,
@@ -63,6 +63,10 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
+    });
+    await held.catch(async (cause) => {
+      await stream.cancel();
+      throw cause;
     });
     return new Response(stream, {
       headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },

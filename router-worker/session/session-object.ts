@@ -63,12 +63,9 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  /** Sets money aside before a task is given to a tab. */
-  hold(order: HoldOrder): Promise<Reply<null>> {
-    return this.#reply(async () => {
-      await this.#cashier.hold(order);
-      return null;
-    });
+  /** Sets money aside before a task is given to a tab. Gives what is left for the next, micro-credits. */
+  hold(order: HoldOrder): Promise<Reply<number>> {
+    return this.#reply(() => this.#cashier.hold(order));
   }
 
   /** The task was not begun: its money is free again. */

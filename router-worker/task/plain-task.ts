@@ -8,13 +8,14 @@ import { unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
- * text live in this invocation only, and are gone with it.
+ * text live in this invocation only, and are gone with it. No tab gets the prompt before `held` has resolved.
  */
 export async function openPlainTask(
   env: Env,
   keys: RouterKeys,
   request: ChatRequest,
   want: LeaseWant,
+  held: Promise<void>,
 ): Promise<SealedTask> {
   const pool = poolStub(env);
   const stream = await pool.request(want);
@@ -33,6 +34,7 @@ export async function openPlainTask(
     },
     {
       async deliver(envelope) {
+        await held;
         unwrap(await pool.deliver(want.task, envelope));
       },
       async handOn(wrap) {
