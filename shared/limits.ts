@@ -121,5 +121,11 @@ export const PROBE_CANDIDATES = 40;
 /** Characters of an answer between two cuts at which a checker guesses blindly: about one block of the digest chain, so that a chunk costs one message. */
 export const GUESS_CHUNK_CHARACTERS = 48;
 
+/** Most cuts of an answer at which a checker guesses: each costs a message, and a read of what came before. What follows the last is shown whole. */
+export const MAX_GUESSES = 16;
+
 /** Tokens that a blind guess names. More would let a checker that guesses anything be right. */
 export const GUESS_CANDIDATES = 3;
+
+/** Longest token that a guess names, characters; few vocabularies have one of more than a hundred. */
+export const MAX_GUESS_LENGTH = 256;

@@ -183,6 +183,13 @@ describe('a bill', () => {
     });
   });
 
+  it('[M5] at level strict is for an answer that as many tabs as were asked for have proven', () => {
+    const one = { verdict: judged('valid', 1, 0), checks: ['same', null] };
+    expect(bill(one, terms('strict', { wanted: 2 }))).toMatchObject({ charged: 0, pays: [['checker 0', 475]] });
+    const two = { verdict: judged('valid', 2, 0), checks: ['same', 'same'] };
+    expect(bill(two, terms('strict', { wanted: 2 })).charged).toBe(1_550);
+  });
+
   it('[M5] of a stopped answer is for what was written until then', () => {
     const stopped = { outcome: { value: 'cancelled' }, verdict: unchecked('no_answer'), tokens: [20, 5] } as const;
     expect(bill(stopped, terms('cross'))).toMatchObject({ charged: 250, pays: [['tab', 237]] });

@@ -1,3 +1,4 @@
+import { sureOf } from '../../shared/checking/verdict.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import { tokenCountOf } from '../../shared/receipt/token-count.ts';
@@ -84,7 +85,7 @@ function chargedPercent(task: EndedTask, { level, wanted }: Terms): number {
   if (outcome.value === 'cancelled') return 100;
   if (verdict.value === 'invalid') return 0;
   // Withheld. A client that went away before the check has only itself to blame, and its tab did the work.
-  if (level === 'strict' && verdict.value !== 'valid') return isClientGone(task) ? 100 : 0;
+  if (level === 'strict' && !isProven(task, wanted)) return isClientGone(task) ? 100 : 0;
   if (level === 'none') return 100;
   const done = completedChecks(task).length;
   if (level === 'basic') {
@@ -98,8 +99,20 @@ function isClientGone({ verdict }: EndedTask): boolean {
   return verdict.value === 'unchecked' && verdict.reason === 'client_gone';
 }
 
-/** Checks with a finding. One that was outvoted by the others is no work. */
+/** Checks that came to a finding. One that was outvoted by the others is no work. */
 function completedChecks(task: EndedTask): EndedTask['checks'] {
   const outvoted = marksOf(task).filter(({ role, outcome }) => role === 'check' && outcome === 'refuted');
-  return task.checks.filter(({ checker, finding }) => finding !== null && !outvoted.some(({ tab }) => tab === checker));
+  return task.checks.filter(
+    ({ checker, finding }) => foundSomething(finding) && !outvoted.some(({ tab }) => tab === checker),
+  );
+}
+
+function foundSomething(finding: EndedTask['checks'][number]['finding']): boolean {
+  if (finding === null) return false;
+  return (finding.rung !== 'statistical' && finding.rung !== 'cross-class') || finding.failed !== null;
+}
+
+/** At level `strict` an answer is shown when executions that are the same to the byte prove it, as many as were asked for. */
+function isProven({ verdict }: EndedTask, wanted: number): boolean {
+  return sureOf(verdict) === 'verified' && verdict.value === 'valid' && verdict.agree >= wanted;
 }

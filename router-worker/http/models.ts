@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import { LEVELS } from '../../shared/protocol/level.ts';
 import { levelPercent, pricePerToken, SLA_PERCENT } from '../models/price.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
@@ -38,19 +39,30 @@ async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
 }
 
 function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tabs) {
-  const variants = served
-    .filter((entry) => entry.model === model)
-    .map(({ variant, class: id }) => ({
+  const variants = model.variants.map((variant) => {
+    const classes = served
+      .filter((entry) => entry.model === model && entry.variant === variant)
+      .map(({ class: id }) => ({
+        id,
+        exact: isExactClass(id),
+        tabs: tabs.get(id)?.tabs ?? 0,
+        free_tabs: tabs.get(id)?.free ?? 0,
+        check_only_tabs: tabs.get(id)?.checkers ?? 0,
+      }));
+    const total = (figure: 'tabs' | 'free_tabs' | 'check_only_tabs') =>
+      classes.reduce((sum, entry) => sum + entry[figure], 0);
+    return {
       id: variant.id,
-      class: id,
       bytes: variant.weights.bytes,
       /** Micro-credits for each token read or written, at level `none`. */
-      price_per_token: pricePerToken({ model, variant, class: id }),
+      price_per_token: pricePerToken({ variant }),
       sha256: variant.weights.sha256,
-      tabs: tabs.get(id)?.tabs ?? 0,
-      free_tabs: tabs.get(id)?.free ?? 0,
-      check_only_tabs: tabs.get(id)?.checkers ?? 0,
-    }));
+      tabs: total('tabs'),
+      free_tabs: total('free_tabs'),
+      check_only_tabs: total('check_only_tabs'),
+      classes,
+    };
+  });
   return {
     id: model.id,
     object: 'model',

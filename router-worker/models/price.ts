@@ -6,7 +6,7 @@ import { LEVELS, type Level } from '../../shared/protocol/level.ts';
 const MIB = 1024 * 1024;
 
 /** For each token read or written: one for every MiB of the weights, because a tab reads all of them for each token. */
-export function pricePerToken({ variant }: ServedVariant): number {
+export function pricePerToken({ variant }: Pick<ServedVariant, 'variant'>): number {
   return Math.max(1, Math.round(variant.weights.bytes / MIB));
 }
 

@@ -4,7 +4,7 @@ import {
   catalogue,
   type ModelEntry,
   type ServedVariant,
-  servedVariants,
+  servedClasses,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
@@ -15,7 +15,7 @@ const KEPT_MS = 5_000;
 
 let cached: { readonly readAt: number; readonly variants: ServedVariant[] } | null = null;
 
-/** Every variant that this router offers, whether or not a tab serves it at the moment. */
+/** Every class of every variant that this router offers, whether or not a tab serves it at the moment. */
 export async function servedCatalogue(env: Env): Promise<ServedVariant[]> {
   if (cached === null || Date.now() - cached.readAt > KEPT_MS) {
     // The value is kept, not the promise: one request's reading ends with that request, and others would wait in vain.
@@ -30,7 +30,7 @@ async function read(env: Env): Promise<ServedVariant[]> {
   if (parsed?.success !== true) {
     throw new ShoalError('router_not_configured', 'The router has no catalogue of models: run npm run build.');
   }
-  return servedVariants(parsed.output);
+  return servedClasses(parsed.output);
 }
 
 /** The variants behind a name. Throws `model_not_found`, naming the models that exist. */

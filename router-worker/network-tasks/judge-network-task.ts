@@ -21,17 +21,18 @@ export async function judgeByKnownAnswer(
   const commit = parsePayload('commit', answerCommit, receipt.commit);
   const answered = receipt.readers.find(({ role }) => role === 'answer')?.key;
   if (answered === undefined || commit.finish === 'cancelled') return [];
+  const { class: id } = commit; // Exact checks run in the same one.
   const otherwise = known.isDoubtful === true ? 'disputed' : 'refuted';
   const outcomeOf = (chain: typeof truth) =>
     exactFinding(truth, chain, null).falseBlock === null ? 'agreed' : otherwise;
   return [
-    { tab: answered, role: 'answer', outcome: outcomeOf(commit.chain) },
+    { tab: answered, class: id, role: 'answer', outcome: outcomeOf(commit.chain) },
     ...receipt.checks
       .filter(({ method }) => method === 'exact-re-execution')
       .map((check): Mark => {
-        const outcome =
-          check.reveal === null ? 'missed' : outcomeOf(parsePayload('check-reveal', checkReveal, check.reveal).chain);
-        return { tab: check.checker, role: 'check', outcome };
+        const opened = check.reveal === null ? null : parsePayload('check-reveal', checkReveal, check.reveal);
+        const outcome = opened?.form === 'written' ? outcomeOf(opened.chain) : 'missed';
+        return { tab: check.checker, class: id, role: 'check', outcome };
       }),
   ];
 }

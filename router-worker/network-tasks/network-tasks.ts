@@ -8,6 +8,7 @@ import { parsePayload, type Signer } from '../../shared/signing/signed-statement
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
+import { type BlindChecker, blindCheckers } from '../task/blind-checkers.ts';
 import type { Mark } from '../task/marks.ts';
 import { judgeByKnownAnswer } from './judge-network-task.ts';
 import type { KnownAnswer, KnownAnswers } from './known-answers.ts';
@@ -37,6 +38,8 @@ export interface NetworkTaskResult {
   readonly marks: readonly Mark[] | null;
   /** What was answered, when the round found it valid and nothing was known. */
   readonly learnt: KnownAnswer | null;
+  /** Checkers that passed an answer which they had not guessed. */
+  readonly blind: readonly BlindChecker[];
 }
 
 /** Longest a task of the network may take, ms: its tab is wanted by users. */
@@ -45,7 +48,7 @@ const TASK_DEADLINE_MS = 120_000;
 /** Share of the tasks with a known answer that are checked all the same: it is the checkers who are checked then. */
 const CHECKED_SHARE = 0.5;
 
-const NOTHING: NetworkTaskResult = { marks: null, learnt: null };
+const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [] };
 
 /** Tasks that the network gives itself. A tab sees no difference: the same lease, sealed by the same router, and the same check. */
 export class NetworkTasks {
@@ -91,8 +94,9 @@ export class NetworkTasks {
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;
     const { text, finish, salt, receipt } = written;
-    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null };
-    return { marks: null, learnt: receipt.verdict.value === 'valid' ? { question, text, finish } : null };
+    const blind = await blindCheckers(receipt, text);
+    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null, blind };
+    return { marks: null, learnt: receipt.verdict.value === 'valid' ? { question, text, finish } : null, blind };
   }
 
   /** The answer and its receipt; null when it did not come to that. */

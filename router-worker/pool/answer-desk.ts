@@ -1,3 +1,4 @@
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
@@ -67,7 +68,10 @@ export class AnswerDesk {
   /** True when the request was settled: leased, or refused because nobody serves it. */
   grant(want: LeaseWant): boolean {
     const { roster, ports } = this.#host;
-    const classes = want.variants.map((variant) => variant.class);
+    // At level strict an answer is shown when it is proven: where nobody can run it again to the byte, it never is.
+    const variants =
+      want.level === 'strict' ? want.variants.filter(({ class: id }) => isExactClass(id)) : want.variants;
+    const classes = variants.map((variant) => variant.class);
     const isAllowed = want.only !== null;
     const candidates = roster.candidates(
       (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
@@ -80,7 +84,7 @@ export class AnswerDesk {
       return true;
     }
     const tab = roster.get(choice.tab);
-    const variant = want.variants.find((candidate) => candidate.class === choice.class);
+    const variant = variants.find((candidate) => candidate.class === choice.class);
     if (tab === undefined || variant === undefined) return false;
     this.#lease(want, tab, variant).catch((cause) => this.#refuse(want.task, ShoalError.from(cause)));
     return true;
@@ -94,7 +98,7 @@ export class AnswerDesk {
   async #lease(want: LeaseWant, tab: Tab, variant: LeaseWant['variants'][number]): Promise<void> {
     const { roster, leases, tasks, ports } = this.#host;
     const key = roster.takeKey(tab);
-    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant });
+    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, rung: null });
     const { lease, statement, number } = active;
     const terms: TaskTerms = {
       task: want.task,
@@ -204,7 +208,7 @@ export class AnswerDesk {
     if (active.state === 'leased') this.lost(active, 'cancelled');
   }
 
-  accepted(tab: Tab, number: number, promptTokens: number): void {
+  accepted(tab: Tab, number: number, promptTokens: number | null): void {
     const { leases, tasks, ports } = this.#host;
     const active = leases.get(number);
     if (active === undefined || active.lease.tab !== tab.identity || active.state !== 'leased') return;
@@ -212,6 +216,7 @@ export class AnswerDesk {
     active.acceptedAt = ports.now();
     active.handOnAskedAt = null; // For a check: the subtask has arrived, however it came.
     if (active.lease.role !== 'answer') return;
+    if (promptTokens === null) throw new ShoalError('invalid_value', 'An answer has a prompt of some tokens.');
     tasks.tell(active.lease.task, { t: 'accepted', promptTokens });
     void active.open(); // Of a prompt that came over a direct link this is the first that the router hears.
   }

@@ -1,9 +1,13 @@
 import type { DrawCandidate } from '../../shared/checking/draw.ts';
+import { isRead, rungOf } from '../../shared/checking/rung.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_CANDIDATES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
+import { RUNGS, type Rung } from '../../shared/protocol/rungs.ts';
+import type { ReadyModel } from '../../shared/protocol/tab-socket.ts';
+import { checkReveal } from '../../shared/receipt/statements.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
@@ -37,19 +41,18 @@ export class CheckDesk {
    * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
    * resting ones are named when there is nobody else, and those that may not serve never.
    */
-  candidates(answered: Tab, lease: Pick<Lease, 'class' | 'model'>): DrawCandidate[] {
+  candidates(answered: Tab, lease: Answered): DrawCandidate[] {
     const { roster, ports, records } = this.#host;
-    const classId = lease.class;
-    const others = roster.connected().filter((tab) => tab.identity !== answered.identity);
-    const mates = others.filter((tab) => tab.models.some((model) => model.class === classId));
-    const exact = mates.filter((tab) => records.rank(tab, classId) !== null);
-    // Where nobody can run it exactly, another variant of the model tells at least what the answer is about.
-    const able = exact.length > 0 ? exact : others.filter((tab) => this.#mayCompare(tab, lease));
+    const rankOf = (tab: Tab) => {
+      const running = strongestOf(tab, lease);
+      return running === null ? null : records.rank(tab, running.class);
+    };
+    const able = this.#strongest(answered, lease);
     const rested = able.filter((tab) => !roster.isResting(tab));
     const fit = rested.length > 0 ? rested : able;
     const free = fit.filter((tab) => tab.leases.size === 0);
     const near = free.length >= ENOUGH_FREE ? free : fit;
-    const trusted = near.filter((tab) => records.rank(tab, classId) === 0);
+    const trusted = near.filter((tab) => rankOf(tab) === 0);
     const named = trusted.length >= ENOUGH_FREE ? trusted : near;
     return sampleOf(named, MAX_CANDIDATES, ports.random).map((tab) => ({
       tab: tab.identity,
@@ -57,10 +60,23 @@ export class CheckDesk {
     }));
   }
 
-  /** Whether a tab serves another variant of the model, and may by its record. Whoever may not check in the class itself compares nothing either. */
-  #mayCompare(tab: Tab, lease: Pick<Lease, 'class' | 'model'>): boolean {
-    const variant = variantOf(tab, lease);
-    return variant !== undefined && this.#host.records.rank(tab, variant.class) !== null;
+  /**
+   * Everybody who can check on the strongest rung on which anybody can, and may by the record of the class that this takes: whoever may not check in the class
+   * itself compares nothing either.
+   */
+  #strongest(answered: Tab, lease: Answered): Tab[] {
+    const { roster, records } = this.#host;
+    const byRung = new Map<Rung, Tab[]>();
+    for (const tab of roster.connected()) {
+      const running = tab.identity === answered.identity ? null : strongestOf(tab, lease);
+      if (running === null || records.rank(tab, running.class) === null) continue;
+      byRung.set(running.rung, [...(byRung.get(running.rung) ?? []), tab]);
+    }
+    for (const rung of RUNGS) {
+      const able = byRung.get(rung);
+      if (able !== undefined) return able;
+    }
+    return [];
   }
 
   /** The session drew a checker: lease the check, and ask the client to wrap the key for it. */
@@ -77,9 +93,9 @@ export class CheckDesk {
     // Without the client nobody can wrap the key.
     if (served?.stream == null || served.answer === null) return this.failed(task, checkerId, 'client_gone');
     if (checker?.socket == null) return this.failed(task, checkerId, 'checker_lost');
-    const variant = variantOf(checker, served.answer);
-    if (variant === undefined) return this.failed(task, checkerId, 'checker_lost'); // It serves something else by now.
-    const terms = { ...served.answer, variant: variant.variant, class: variant.class };
+    const variant = strongestOf(checker, served.answer);
+    if (variant === null) return this.failed(task, checkerId, 'checker_lost'); // It serves something else by now.
+    const terms = { ...served.answer, variant: variant.variant, class: variant.class, rung: variant.rung };
     const active = await leases.issue(checker, 'check', roster.takeKey(checker), terms);
     const decision = await ports.sessions.checkLeased(task, active.statement);
     if (decision.do !== 'wrap') {
@@ -164,17 +180,14 @@ export class CheckDesk {
     await this.#host.decide(lease.task, decision);
   }
 
-  /** Both tabs are told: one to show its answer, the other to expect it and then to reveal. */
+  /** Both tabs are told: one to show its answer, or the first chunk of it, the other to expect it and then to reveal. */
   show(task: TaskTail, decision: Extract<Decision, { do: 'show' }>): void {
-    const { roster, ports } = this.#host;
-    const { answerLease, answerCommit, evidenceKey, checkLease } = decision;
-    const willBeShown = roster.send(roster.get(answerLease.tab), {
-      t: 'show',
-      number: answerLease.number,
-      check: checkLease.number,
-      to: checkLease.tab,
-      evidenceKey,
-    });
+    const { roster, leases, ports } = this.#host;
+    const { answerLease, answerCommit, evidenceKey, checkLease, commitment } = decision;
+    const isReading = isRead(checkLease.rung);
+    const active = leases.get(checkLease.number);
+    if (active !== undefined && isReading) active.reading ??= { answerLease, evidenceKey, leaves: [commitment] };
+    const willBeShown = this.#show(answerLease, checkLease, evidenceKey, isReading ? 0 : null);
     roster.send(roster.get(checkLease.tab), {
       t: 'reveal',
       number: checkLease.number,
@@ -184,12 +197,41 @@ export class CheckDesk {
     ports.log('check_committed', { task, tab: checkLease.tab });
   }
 
-  async revealed({ lease, statement }: KnownLease, reveal: Signed, evidence: string | null): Promise<void> {
+  #show(answer: Lease, check: Lease, evidenceKey: string, chunk: number | null): boolean {
+    const { roster } = this.#host;
+    return roster.send(roster.get(answer.tab), {
+      t: 'show',
+      number: answer.number,
+      check: check.number,
+      to: check.tab,
+      evidenceKey,
+      chunk,
+    });
+  }
+
+  /** A checker that reads has guessed how the next chunk begins: that is shown now. A guess that was heard before changes nothing. */
+  async guessed({ lease, active }: KnownLease, index: number, leaf: string): Promise<void> {
+    const reading = active?.reading;
+    // A pool that lost its memory cannot say which guesses came in time.
+    if (reading == null) return this.failed(lease.task, lease.tab, 'checker_lost', true);
+    if (index > reading.leaves.length) throw new ShoalError('invalid_value', 'A guess was left out.');
+    if (index === reading.leaves.length) reading.leaves.push(leaf);
+    this.#show(reading.answerLease, lease, reading.evidenceKey, index);
+  }
+
+  async revealed({ lease, statement, active }: KnownLease, reveal: Signed, evidence: string | null): Promise<void> {
     const { ports, tasks } = this.#host;
+    const leaves = active?.reading?.leaves ?? [];
+    if (leaves.length === 0 && parsePayload('check-reveal', checkReveal, reveal).form === 'read') {
+      this.#host.release(lease.number);
+      return this.failed(lease.task, lease.tab, 'checker_lost', true); // As for a guess.
+    }
     if (evidence !== null) {
       tasks.tell(lease.task, { t: 'evidence', number: lease.number, checker: lease.tab, frame: evidence });
     }
-    const decision = await this.#orRefused(lease, () => ports.sessions.checkRevealed(lease.task, statement, reveal));
+    const decision = await this.#orRefused(lease, () =>
+      ports.sessions.checkRevealed(lease.task, statement, reveal, leaves),
+    );
     this.#host.release(lease.number);
     await this.#host.decide(lease.task, decision);
   }
@@ -231,9 +273,15 @@ export class CheckDesk {
   }
 }
 
-/** What a tab would check an answer with: the very class if it serves that, else another variant of the model. */
-function variantOf(tab: Tab, { class: id, model }: Pick<Lease, 'class' | 'model'>) {
-  return tab.models.find((one) => one.class === id) ?? tab.models.find((one) => one.model === model);
+type Answered = Pick<Lease, 'class' | 'model' | 'variant' | 'sampling'>;
+
+/** What a tab would check an answer with, of all that it serves; null when it serves nothing of the kind. */
+function strongestOf(tab: Tab, answered: Answered): (ReadyModel & { readonly rung: Rung }) | null {
+  const able = tab.models.flatMap((model) => {
+    const rung = rungOf(answered, model);
+    return rung === null ? [] : [{ ...model, rung }];
+  });
+  return able.sort((a, b) => RUNGS.indexOf(a.rung) - RUNGS.indexOf(b.rung))[0] ?? null;
 }
 
 /** A checker, one to settle a dispute, and one in place of either. */

@@ -46,12 +46,14 @@ export interface ActiveLease {
   handedOn: CheckOutcome['handedOn'];
   /** For a check: whether the client itself has sent the subtask. */
   isFromClient: boolean;
+  /** For a check that reads: what it is shown chunk by chunk, and its guesses so far, each received before its chunk was shown. */
+  reading: { readonly answerLease: Lease; readonly evidenceKey: string; readonly leaves: string[] } | null;
 }
 
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
+  'task' | 'model' | 'variant' | 'class' | 'rung' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */
@@ -111,12 +113,13 @@ export class LeaseBook {
   async issue(tab: Tab, role: LeaseRole, key: TakenKey, terms: LeaseTerms): Promise<ActiveLease> {
     const issuedAt = this.#now();
     const lease: Lease = {
-      v: 2,
+      v: 3,
       task: terms.task,
       subtask: 0,
       attempt: 1,
       number: this.#newNumber(),
       role,
+      rung: terms.rung,
       tab: tab.identity,
       sealTo: key.sealTo,
       oneTime: key.oneTime,
@@ -173,6 +176,7 @@ export class LeaseBook {
       handOnAskedAt: null,
       handedOn: null,
       isFromClient: false,
+      reading: null,
     };
     this.#leases.set(lease.number, active);
     return active;

@@ -62,6 +62,23 @@ describe('the network’s own tasks', () => {
     expect(late.identity).not.toBe(answer.task.held?.lease.tab);
   }, 60_000);
 
+  it('qualify a tab of a near class, whose answers nobody can write again, by one with a record that reads them', async () => {
+    // The first of everything: greedy questions, which scripted engines read as they write.
+    const network = await TestNetwork.create({ ownTasks: () => 0 });
+    network.ownModel = 'shoal-pup-3m';
+    const near = 'cln_AAAAAAAAAAAAAAAAAAAAAA';
+    const pass = await guardPass(network.keys);
+    await network.addTab({ model: 'shoal-pup-3m', checkOnly: true, guard: pass });
+    const honest = await network.addTab({ model: 'shoal-pup-3m', class: near });
+    const lying = await network.addTab({ model: 'shoal-pup-3m', class: near, engine: liar() });
+    for (let i = 0; i < 120 && standingOf(network, honest) !== 'trusted'; i++) await letItWork(network, 1);
+    expect(network.pool.tabView(honest.identity).records).toMatchObject([{ class: near, standing: 'trusted' }]);
+    // No statistic proves a lie: it is suspected, asked last, and always checked.
+    expect(network.pool.tabView(lying.identity).records).toMatchObject([
+      { class: near, standing: 'suspected', counts: { agreed: 0, refuted: 0 } },
+    ]);
+  }, 60_000);
+
   it('find a tab that computes wrongly before a user is served by it, and give it nothing more', async () => {
     const network = await TestNetwork.create({ ownTasks: true });
     const broken = await network.addTab({ engine: liar() });

@@ -1,3 +1,4 @@
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { KnownAnswers } from '../network-tasks/known-answers.ts';
 import type { NetworkTasks } from '../network-tasks/network-tasks.ts';
@@ -130,24 +131,24 @@ export class NetworkDesk {
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
     const begunAt = ports.now();
     try {
-      const { marks, learnt } = await this.#tasks.ask(named, target, own.abort.signal);
-      const said = marks ?? this.#host.records.weighed(own.marks ?? [], classId);
+      const { marks, learnt, blind } = await this.#tasks.ask(named, target, own.abort.signal);
+      for (const checker of blind) this.#host.records.suspect(checker.tab, checker.class, 'blind_guesses');
+      const said = marks ?? this.#host.records.weighed(own.marks ?? []);
       // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
       const isProven =
-        marks !== null ||
-        !this.#host.records.hasTrusted(classId) ||
-        said.some((mark) => this.#isTrusted(mark, classId));
+        marks !== null || !this.#host.records.hasTrusted(classId) || said.some((mark) => this.#isTrusted(mark));
       // Two tabs that differ would be asked without end, one that nobody proves right too.
       const isDecided = isProven && said.some(({ role, outcome }) => role === 'answer' && DECIDED.includes(outcome));
       if (isDecided) this.#rest(tab.identity, REST_TIMES * (ports.now() - begunAt));
       else this.#pause(tab.identity);
       for (const mark of said) {
-        this.#host.records.observe(mark, classId, {
+        this.#host.records.observe(mark, {
           source: isProven ? 'network' : 'user',
           byKnownAnswer: marks !== null,
         });
       }
-      if (learnt !== null && said.some((mark) => this.#isTrusted(mark, classId))) {
+      // What a near class writes is nobody else's answer to the byte.
+      if (learnt !== null && isExactClass(classId) && said.some((mark) => this.#isTrusted(mark))) {
         const isByGuard = said.some(
           ({ tab, role, outcome }) =>
             role === 'check' && outcome === 'agreed' && this.#host.roster.get(tab)?.guard === true,
@@ -176,7 +177,9 @@ export class NetworkDesk {
     this.#pauses.set(identity, { until: at + ms, ms });
   }
 
-  #isTrusted(mark: Mark, classId: string): boolean {
-    return mark.role === 'check' && mark.outcome === 'agreed' && this.#host.records.isTrusted(mark.tab, classId);
+  /** Whether somebody with a record stands behind an answer. */
+  #isTrusted({ tab, class: id, role, outcome }: Mark): boolean {
+    const isFor = outcome === 'agreed' || outcome === 'passed';
+    return role === 'check' && isFor && this.#host.records.isTrusted(tab, id);
   }
 }

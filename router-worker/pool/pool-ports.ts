@@ -16,7 +16,7 @@ export interface SessionPort {
   checkLeased(tail: TaskTail, lease: Signed): Promise<Decision>;
   handedOn(tail: TaskTail): Promise<Decision>;
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
-  checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
+  checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed, leaves: readonly string[]): Promise<Decision>;
   checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision>;
   failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
   /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */

@@ -302,6 +302,8 @@ export class Pool {
         return this.#checks.handedOn(tab, message.lease, message.path, message.bytes);
       case 'checkCommitted':
         return this.#ofTab(tab, message.lease, (known) => this.#checks.committed(known, message.commit));
+      case 'guessed':
+        return this.#ofTab(tab, message.lease, (known) => this.#checks.guessed(known, message.index, message.leaf));
       case 'checkRevealed':
         return this.#ofTab(tab, message.lease, (known) =>
           this.#checks.revealed(known, message.reveal, message.evidence),
@@ -380,11 +382,11 @@ export class Pool {
   }
 
   /** Takes down what the end says of each, whether or not somebody is left to be told. */
-  #mark(task: TaskTail, { endedAt, marks, class: id }: Ended): void {
+  #mark(task: TaskTail, { endedAt, marks }: Ended): void {
     if (!this.#marked.take(task, endedAt)) return;
     if (this.#network?.owns(task) === true) return this.#network.ended(task, marks);
-    for (const mark of this.#records.weighed(marks, id)) {
-      this.#records.observe(mark, id, { source: 'user', byKnownAnswer: false });
+    for (const mark of this.#records.weighed(marks)) {
+      this.#records.observe(mark, { source: 'user', byKnownAnswer: false });
     }
   }
 

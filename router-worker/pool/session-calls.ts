@@ -35,7 +35,8 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     handedOn: (tail) => call(tail, (session) => session.handedOn(tail)),
     checkCommitted: (tail, lease, commit, handedOn) =>
       call(tail, (session) => session.checkCommitted(lease, commit, handedOn)),
-    checkRevealed: (tail, lease, reveal) => call(tail, (session) => session.checkRevealed(lease, reveal)),
+    checkRevealed: (tail, lease, reveal, leaves) =>
+      call(tail, (session) => session.checkRevealed(lease, reveal, leaves)),
     checkFailed: (tail, ...rest) => call(tail, (session) => session.checkFailed(tail, ...rest)),
     failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
     standing: (tail) => call(tail, (session) => session.standing(tail)),

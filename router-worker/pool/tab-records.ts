@@ -1,4 +1,5 @@
 import type { Standing } from '../../shared/checking/standing.ts';
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import { mayServe, type Finding as RecordFinding, SERVING_ORDER, type Source } from '../record/record.ts';
 import type { RecordBook, TabView } from '../record/record-book.ts';
 import type { Mark } from '../task/marks.ts';
@@ -47,14 +48,14 @@ export class TabRecords {
     return standing === 'trusted' || (standing !== 'banned' && this.#roster.get(identity)?.guard === true);
   }
 
-  /** Whether anybody who serves the class is trusted. */
+  /** Whether anybody who can check answers of the class is trusted. */
   hasTrusted(classId: string): boolean {
-    return this.#servingTabs(classId).some((tab) => this.rank(tab, classId) === 0);
+    return this.#checkersOf(classId).some((checker) => checker.rank === 0);
   }
 
   /** Whether anybody else is there who may check this tab. */
   canBeChecked(tab: Tab, classId: string): boolean {
-    return this.#servingTabs(classId).some((other) => other.identity !== tab.identity);
+    return this.#checkersOf(classId).some((checker) => checker.tab !== tab);
   }
 
   /** One that only checks is asked for nothing but its way out of quarantine: there is no other. */
@@ -80,21 +81,23 @@ export class TabRecords {
    * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells, and who outvoted them has passed nothing. The verdict on the
    * answer stands as it is.
    */
-  weighed(marks: readonly Mark[], classId: string): Mark[] {
+  weighed(marks: readonly Mark[]): Mark[] {
     const isContested = marks.some(({ outcome }) => outcome === 'refuted');
-    const isProven = marks.some(({ tab, outcome }) => outcome === 'agreed' && this.isTrusted(tab, classId));
+    const isProven = marks.some((mark) => mark.outcome === 'agreed' && this.isTrusted(mark.tab, mark.class));
     if (!isContested || isProven) return [...marks];
     return marks
       .filter(({ outcome }) => outcome !== 'agreed')
       .map((mark) => (mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
   }
 
-  observe(mark: Mark, classId: string, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
-    this.#book.observe(mark.tab, classId, findingFor(mark, how.byKnownAnswer), mark.role, how.source);
+  observe(mark: Mark, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
+    const finding = findingFor(mark, how.byKnownAnswer);
+    if (finding !== null) this.#book.observe(mark.tab, mark.class, finding, mark.role, how.source);
   }
 
   suspect(identity: string, classId: string, reason: Suspicion): void {
-    this.#book.observe(identity, classId, { outcome: 'suspicious', reason }, 'answer', 'user');
+    const role = reason === 'blind_guesses' ? 'check' : 'answer';
+    this.#book.observe(identity, classId, { outcome: 'suspicious', reason }, role, 'user');
   }
 
   view(identity: string): TabView {
@@ -110,6 +113,22 @@ export class TabRecords {
     this.#book.pardon(identity, classId);
   }
 
+  /** An exact class checks itself; answers of a near one are read by everybody who runs the same file. */
+  #checkersOf(classId: string): { readonly tab: Tab; readonly rank: number }[] {
+    const everybody = this.#roster.connected().flatMap((tab) => tab.models.map((model) => ({ tab, model })));
+    const served = everybody.find(({ model }) => model.class === classId)?.model;
+    return everybody
+      .filter(({ model }) =>
+        isExactClass(classId)
+          ? model.class === classId
+          : model.model === served?.model && model.variant === served.variant,
+      )
+      .flatMap(({ tab, model }) => {
+        const rank = this.rank(tab, model.class);
+        return rank === null ? [] : [{ tab, rank }];
+      });
+  }
+
   #servingTabs(classId: string): Tab[] {
     return this.#roster
       .connected()
@@ -117,8 +136,11 @@ export class TabRecords {
   }
 }
 
-function findingFor({ outcome }: Mark, byKnownAnswer: boolean): RecordFinding {
+/** Null for what says nothing. */
+function findingFor({ outcome }: Mark, byKnownAnswer: boolean): RecordFinding | null {
   switch (outcome) {
+    case 'passed':
+      return null;
     case 'refuted':
       return { outcome, reason: byKnownAnswer ? 'known_answer' : 'third_execution' };
     case 'missed':

@@ -88,7 +88,7 @@ describe('the pool object', () => {
     const closed = new Promise<number>((resolve) => socket.addEventListener('close', ({ code }) => resolve(code)));
     socket.accept();
     await expect.poll(() => messages.length).toBe(1);
-    expect(JSON.parse(messages[0]!)).toMatchObject({ t: 'challenge', v: 2 });
+    expect(JSON.parse(messages[0]!)).toMatchObject({ t: 'challenge', v: 3 });
     socket.send('{"t":"ready","models":[],"direct":false,"checkOnly":false}');
     expect(await closed).toBe(4400);
     expect(JSON.parse(messages[1]!)).toMatchObject({ t: 'refused' });

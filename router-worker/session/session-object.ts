@@ -99,8 +99,8 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => session.checkCommitted(lease, commit, handedOn));
   }
 
-  checkRevealed(lease: Signed, reveal: Signed): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.checkRevealed(lease, reveal));
+  checkRevealed(lease: Signed, reveal: Signed, leaves: readonly string[]): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.checkRevealed(lease, reveal, leaves));
   }
 
   checkFailed(

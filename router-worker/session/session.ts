@@ -1,4 +1,5 @@
 import { type DrawCandidate, drawOrder } from '../../shared/checking/draw.ts';
+import type { Finding } from '../../shared/checking/tally.ts';
 import { type Sure, sureOf, type UncheckedReason, type Verdict } from '../../shared/checking/verdict.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { ShoalError } from '../../shared/errors.ts';
@@ -6,7 +7,13 @@ import { CHAIN_BLOCK_BYTES, MAX_TAB_STATEMENT, RECEIPT_KEPT_MS } from '../../sha
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { receiptId, taskId } from '../../shared/protocol/task-ids.ts';
-import { type AnswerCommit, answerCommit, checkCommit, checkReveal } from '../../shared/receipt/statements.ts';
+import {
+  type AnswerCommit,
+  answerCommit,
+  type CheckReveal,
+  checkCommit,
+  checkReveal,
+} from '../../shared/receipt/statements.ts';
 import { opens } from '../../shared/receipt/verify.ts';
 import { leaseDigest } from '../../shared/sealing/envelope.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
@@ -42,6 +49,8 @@ export type Decision =
       readonly answerCommit: Signed;
       readonly checkLease: Lease;
       readonly evidenceKey: string;
+      /** What the checker committed to. */
+      readonly commitment: string;
     }
   | Ended;
 
@@ -151,7 +160,8 @@ export class Session {
     });
   }
 
-  async checkRevealed(leaseStatement: Signed, statement: Signed): Promise<Decision> {
+  /** `leaves`: the guesses of a checker that reads, as the pool received them, each before the chunk was shown. */
+  async checkRevealed(leaseStatement: Signed, statement: Signed, leaves: readonly string[]): Promise<Decision> {
     refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'check');
     const reveal = await openStatement('check-reveal', checkReveal, statement, lease.tab);
@@ -167,7 +177,7 @@ export class Session {
       checker: lease.tab,
       statement,
       reveal,
-      opens: commitment !== null && (await opens(commitment, reveal, scope)),
+      opens: commitment !== null && isAsGuessed(reveal, leaves) && (await opens(commitment, reveal, scope)),
     });
   }
 
@@ -271,9 +281,10 @@ export class Session {
       case 'checking':
         return task.stage === 'wrapping' ? { do: 'wrap', checkLease: task.check.leaseStatement } : NOTHING;
       case 'revealing': {
-        const { lease, committed, check, evidenceKey } = task;
+        const { lease, committed, check, evidenceKey, commitment } = task;
         const { statement } = committed;
-        return { do: 'show', answerLease: lease, answerCommit: statement, checkLease: check.lease, evidenceKey };
+        const shown = { answerLease: lease, answerCommit: statement, checkLease: check.lease };
+        return { do: 'show', ...shown, evidenceKey, commitment };
       }
       case 'ended': {
         const receipt = this.#store.receipt(task.task);
@@ -293,6 +304,11 @@ function refuseTooLong({ payload }: Signed): void {
 /** A chain has a link for every complete block of its answer, or it could be neither compared nor audited. */
 function hasAllBlocks(chain: AnswerCommit['chain']): boolean {
   return chain.blocks.length === Math.floor(chain.bytes / CHAIN_BLOCK_BYTES);
+}
+
+/** Whether a checker that reads opens what it had guessed in time: the router saw each guess before it had the chunk shown. */
+function isAsGuessed(reveal: CheckReveal, leaves: readonly string[]): boolean {
+  return reveal.form === 'written' || JSON.stringify(reveal.leaves) === JSON.stringify(leaves);
 }
 
 function wasSeen(task: Task, event: TaskEvent): boolean {
@@ -369,6 +385,20 @@ export interface TaskView {
   readonly receipt: string | null;
 }
 
+/** A finding, as a person reads it. */
+function wordsOf(finding: Finding): string {
+  switch (finding.rung) {
+    case 'similarity':
+      return `cosine ${finding.cosine ?? 'not measurable'}`;
+    case 'exact':
+      return finding.falseBlock === null ? 'same' : `differs from block ${finding.falseBlock} on`;
+    case 'statistical':
+    case 'cross-class':
+      if (finding.failed === null) return 'could not be read';
+      return finding.failed.length === 0 ? 'fits' : `does not fit: ${finding.failed.join(', ')}`;
+  }
+}
+
 function viewOf(task: Task, hasReceipt: boolean): TaskView {
   const committed = task.phase === 'running' ? null : task.committed;
   const commit = committed?.commit ?? null;
@@ -391,14 +421,7 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,
       independence,
-      finding:
-        finding === null
-          ? null
-          : finding.rung === 'similarity'
-            ? `cosine ${finding.cosine ?? 'not measurable'}`
-            : finding.falseBlock === null
-              ? 'same'
-              : `differs from block ${finding.falseBlock} on`,
+      finding: finding === null ? null : wordsOf(finding),
     })),
     created_at: task.openedAt,
     ended_at: ended ? task.endedAt : null,

@@ -1,21 +1,23 @@
 import type { DrawCandidate } from '../../shared/checking/draw.ts';
+import { limitsOf, METHODS } from '../../shared/checking/rung.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
-import { type EndedTask, isExact } from './task.ts';
+import { type EndedTask, rungOfCheck } from './task.ts';
 
 /** The signed receipt of an ended task. The same task gives the same text, so signing again after a crash changes nothing. */
 export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
   const checks = task.checks.map((check) => ({
     checker: check.checker,
     independence: check.independence,
-    method: isExact(task, check) ? ('exact-re-execution' as const) : ('embedding-similarity' as const),
+    method: METHODS[rungOfCheck(check)],
+    limits: limitsOf(rungOfCheck(check), task.model),
     lease: check.leaseStatement,
     commit: check.commit,
     reveal: check.reveal,
     handedOn: check.handedOn,
   }));
   const receipt: Receipt = {
-    v: 2,
+    v: 3,
     task: task.task,
     network: task.network,
     model: task.model,

@@ -1,8 +1,11 @@
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import { SIGN_LIMITS } from '../../shared/checking/limits-of-checking.ts';
 import { type SemanticSign, semanticSigns } from '../../shared/checking/semantic-signs.ts';
+import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
+import { parsePayload } from '../../shared/signing/signed-statement.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
+import { blindCheckers } from './blind-checkers.ts';
 
 /** Signs that count against a tab. The others are too often the model's own, or the prompt's: see docs/checking.md. */
 const COUNTING: Readonly<Partial<Record<SemanticSign, Suspicion>>> = {
@@ -13,7 +16,7 @@ const COUNTING: Readonly<Partial<Record<SemanticSign, Suspicion>>> = {
 
 /**
  * Reads an answer while it passes: plain HTTP alone, where the router sees it anyway. What looks wrong makes the next answers of the tab be checked, and is
- * no verdict on this one. The text is forgotten with the invocation.
+ * no verdict on this one. So it is with a checker that says that the answer fits, and did not guess it. The text is forgotten with the invocation.
  */
 export async function* lookAtAnswer(
   updates: AsyncGenerator<TaskUpdate, void, undefined>,
@@ -30,6 +33,10 @@ export async function* lookAtAnswer(
     else if (update.type === 'committed' && by !== null) {
       const reason = reasonIn(prompt, parts.join(''), finish);
       if (reason !== null) suspect(by.tab, by.class, reason);
+    } else if (update.type === 'ended' && update.receipt !== null) {
+      const receipt = parsePayload('receipt', receiptSchema, update.receipt);
+      for (const blind of await blindCheckers(receipt, parts.join('')))
+        suspect(blind.tab, blind.class, 'blind_guesses');
     }
     yield update;
   }

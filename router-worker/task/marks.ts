@@ -3,12 +3,15 @@ import type { EndedTask } from './task.ts';
 /** What an ended task says of a tab that took part in it. */
 export interface Mark {
   readonly tab: string;
+  /** Of the tab's own lease. */
+  readonly class: string;
   readonly role: 'answer' | 'check';
   /**
    * `agreed`: most executions say the same. `refuted`: most say something else. `disputed`: as many as not, so one of them lies and nobody knows which.
-   * `missed`: a check that did not come to its end.
+   * `missed`: a check that did not come to its end. `passed`: as a checker it found nothing in an answer that it read; whoever always says so is not to
+   * gain by it.
    */
-  readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed';
+  readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed' | 'passed';
 }
 
 export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
@@ -16,11 +19,17 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
   if (verdict.value === 'unchecked') {
     // A client that went away is no checker's fault.
     return verdict.reason === 'checker_lost' || verdict.reason === 'checker_refused'
-      ? checks.map(({ checker }) => ({ tab: checker, role: 'check', outcome: 'missed' }))
+      ? checks.map(({ checker, lease: { class: id } }) => ({
+          tab: checker,
+          class: id,
+          role: 'check',
+          outcome: 'missed',
+        }))
       : [];
   }
   const { value } = verdict;
   if (value === 'inconclusive') return []; // Likeness moves nothing.
+  if (verdict.method !== 'exact-re-execution') return marksOfReading(value === 'valid', lease, checks);
   const answer = { valid: 'agreed', invalid: 'refuted', disputed: 'disputed' } as const;
   const truth = value === 'invalid' ? majorityHead(checks) : null;
   const ofCheck = (finding: EndedTask['checks'][number]['finding']): Mark['outcome'] => {
@@ -30,8 +39,29 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
     return isRight ? 'agreed' : 'refuted';
   };
   return [
-    { tab: lease.tab, role: 'answer', outcome: answer[value] },
-    ...checks.map(({ checker, finding }): Mark => ({ tab: checker, role: 'check', outcome: ofCheck(finding) })),
+    { tab: lease.tab, class: lease.class, role: 'answer', outcome: answer[value] },
+    ...checks.map(
+      ({ checker, lease: { class: id }, finding }): Mark => ({
+        tab: checker,
+        class: id,
+        role: 'check',
+        outcome: ofCheck(finding),
+      }),
+    ),
+  ];
+}
+
+/** A tab that fails where others only read its answer is suspected: no statistic proves a lie. */
+function marksOfReading(hasPassed: boolean, lease: EndedTask['lease'], checks: EndedTask['checks']): Mark[] {
+  const passed = checks.filter(({ finding }) => finding?.rung === 'statistical' && finding.failed?.length === 0);
+  return [
+    { tab: lease.tab, class: lease.class, role: 'answer', outcome: hasPassed ? 'agreed' : 'disputed' },
+    ...checks
+      .filter(({ finding }) => finding === null)
+      .map((check): Mark => ({ tab: check.checker, class: check.lease.class, role: 'check', outcome: 'missed' })),
+    ...passed.map(
+      (check): Mark => ({ tab: check.checker, class: check.lease.class, role: 'check', outcome: 'passed' }),
+    ),
   ];
 }
 

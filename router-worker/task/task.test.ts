@@ -36,6 +36,7 @@ const chain = { blocks: ['x'], head: 'h', bytes: 70 };
 const commit = { chain, finish: 'stop' } as AnswerCommit;
 const revealOf = (head: string): CheckReveal =>
   ({
+    form: 'written',
     chain: head === 'h' ? chain : { ...chain, blocks: [head], head },
     shown: null,
     embedding: null,
@@ -50,7 +51,7 @@ function committed(at: number, part: Partial<Extract<TaskEvent, { type: 'committ
 
 /** What a checker may do, well or badly. */
 const ofChecker = (at: number, checker: string): TaskEvent[] => [
-  { type: 'check_leased', at, checker, leaseStatement: statement, lease: { ...lease, tab: checker } },
+  { type: 'check_leased', at, checker, leaseStatement: statement, lease: { ...lease, tab: checker, rung: 'exact' } },
   { type: 'check_committed', at, checker, statement, commitment: 'c', evidenceKey: 'e', handedOn: null },
   { type: 'check_revealed', at, checker, statement, reveal: revealOf('h'), opens: true },
   { type: 'check_revealed', at, checker, statement, reveal: revealOf('y'), opens: true },

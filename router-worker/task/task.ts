@@ -1,4 +1,5 @@
 import type { DrawCandidate, Independence } from '../../shared/checking/draw.ts';
+import { isRead, limitsOf } from '../../shared/checking/rung.ts';
 import type { Standing } from '../../shared/checking/standing.ts';
 import { type Finding, verdictOf, wantsMore } from '../../shared/checking/tally.ts';
 import type { UncheckedReason, Verdict } from '../../shared/checking/verdict.ts';
@@ -13,8 +14,9 @@ import {
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease, Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
+import type { Rung } from '../../shared/protocol/rungs.ts';
 import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.ts';
-import { readFinding } from '../../shared/receipt/verify.ts';
+import { findingOf } from '../../shared/receipt/verify.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /**
@@ -194,7 +196,8 @@ export function stepTask(task: Task, event: TaskEvent): Task {
       if (task.phase !== 'checking' || event.checker !== task.check.checker) return task;
       return {
         ...termsOf(task),
-        ...roundOf(task, event.at + REVEAL_DEADLINE_MS),
+        // A tab that reads does so after its commit: it has guessed how the answer begins, and no more.
+        ...roundOf(task, event.at + REVEAL_DEADLINE_MS + (isRead(rungOfCheck(task.check)) ? CHECK_DEADLINE_MS : 0)),
         phase: 'revealing',
         check: { ...task.check, commit: event.statement, reveal: null, handedOn: event.handedOn, finding: null },
         commitment: event.commitment,
@@ -203,7 +206,9 @@ export function stepTask(task: Task, event: TaskEvent): Task {
     case 'check_revealed': {
       if (task.phase !== 'revealing' || event.checker !== task.check.checker) return task;
       if (!event.opens) return afterCheck(task, event.at, 'checker_refused');
-      const finding = readFinding(task.committed.commit, event.reveal, isExact(task, task.check));
+      const rung = rungOfCheck(task.check);
+      if ((event.reveal.form === 'read') !== isRead(rung)) return afterCheck(task, event.at, 'checker_refused');
+      const finding = findingOf(task.committed.commit, event.reveal, rung, limitsOf(rung, task.model));
       const check = { ...task.check, reveal: event.statement, finding };
       return afterCheck({ ...task, check }, event.at, 'checker_refused');
     }
@@ -233,9 +238,9 @@ function excused(task: RoundTask): RoundTask {
   return { ...task, check: { ...task.check, isBlameless: true } };
 }
 
-/** Whether a check runs in the very class of the answer. */
-export function isExact(task: Pick<TaskTerms, 'lease'>, check: Pick<CheckInHand, 'lease'>): boolean {
-  return check.lease.class === task.lease.class && check.lease.variant === task.lease.variant;
+/** How a check compares with the answer. */
+export function rungOfCheck(check: Pick<CheckInHand, 'lease'>): Rung {
+  return check.lease.rung ?? 'similarity';
 }
 
 /** The tab that was drawn last; null before the first draw. */

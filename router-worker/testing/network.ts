@@ -108,6 +108,8 @@ export class TestNetwork {
   /** What a pool keeps of its tabs when it loses its memory. */
   readonly records = new MemoryRecordStore();
   readonly known = new KnownAnswers(new Map());
+  /** Model of the network's own tasks, whatever the class. */
+  ownModel = 'test-model';
   pool: Pool;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
@@ -118,18 +120,19 @@ export class TestNetwork {
   #wires: Wire[] = [];
   #sinks = new Set<LocalSink>();
 
-  private constructor(keys: RouterKeys, client: Signer, ownTasks: boolean) {
+  private constructor(keys: RouterKeys, client: Signer, ownTasks: false | (() => number)) {
     this.keys = keys;
-    this.networkTasks = ownTasks ? this.#ownTasks() : null;
+    this.networkTasks = ownTasks === false ? null : this.#ownTasks(ownTasks);
     this.client = client;
     this.pool = this.#newPool();
   }
 
-  /** `ownTasks`: whether the network gives its tabs tasks of its own. */
-  static async create(options: { readonly ownTasks?: boolean } = {}): Promise<TestNetwork> {
+  /** `ownTasks`: whether the network gives its tabs tasks of its own; by which chance it draws their questions. */
+  static async create(options: { readonly ownTasks?: boolean | (() => number) } = {}): Promise<TestNetwork> {
     const { pair, publicKey } = await generateSigningKeys();
     const client = signerOf(pair.privateKey, publicKey);
-    return new TestNetwork(await routerKeys(TEST_SECRET), client, options.ownTasks ?? false);
+    const own = options.ownTasks ?? false;
+    return new TestNetwork(await routerKeys(TEST_SECRET), client, own === true ? Math.random : own);
   }
 
   now = (): number => Date.now() + this.#skewMs;
@@ -307,17 +310,17 @@ export class TestNetwork {
     });
   }
 
-  #ownTasks(): NetworkTaskPorts {
+  #ownTasks(random: () => number): NetworkTaskPorts {
     return {
       signer: this.keys.signer,
-      random: Math.random,
+      random,
       origin: () => 'http://localhost',
       newTask: async () => {
         const task = await newTaskTail(this.keys, await sessionNameOf(this.keys, 'network'));
         return { task, draw: await drawCommitment(await drawSecret(this.keys, task)) };
       },
       modelOf: async () => ({
-        model: 'test-model',
+        model: this.ownModel,
         variant: 'q8_0',
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
       }),

@@ -1,11 +1,9 @@
-import type { Finding } from '../../shared/checking/tally.ts';
-
+import { exactFinding, type Finding } from '../../shared/checking/tally.ts';
 import type { Verdict } from '../../shared/checking/verdict.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import { answerCommit, checkReveal } from '../../shared/receipt/statements.ts';
 import { type TokenCount, tokenCountOf } from '../../shared/receipt/token-count.ts';
-import { readFinding } from '../../shared/receipt/verify.ts';
 import { parsePayload } from '../../shared/signing/signed-statement.ts';
 
 type ExactFinding = Extract<Finding, { rung: 'exact' }>;
@@ -35,9 +33,8 @@ export function readReceipt(receipt: Receipt): ReceiptRead {
   const commit = receipt.commit === null ? null : parsePayload('commit', answerCommit, receipt.commit);
   const executions = receipt.checks.map(({ checker, reveal, method }) => {
     const opened = reveal === null ? null : parsePayload('check-reveal', checkReveal, reveal);
-    const found =
-      opened === null || commit === null ? null : readFinding(commit, opened, method === 'exact-re-execution');
-    return { checker, finding: found?.rung === 'exact' ? found : null };
+    const isExact = method === 'exact-re-execution' && opened?.form === 'written';
+    return { checker, finding: isExact && commit !== null ? exactFinding(commit.chain, opened.chain, null) : null };
   });
   const accepted = acceptedHead(
     receipt.verdict,

@@ -23,6 +23,8 @@ export async function routerContender(tabCount: number): Promise<Contender & { c
         { binding: 'POOL', className: 'PoolObject' },
         { binding: 'SESSION', className: 'SessionObject' },
         { binding: 'LOG', className: 'LogObject' },
+        { binding: 'LEDGER', className: 'LedgerObject' },
+        { binding: 'ACCOUNT', className: 'AccountObject' },
       ],
       secret: 'YmVuY2htYXJrLXNlY3JldC1iZW5jaG1hcmstc2VjcmV0ISE',
       assets: true,

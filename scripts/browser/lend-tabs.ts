@@ -16,13 +16,15 @@ export async function lendTabs(
     readonly checkOnly?: boolean;
     /** The operator's pass for its guards. */
     readonly guard?: string;
+    /** The faster arithmetic, in which nobody can run an answer again to the byte. */
+    readonly flashAttention?: boolean;
   },
 ): Promise<Page[]> {
   return Promise.all(
     Array.from({ length: options.count }, async () => {
       const profile = await browser.profile();
       const page = await profile.newPage();
-      await page.goto(`${options.url}/join${options.guard === undefined ? '' : `#guard=${options.guard}`}`);
+      await page.goto(`${options.url}/join#${askedOf(options)}`);
       const select = page.locator('#model');
       await select.locator(`option[value="${options.model}"]`).waitFor({ state: 'attached' });
       await select.selectOption(options.model);
@@ -39,6 +41,14 @@ export async function lendTabs(
       return page;
     }),
   );
+}
+
+/** What the page is told behind the `#`, which no server sees. */
+function askedOf({ guard, flashAttention }: { readonly guard?: string; readonly flashAttention?: boolean }): string {
+  const asked = new URLSearchParams();
+  if (guard !== undefined) asked.set('guard', guard);
+  if (flashAttention === true) asked.set('flash-attention', '');
+  return asked.toString();
 }
 
 /** Bytes that the tabs sent over direct links, by the browser's own count. */

@@ -1,6 +1,5 @@
-import type { GreedyStatistics, ProbeLimits, SampledStatistics } from '../../shared/checking/probe-statistics.ts';
+import type { PairLimits } from '../../shared/checking/forced-decode.ts';
 import type { RubricCalibration } from '../../shared/checking/rubric.ts';
-import type { SeededStatistics } from '../../shared/checking/seeded-draws.ts';
 import { repeatedShare, type SignLimits } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
 import type { Collection, ProbeRow } from './calibration-data.ts';
@@ -14,11 +13,8 @@ export const MARGIN = 1.5;
 /** How much lower than the least related honest answer an answer off topic lies, in cosine. */
 const TOPIC_MARGIN = 0.05;
 
-export interface PairLimits {
-  readonly greedy: ProbeLimits<GreedyStatistics>;
-  readonly sampled: ProbeLimits<SampledStatistics>;
-  readonly seeded: ProbeLimits<SeededStatistics>;
-}
+/** The model that the data are of. */
+const MODEL = 'shoal-pup-3m';
 
 export interface Limits {
   readonly statistical: PairLimits;
@@ -114,9 +110,8 @@ function roundedUp(value: number): number {
 
 /** The source of `shared/checking/limits-of-checking.ts`, formatted as the house does. */
 export function limitsSource(limits: Limits): string {
-  return `import type { GreedyStatistics, ProbeLimits, SampledStatistics } from './probe-statistics.ts';
+  return `import type { PairLimits } from './forced-decode.ts';
 import type { RubricCalibration } from './rubric.ts';
-import type { SeededStatistics } from './seeded-draws.ts';
 import type { SignLimits } from './semantic-signs.ts';
 
 /**
@@ -124,19 +119,11 @@ import type { SignLimits } from './semantic-signs.ts';
  * hold for the model that they were measured on.
  */
 
-export interface PairLimits {
-  readonly greedy: ProbeLimits<GreedyStatistics>;
-  /** Sampled, and the seed is not known. */
-  readonly sampled: ProbeLimits<SampledStatistics>;
-  /** Sampled with the seed that the lease pins. */
-  readonly seeded: ProbeLimits<SeededStatistics>;
-}
+/** By model: the same weights in another arithmetic. */
+export const STATISTICAL_LIMITS: Readonly<Record<string, PairLimits>> = ${printed({ [MODEL]: limits.statistical })};
 
-/** The same weights in another arithmetic. */
-export const STATISTICAL_LIMITS: PairLimits = ${printed(limits.statistical)};
-
-/** Another quantization of the model. Much wider: changed texts still show, another draw does not. */
-export const CROSS_CLASS_LIMITS: PairLimits = ${printed(limits.crossClass)};
+/** By model: another quantization of it. Much wider: changed texts still show, another draw does not. */
+export const CROSS_CLASS_LIMITS: Readonly<Record<string, PairLimits>> = ${printed({ [MODEL]: limits.crossClass })};
 
 export const SIGN_LIMITS: SignLimits = ${printed(limits.signs)};
 

@@ -24,7 +24,12 @@ export interface RunningNetwork {
   readonly log: readonly string[];
   lend(
     count: number,
-    options?: { readonly direct?: boolean; readonly model?: string; readonly checkOnly?: boolean },
+    options?: {
+      readonly direct?: boolean;
+      readonly model?: string;
+      readonly checkOnly?: boolean;
+      readonly flashAttention?: boolean;
+    },
   ): Promise<Page[]>;
   /** The page for tests only, on the router's own origin and under its own security policy. */
   examPage(): Promise<Page>;
@@ -78,6 +83,7 @@ export async function startNetwork(options: { readonly networkTasks?: boolean } 
         model: options.model ?? 'shoal-pup-3m:q8_0',
         direct: options.direct ?? true,
         checkOnly: options.checkOnly ?? false,
+        flashAttention: options.flashAttention ?? false,
       }),
     examPage: () => openExamPage(browser, router.url),
     async stop() {

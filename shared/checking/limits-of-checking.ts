@@ -1,6 +1,5 @@
-import type { GreedyStatistics, ProbeLimits, SampledStatistics } from './probe-statistics.ts';
+import type { PairLimits } from './forced-decode.ts';
 import type { RubricCalibration } from './rubric.ts';
-import type { SeededStatistics } from './seeded-draws.ts';
 import type { SignLimits } from './semantic-signs.ts';
 
 /**
@@ -8,53 +7,49 @@ import type { SignLimits } from './semantic-signs.ts';
  * hold for the model that they were measured on.
  */
 
-export interface PairLimits {
-  readonly greedy: ProbeLimits<GreedyStatistics>;
-  /** Sampled, and the seed is not known. */
-  readonly sampled: ProbeLimits<SampledStatistics>;
-  /** Sampled with the seed that the lease pins. */
-  readonly seeded: ProbeLimits<SeededStatistics>;
-}
-
-/** The same weights in another arithmetic. */
-export const STATISTICAL_LIMITS: PairLimits = {
-  greedy: {
-    form: 'greedy',
-    meanGap: 0.0014,
-    largestGap: 0.066,
-    outside: 0,
-  },
-  sampled: {
-    form: 'sampled',
-    z: 2.5,
-    largestSurprise: 4.3,
-    outside: 0,
-  },
-  seeded: {
-    form: 'seeded',
-    meanDistance: 0.033,
-    strayed: 0.11,
+/** By model: the same weights in another arithmetic. */
+export const STATISTICAL_LIMITS: Readonly<Record<string, PairLimits>> = {
+  'shoal-pup-3m': {
+    greedy: {
+      form: 'greedy',
+      meanGap: 0.0014,
+      largestGap: 0.066,
+      outside: 0,
+    },
+    sampled: {
+      form: 'sampled',
+      z: 2.5,
+      largestSurprise: 4.3,
+      outside: 0,
+    },
+    seeded: {
+      form: 'seeded',
+      meanDistance: 0.033,
+      strayed: 0.11,
+    },
   },
 };
 
-/** Another quantization of the model. Much wider: changed texts still show, another draw does not. */
-export const CROSS_CLASS_LIMITS: PairLimits = {
-  greedy: {
-    form: 'greedy',
-    meanGap: 0.54,
-    largestGap: 2.8,
-    outside: 0,
-  },
-  sampled: {
-    form: 'sampled',
-    z: 4.1,
-    largestSurprise: 12,
-    outside: 0.094,
-  },
-  seeded: {
-    form: 'seeded',
-    meanDistance: 0.13,
-    strayed: 0.29,
+/** By model: another quantization of it. Much wider: changed texts still show, another draw does not. */
+export const CROSS_CLASS_LIMITS: Readonly<Record<string, PairLimits>> = {
+  'shoal-pup-3m': {
+    greedy: {
+      form: 'greedy',
+      meanGap: 0.54,
+      largestGap: 2.8,
+      outside: 0,
+    },
+    sampled: {
+      form: 'sampled',
+      z: 4.1,
+      largestSurprise: 12,
+      outside: 0.094,
+    },
+    seeded: {
+      form: 'seeded',
+      meanDistance: 0.13,
+      strayed: 0.29,
+    },
   },
 };
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { fromBase64Url, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
-import { GUESS_CANDIDATES, GUESS_CHUNK_CHARACTERS } from '../limits.ts';
+import { GUESS_CANDIDATES, GUESS_CHUNK_CHARACTERS, MAX_GUESS_LENGTH, MAX_GUESSES } from '../limits.ts';
 import { bytes16 } from '../protocol/fields.ts';
 import type { CommitmentScope } from '../receipt/statements.ts';
 
@@ -11,12 +11,12 @@ import type { CommitmentScope } from '../receipt/statements.ts';
  */
 
 /**
- * Where an answer is cut, as indexes into the string: at the first white space after every so many characters, because a token seldom begins elsewhere. The
- * first cut is 0. What follows the last cut is never empty. The same text is cut at the same places, however it was streamed.
+ * Where an answer is cut, as indexes into the string: at the first white space after every so many characters, because a token seldom begins elsewhere; at
+ * most so many times. The first cut is 0. What follows the last cut is never empty. The same text is cut at the same places, however it was streamed.
  */
 export function chunkCuts(answer: string): readonly number[] {
   const cuts: number[] = [];
-  for (let at = 0; at < answer.length; ) {
+  for (let at = 0; at < answer.length && cuts.length < MAX_GUESSES; ) {
     cuts.push(at);
     const from = at + GUESS_CHUNK_CHARACTERS;
     const space = answer.slice(from).search(/\s/);
@@ -26,11 +26,11 @@ export function chunkCuts(answer: string): readonly number[] {
   return cuts;
 }
 
-/** What a checker expects at one cut: its likeliest tokens, best first, as text. */
+/** What a checker expects at one cut: its likeliest tokens, best first, as text; none where its engine cannot say. */
 export const nextTokenGuess = v.object({
   /** Number of the cut, from 0. */
   index: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(65_535)),
-  candidates: v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.minLength(1), v.maxLength(GUESS_CANDIDATES)),
+  candidates: v.pipe(v.array(v.pipe(v.string(), v.maxLength(MAX_GUESS_LENGTH))), v.maxLength(GUESS_CANDIDATES)),
   nonce: bytes16,
 });
 export type NextTokenGuess = v.InferOutput<typeof nextTokenGuess>;

@@ -1,31 +1,50 @@
-import type { ClassTraits } from '../classes/class-id.ts';
+import { isExactClass } from '../classes/class-id.ts';
+import type { Lease } from '../protocol/lease.ts';
+import type { Rung } from '../protocol/rungs.ts';
+import { isReadable, type PairLimits } from './forced-decode.ts';
+import { CROSS_CLASS_LIMITS, STATISTICAL_LIMITS } from './limits-of-checking.ts';
+import type { CheckMethod } from './verdict.ts';
 
-/** Methods of checking, strongest first. */
-export const RUNGS = ['exact', 'statistical', 'similarity'] as const;
-export type Rung = (typeof RUNGS)[number];
+/** What a receipt calls the rungs of the ladder. */
+export const METHODS = {
+  exact: 'exact-re-execution',
+  statistical: 'forced-decode',
+  'cross-class': 'cross-class-forced-decode',
+  similarity: 'embedding-similarity',
+} as const satisfies Readonly<Record<Rung, CheckMethod>>;
 
-/** What decides how an answer of one class can be checked by another. */
-export interface CheckedClass {
-  readonly id: string;
-  /** Model of the catalogue, whatever its variant. */
-  readonly model: string;
-  readonly traits: Pick<ClassTraits, 'weights' | 'template' | 'renderer' | 'samplers' | 'contextTokens'>;
-}
+/** What a tab runs. */
+export type Running = Pick<Lease, 'class' | 'model' | 'variant'>;
 
 /**
- * The strongest rung that two classes allow.
+ * The strongest rung by which a tab can check an answer.
  *
- * - `exact`: one class; the digest chains must be equal.
- * - `statistical`: the same weights read the same prompt, in another arithmetic; forced decodes and blind guesses.
- * - `similarity`: another form of the same model; its own answer is compared by meaning. Finds answers to another question, and little else.
- * - `null`: the classes have nothing in common that a check could stand on.
+ * - `exact`: one exact class; the digest chains must be equal.
+ * - `statistical`: the same weights read the same prompt, in another arithmetic; forced decodes and blind guesses. Where limits were measured for
+ *   the model, and for samplings whose distribution can be computed again.
+ * - `cross-class`: as before, but another quantization, under limits so much wider that it decides nothing.
+ * - `similarity`: the same model, and no more; its own answer is compared by meaning. Finds answers to another question, and little else.
+ * - `null`: the two have nothing in common that a check could stand on.
  */
-export function strongestRung(answering: CheckedClass, checking: CheckedClass): Rung | null {
-  if (answering.id === checking.id) return 'exact';
-  const [a, b] = [answering.traits, checking.traits];
-  const isSamePrompt = a.template === b.template && a.renderer === b.renderer;
-  // Another context size ends long answers elsewhere, another order of samplers draws otherwise: both would look like fraud.
-  const isSameLaw = a.samplers === b.samplers && a.contextTokens === b.contextTokens;
-  if (a.weights === b.weights && isSamePrompt && isSameLaw) return 'statistical';
-  return answering.model === checking.model ? 'similarity' : null;
+export function rungOf(answering: Running & Pick<Lease, 'sampling'>, checking: Running): Rung | null {
+  if (answering.model !== checking.model) return null;
+  if (isExactPair(answering, checking)) return 'exact';
+  const read = answering.variant === checking.variant ? 'statistical' : 'cross-class';
+  return isReadable(answering.sampling) && limitsOf(read, answering.model) !== null ? read : 'similarity';
+}
+
+/** Whether the two write the same bytes. */
+export function isExactPair(one: Omit<Running, 'model'>, other: Omit<Running, 'model'>): boolean {
+  return one.class === other.class && one.variant === other.variant && isExactClass(one.class);
+}
+
+/** The limits of a forced decode; null where none were measured, and for rungs that read nothing. */
+export function limitsOf(rung: Rung, model: string): PairLimits | null {
+  const measured = rung === 'statistical' ? STATISTICAL_LIMITS : rung === 'cross-class' ? CROSS_CLASS_LIMITS : {};
+  return measured[model] ?? null;
+}
+
+/** Whether the checker reads the answer, instead of writing it again. */
+export function isRead(rung: Rung | null): boolean {
+  return rung === 'statistical' || rung === 'cross-class';
 }

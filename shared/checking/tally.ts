@@ -1,4 +1,5 @@
 import { type AnswerChain, firstFalseBlock } from './digest-chain.ts';
+import { METHODS } from './rung.ts';
 import type { Verdict } from './verdict.ts';
 
 /** What one completed check says of an answer. Cosines are shown, and decide nothing. */
@@ -11,10 +12,18 @@ export type Finding =
       readonly head: string;
       readonly cosine: number | null;
     }
+  /** By a tab that read it with the same weights, or another quantization of them, in its own arithmetic. */
+  | {
+      readonly rung: 'statistical' | 'cross-class';
+      /** Statistics above their limit; null when nothing could be read. */
+      readonly failed: readonly string[] | null;
+      readonly cosine: null;
+    }
   /** By another variant of the model, which cannot write the same bytes. */
   | { readonly rung: 'similarity'; readonly cosine: number | null };
 
 type ExactFinding = Extract<Finding, { rung: 'exact' }>;
+type ReadFinding = Extract<Finding, { rung: 'statistical' | 'cross-class' }>;
 
 /** Two chains of one exact class, the same prompt and sampling: equal means the same answer to the byte. */
 export function exactFinding(claimed: AnswerChain, recomputed: AnswerChain, similarity: number | null): ExactFinding {
@@ -49,14 +58,32 @@ function sidesOf(findings: readonly Finding[]): Sides {
   return { exact, agree: exact.filter(({ falseBlock }) => falseBlock === null), against: against ?? [] };
 }
 
+/** Of those that read the answer: whom it passed, and whom it failed. */
+function readingsOf(findings: readonly Finding[]): { readonly passed: ReadFinding[]; readonly failed: ReadFinding[] } {
+  const read = findings.filter(
+    (finding): finding is ReadFinding => finding.rung === 'statistical' || finding.rung === 'cross-class',
+  );
+  return {
+    passed: read.filter(({ failed }) => failed?.length === 0),
+    failed: read.filter(({ failed }) => failed !== null && failed.length > 0),
+  };
+}
+
+/** Readings by which one side must lead once they contradict each other: one of the readers may lie. */
+const READ_LEAD = 2;
+
 /**
  * Whether one check more is wanted: there is none yet; or nobody disagrees, and fewer agree than were `wanted`; or somebody does, and the answer, itself
  * one voice, neither falls behind nor leads by two. With a lead of one, a tab and a single friend would outvote the first honest checker that they meet.
- * Similarity says no more the second time.
+ * Where tabs only read the answer, it has no voice, and one side must lead by two. Similarity says no more the second time.
  */
 export function wantsMore(findings: readonly Finding[], wanted: number): boolean {
   const { exact, agree, against } = sidesOf(findings);
-  if (exact.length === 0) return findings.length === 0;
+  if (exact.length === 0) {
+    const { passed, failed } = readingsOf(findings);
+    if (failed.length > 0) return Math.abs(passed.length - failed.length) < READ_LEAD;
+    return passed.length > 0 ? passed.length < wanted : findings.length === 0;
+  }
   if (agree.length === exact.length) return agree.length < wanted;
   const lead = agree.length + 1 - against.length;
   return lead === 0 || lead === 1;
@@ -66,21 +93,32 @@ export function wantsMore(findings: readonly Finding[], wanted: number): boolean
 export function verdictOf(claimed: AnswerChain, findings: readonly Finding[]): Verdict {
   const { exact, agree, against } = sidesOf(findings);
   const blocks = claimed.blocks.length + 1;
-  if (exact.length === 0) {
-    const cosine = findings[0]?.cosine ?? null;
-    const none = { falseBlock: null, agree: 0, differ: 0 };
-    return { value: 'inconclusive', method: 'embedding-similarity', blocks, ...none, cosine };
-  }
+  if (exact.length === 0) return verdictWithoutProof(blocks, findings);
   const voices = { agree: agree.length, differ: exact.length - agree.length };
   const isValid = agree.length + 1 > against.length;
   const value = isValid ? 'valid' : against.length > agree.length + 1 ? 'invalid' : 'disputed';
   const first = (isValid ? agree : against)[0];
   return {
     value,
-    method: 'exact-re-execution',
+    method: METHODS.exact,
     blocks,
     falseBlock: first?.falseBlock ?? null,
     ...voices,
     cosine: first?.cosine ?? null,
+  };
+}
+
+function verdictWithoutProof(blocks: number, findings: readonly Finding[]): Verdict {
+  const { passed, failed } = readingsOf(findings);
+  const rung = (passed[0] ?? failed[0] ?? findings[0])?.rung ?? 'similarity';
+  const decides = rung === 'statistical' && passed.length + failed.length > 0;
+  return {
+    value: !decides ? 'inconclusive' : passed.length > failed.length ? 'valid' : 'disputed',
+    method: METHODS[rung],
+    blocks,
+    falseBlock: null,
+    agree: passed.length,
+    differ: failed.length,
+    cosine: rung === 'similarity' ? (findings[0]?.cosine ?? null) : null,
   };
 }

@@ -20,19 +20,29 @@ export const uncheckedReason = v.picklist([
 ]);
 export type UncheckedReason = v.InferOutput<typeof uncheckedReason>;
 
+/** Methods of checking as receipts call them, strongest first. */
+export const checkMethod = v.picklist([
+  'exact-re-execution',
+  'forced-decode',
+  'cross-class-forced-decode',
+  'embedding-similarity',
+]);
+export type CheckMethod = v.InferOutput<typeof checkMethod>;
+
 /**
  * What the network says of an answer, and by which rung of the ladder. `valid` and `invalid` are the word of most executions; `disputed` means that
- * as many say one thing as another, and nobody was left to decide; `inconclusive` that nobody could run it exactly: another variant of the model
- * answered too, and the cosine of the two answers tells no more than whether they are about the same.
+ * as many say one thing as another, and nobody was left to decide. Where nobody could run it again exactly, tabs with the same weights read it: `valid` then
+ * means that it may well be the model's, `disputed` that it hardly is, and nothing makes it `invalid`. `inconclusive`: there was only another variant of the
+ * model, or nothing could be read.
  */
 export const verdict = v.union([
   v.object({
     value: v.picklist(['valid', 'invalid', 'disputed', 'inconclusive']),
-    method: v.picklist(['exact-re-execution', 'embedding-similarity']),
+    method: checkMethod,
     /** Blocks of 64 bytes in the answer, and the first one that differs; null when none was found. */
     blocks: count,
     falseBlock: v.nullable(count),
-    /** Tabs that wrote the same, and tabs that wrote something else, by exact execution. */
+    /** Tabs that wrote the same, and tabs that wrote something else; of tabs that read it, those whom it passed and failed. */
     agree: count,
     differ: count,
     cosine: v.nullable(v.number()),
@@ -41,12 +51,13 @@ export const verdict = v.union([
 ]);
 export type Verdict = v.InferOutput<typeof verdict>;
 
-/** How sure the network is of an answer, in one word. */
-export type Sure = 'unverified' | 'verified' | 'disputed' | 'refuted';
+/** How sure the network is of an answer, in one word. `likely`: a check that proves nothing found nothing against it. */
+export type Sure = 'unverified' | 'likely' | 'verified' | 'disputed' | 'refuted';
 
 const SURE: Readonly<Record<string, Sure>> = { valid: 'verified', invalid: 'refuted', disputed: 'disputed' };
 
 /** Without a verdict, or with one of nobody: `unverified`. */
-export function sureOf(verdict: { readonly value: string } | null): Sure {
-  return SURE[verdict?.value ?? ''] ?? 'unverified';
+export function sureOf(verdict: { readonly value: string; readonly method?: CheckMethod } | null): Sure {
+  const sure = SURE[verdict?.value ?? ''] ?? 'unverified';
+  return sure === 'verified' && verdict?.method !== 'exact-re-execution' ? 'likely' : sure;
 }

@@ -61,37 +61,64 @@ export function piecePath(weightsSha256: string, index: number): string {
 export const CATALOGUE_PATH = '/models/catalogue.json';
 export const SENTENCE_EMBEDDING_PATH = '/models/shoal-embed-64.bin';
 
+/** How an engine may compute: what is chosen on the device, beside the file. */
+export interface Arithmetic {
+  readonly flashAttention: boolean;
+}
+
+export const EXACT_ARITHMETIC: Arithmetic = { flashAttention: false };
+
+/** All that a tab of this release may run, the exact one first. */
+export const ARITHMETICS: readonly Arithmetic[] = [EXACT_ARITHMETIC, { flashAttention: true }];
+
 export async function traitsOf(
   model: ModelEntry,
   variant: VariantEntry,
   build: EngineBuild = WLLAMA_BUILD,
+  arithmetic: Arithmetic = EXACT_ARITHMETIC,
 ): Promise<ClassTraits> {
+  const { template, bosToken, eosToken, addBos, controlTokens } = model.chat;
   return {
     weights: variant.weights.sha256,
     engine: build.engine,
     engineBuild: build.engineBuild,
     backend: 'cpu',
-    flashAttention: false,
+    flashAttention: arithmetic.flashAttention,
     kvType: 'f16',
     contextTokens: model.contextTokens,
-    template: toHex(await sha256(utf8(model.chat.template))),
+    template: toHex(await sha256(utf8(JSON.stringify([template, bosToken, eosToken, addBos, controlTokens])))),
     renderer: 1,
     samplers: 1,
   };
 }
 
-/** A model and one of its variants, with the class that tabs running it on the CPU form. */
+/** A model and one of its variants, with a class that tabs running it form. */
 export interface ServedVariant {
   readonly model: ModelEntry;
   readonly variant: VariantEntry;
   readonly class: string;
+  readonly arithmetic: Arithmetic;
 }
 
-/** With the engine of this release, or an older one that is still served. */
-export async function servedVariants(models: Catalogue, build: EngineBuild = WLLAMA_BUILD): Promise<ServedVariant[]> {
+/** Every variant with its exact class: with the engine of this release, or an older one that is still served. */
+export function servedVariants(models: Catalogue, build: EngineBuild = WLLAMA_BUILD): Promise<ServedVariant[]> {
+  return servedClasses(models, build, [EXACT_ARITHMETIC]);
+}
+
+/** Every variant in every arithmetic, the exact ones first. */
+export async function servedClasses(
+  models: Catalogue,
+  build: EngineBuild = WLLAMA_BUILD,
+  arithmetics: readonly Arithmetic[] = ARITHMETICS,
+): Promise<ServedVariant[]> {
   const pairs = models.models.flatMap((model) => model.variants.map((variant) => ({ model, variant })));
   return Promise.all(
-    pairs.map(async (pair) => ({ ...pair, class: await classIdOf(await traitsOf(pair.model, pair.variant, build)) })),
+    arithmetics.flatMap((arithmetic) =>
+      pairs.map(async (pair) => {
+        const traits = await traitsOf(pair.model, pair.variant, build, arithmetic);
+        return { ...pair, class: await classIdOf(traits), arithmetic };
+      }),
+    ),
   );
 }
 

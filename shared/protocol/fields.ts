@@ -11,7 +11,8 @@ export const bytes16 = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{22}$/));
 export const taskTail = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{46}$/));
 export type TaskTail = v.InferOutput<typeof taskTail>;
 
-export const classId = v.pipe(v.string(), v.regex(/^cls_[A-Za-z0-9_-]{22}$/));
+/** `cls_…` for an exact class, `cln_…` for one whose tabs write nearly the same: see `classes/class-id.ts`. */
+export const classId = v.pipe(v.string(), v.regex(/^cl[sn]_[A-Za-z0-9_-]{22}$/));
 
 export const modelName = v.pipe(
   v.string(),

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { MAX_OUTPUT_TOKENS } from '../limits.ts';
 import { bytes16, classId, instant, key32, leaseNumber, modelName, taskTail } from './fields.ts';
+import { RUNGS } from './rungs.ts';
 
 /**
  * Every sampler value of a subtask, fixed by the router before a tab sees it. With the class and the prompt it determines the
@@ -31,13 +32,15 @@ export type LeaseRole = v.InferOutput<typeof leaseRole>;
  * carries all that its readers need, so a router that lost its memory recognises its own leases when they come back.
  */
 export const lease = v.object({
-  v: v.literal(2),
+  v: v.literal(3),
   task: taskTail,
   subtask: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(10_000)),
   attempt: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(16)),
   /** Unique among the pool's living leases; the epoch of this attempt. */
   number: leaseNumber,
   role: leaseRole,
+  /** How a check is to be done: by what the answering tab runs and what this one does. Null for an answer. */
+  rung: v.nullable(v.picklist(RUNGS)),
   /** Identity (Ed25519) of the tab. */
   tab: key32,
   /** The tab's X25519 key that the body is sealed to, and whether it is used once only. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
-import { MAX_CONTROL_MESSAGE_BYTES, ONE_TIME_KEY_BATCH } from '../limits.ts';
+import { MAX_CONTROL_MESSAGE_BYTES, MAX_GUESSES, ONE_TIME_KEY_BATCH } from '../limits.ts';
 import { wrap } from '../sealing/envelope.ts';
 import { signed } from '../signing/signed-statement.ts';
 import {
@@ -34,6 +34,9 @@ export const readyModel = v.object({
 });
 export type ReadyModel = v.InferOutput<typeof readyModel>;
 
+/** Number of a chunk at whose beginning a checker guesses, from 0. */
+const guessIndex = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(MAX_GUESSES - 1));
+
 /** Signed in `hello`: this identity, on this router, for this challenge. */
 export const helloClaim = v.object({ v: v.literal(1), nonce: key32, router: key32 });
 
@@ -63,7 +66,8 @@ export const tabToRouter = v.variant('t', [
     direct: v.boolean(),
     checkOnly: v.boolean(),
   }),
-  v.object({ t: v.literal('accepted'), number: leaseNumber, promptTokens: count }),
+  /** `promptTokens`: null from a checker that reads, and does not count. */
+  v.object({ t: v.literal('accepted'), number: leaseNumber, promptTokens: v.nullable(count) }),
   v.object({ t: v.literal('failed'), lease: signed, error: wireError }),
   v.object({ t: v.literal('committed'), lease: signed, commit: signed }),
   v.object({
@@ -73,6 +77,8 @@ export const tabToRouter = v.variant('t', [
     bytes: count,
   }),
   v.object({ t: v.literal('checkCommitted'), lease: signed, commit: signed }),
+  /** A checker that reads has guessed how chunk `index` begins, and may be shown it. The guess about the first chunk is its commit. */
+  v.object({ t: v.literal('guessed'), lease: signed, index: guessIndex, leaf: key32 }),
   v.object({
     t: v.literal('checkRevealed'),
     lease: signed,
@@ -94,8 +100,16 @@ export const routerToTab = v.variant('t', [
   v.object({ t: v.literal('resend'), number: leaseNumber, from: count }),
   /** Hand this sealed subtask on to another tab: its sealed body is the one that you hold. */
   v.object({ t: v.literal('handOn'), number: leaseNumber, wrap, to: key32, direct: v.boolean() }),
-  /** The checker has committed: hand it your answer, sealed to its evidence key. */
-  v.object({ t: v.literal('show'), number: leaseNumber, check: leaseNumber, to: key32, evidenceKey: key32 }),
+  /** The checker has committed: hand it your answer, or one chunk of it, sealed to its evidence key. */
+  v.object({
+    t: v.literal('show'),
+    number: leaseNumber,
+    check: leaseNumber,
+    to: key32,
+    evidenceKey: key32,
+    /** Null: the whole answer. */
+    chunk: v.nullable(guessIndex),
+  }),
   /** To the checker: the commit that the answer you are shown must fit, and whether the first tab is there to show it. */
   v.object({ t: v.literal('reveal'), number: leaseNumber, commit: signed, willBeShown: v.boolean() }),
   v.object({ t: v.literal('offer'), link: bytes16, from: key32, signal: signed }),
@@ -106,7 +120,7 @@ export const routerToTab = v.variant('t', [
     role: v.picklist(['answer', 'check']),
     value: v.picklist(['valid', 'invalid', 'disputed', 'inconclusive', 'unchecked']),
     /** What it says of this tab's part; null when nothing. */
-    outcome: v.nullable(v.picklist(['agreed', 'refuted', 'disputed', 'missed'])),
+    outcome: v.nullable(v.picklist(['agreed', 'refuted', 'disputed', 'missed', 'passed'])),
   }),
   v.object({ t: v.literal('refused'), error: wireError }),
 ]);

@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import { independence } from '../checking/draw.ts';
+import { pairLimits } from '../checking/forced-decode.ts';
 import { standing } from '../checking/standing.ts';
-import { verdict } from '../checking/verdict.ts';
+import { checkMethod, verdict } from '../checking/verdict.ts';
 import { MAX_CANDIDATES, MAX_DRAWS } from '../limits.ts';
 import { classId, count, instant, key32, modelName, shownText, taskTail } from '../protocol/fields.ts';
 import { sampling } from '../protocol/lease.ts';
@@ -13,7 +14,9 @@ export const receiptCheck = v.object({
   checker: key32,
   independence,
   /** The strongest that the classes of the two tabs allow. */
-  method: v.picklist(['exact-re-execution', 'embedding-similarity']),
+  method: checkMethod,
+  /** What a forced decode was held against; null for the other methods. */
+  limits: v.nullable(pairLimits),
   /** Router's lease, the tab's commitment, its opening. */
   lease: signed,
   commit: v.nullable(signed),
@@ -28,7 +31,7 @@ export type ReceiptCheck = v.InferOutput<typeof receiptCheck>;
  * first and parses afterwards.
  */
 export const receipt = v.object({
-  v: v.literal(2),
+  v: v.literal(3),
   task: taskTail,
   /** Origin of the router, as the client knew it. */
   network: shownText(300),

@@ -1,6 +1,9 @@
 import * as v from 'valibot';
 import { type Bytes, EMPTY, fromBase64Url, sha256, toBase64Url, utf8 } from '../bytes.ts';
 import { type AnswerChain, answerChain, finishReason } from '../checking/digest-chain.ts';
+import { forcedFigures } from '../checking/forced-decode.ts';
+import { nextTokenGuess } from '../checking/next-token-commits.ts';
+import { MAX_GUESSES } from '../limits.ts';
 import { base64Url, bytes16, classId, count, key32, taskTail } from '../protocol/fields.ts';
 
 /** What the tabs sign of an answer and its check. Persisted inside receipts: fields may be added, never repurposed. */
@@ -32,16 +35,17 @@ export const checkCommit = v.object({
   task: taskTail,
   lease: key32,
   class: classId,
-  /** SHA-256 over the two leaves of {@link checkReveal}. */
+  /** Of a checker that writes: SHA-256 over the two leaves of {@link checkReveal}. Of one that reads: the leaf of its first guess. */
   commitment: key32,
   /** X25519 key for the first answer, used once. */
   evidenceKey: key32,
 });
 export type CheckCommit = v.InferOutput<typeof checkCommit>;
 
-/** The checking tab, after it was shown the first answer: the opening of its commitment. */
-export const checkReveal = v.object({
-  v: v.literal(1),
+/** A tab that wrote the answer again, after it was shown the first one: the opening of its commitment. */
+const writtenReveal = v.object({
+  v: v.literal(2),
+  form: v.literal('written'),
   task: taskTail,
   lease: key32,
   chain: answerChain,
@@ -60,6 +64,26 @@ export const checkReveal = v.object({
     }),
   ),
 });
+export type WrittenReveal = v.InferOutput<typeof writtenReveal>;
+
+/** A tab that read the answer, chunk by chunk: its blind guesses, opened, and what a forced decode of the whole came to. */
+const readReveal = v.object({
+  v: v.literal(2),
+  form: v.literal('read'),
+  task: taskTail,
+  lease: key32,
+  /** Digests of the guesses, each sent before the chunk that it is about was shown. */
+  leaves: v.pipe(v.array(key32), v.minLength(1), v.maxLength(MAX_GUESSES)),
+  /** Null for private answers: a guess that comes true is a part of the answer. */
+  guesses: v.nullable(v.pipe(v.array(nextTokenGuess), v.maxLength(MAX_GUESSES))),
+  /** Whether the text that it was shown has the chain that the first tab committed to; null when it was not shown to the end in time. */
+  authentic: v.nullable(v.boolean()),
+  /** Null when there was nothing to read, or its engine cannot read this text. */
+  figures: v.nullable(forcedFigures),
+});
+export type ReadReveal = v.InferOutput<typeof readReveal>;
+
+export const checkReveal = v.variant('form', [writtenReveal, readReveal]);
 export type CheckReveal = v.InferOutput<typeof checkReveal>;
 
 /** Who commits, and to what: without the checker's key in it, a commitment could be copied and later opened by a copier. */

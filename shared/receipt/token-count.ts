@@ -1,7 +1,7 @@
+import { exactFinding } from '../checking/tally.ts';
 import { parsePayload } from '../signing/signed-statement.ts';
 import type { Receipt } from './receipt.ts';
 import { answerCommit, checkReveal } from './statements.ts';
-import { readFinding } from './verify.ts';
 
 /** Tokens of an answer: what its tab claims, and what those found who wrote the same answer again. */
 export interface TokenCount {
@@ -24,8 +24,8 @@ export function tokenCountOf(
   const agreeing = receipt.checks.flatMap(({ reveal, method }) => {
     if (reveal === null) return [];
     const opened = parsePayload('check-reveal', checkReveal, reveal);
-    const finding = readFinding(commit, opened, method === 'exact-re-execution');
-    return finding.rung === 'exact' && finding.falseBlock === null ? [opened.tokens] : [];
+    if (method !== 'exact-re-execution' || opened.form !== 'written') return [];
+    return exactFinding(commit.chain, opened.chain, null).falseBlock === null ? [opened.tokens] : [];
   });
   const countOf = (part: 'prompt' | 'completion'): TokenCount => {
     const claimed = commit.tokens[part];

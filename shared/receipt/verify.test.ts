@@ -17,7 +17,7 @@ describe('a receipt', () => {
     expect(problems).toEqual([]);
     expect(valid).toBe(true);
     expect(receipt).toMatchObject({
-      v: 2,
+      v: 3,
       outcome: { value: 'answered' },
       verdict: { value: 'valid', method: 'exact-re-execution', agree: 1, differ: 1 },
       draw: { drawn: 2 },

@@ -1,12 +1,16 @@
 import * as v from 'valibot';
 import { fromBase64Url } from '../bytes.ts';
 import { drawCommitment, drawOrder } from '../checking/draw.ts';
+import { failuresIn, type PairLimits } from '../checking/forced-decode.ts';
+import { guessLeaf } from '../checking/next-token-commits.ts';
+import { isExactPair, isRead, METHODS } from '../checking/rung.ts';
 import { cosine } from '../checking/similarity.ts';
 import { exactFinding, type Finding, similarityFinding, verdictOf, wantsMore } from '../checking/tally.ts';
 import type { UncheckedReason, Verdict } from '../checking/verdict.ts';
 import { ShoalError } from '../errors.ts';
 import { MAX_DRAWS } from '../limits.ts';
 import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
+import type { Rung } from '../protocol/rungs.ts';
 import { leaseDigest } from '../sealing/envelope.ts';
 import { isSignedBy, openStatement, parsePayload, type Signed, signed } from '../signing/signed-statement.ts';
 import { type Receipt, type ReceiptCheck, receipt as receiptSchema } from './receipt.ts';
@@ -14,6 +18,7 @@ import {
   type AnswerCommit,
   answerCommit,
   type CheckReveal,
+  type CommitmentScope,
   chainLeaf,
   checkCommit,
   checkReveal,
@@ -84,10 +89,9 @@ async function verifyParts(receipt: Receipt, routerKey: string): Promise<void> {
   await verifyDraw(receipt, lease);
   const findings: Finding[] = [];
   for (const check of receipt.checks) {
-    const reveal = await verifyCheck(receipt, check, lease, routerKey);
+    const { reveal, rung } = await verifyCheck(receipt, check, lease, routerKey);
     demand(listed('check', check.checker), 'A checking tab is missing from the list of readers.');
-    const isExact = check.method === 'exact-re-execution';
-    if (reveal !== null && commit !== null) findings.push(readFinding(commit, reveal, isExact));
+    if (reveal !== null && commit !== null) findings.push(findingOf(commit, reveal, rung, check.limits));
   }
   verifyVerdict(receipt, commit, findings);
 }
@@ -178,13 +182,13 @@ async function verifyAnswer(
 /** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
 const SAME_TERMS = ['task', 'model', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
 
-/** The reveal, when the check was completed; null when the checker committed or revealed nothing. */
+/** By which rung it was done; and the reveal, when the check was completed, null when the checker committed or revealed nothing. */
 async function verifyCheck(
   receipt: Receipt,
   check: ReceiptCheck,
   answer: Lease,
   routerKey: string,
-): Promise<CheckReveal | null> {
+): Promise<{ readonly rung: Rung; readonly reveal: CheckReveal | null }> {
   const lease = await openStatement('lease', leaseSchema, check.lease, routerKey);
   const digest = await leaseDigest(check.lease);
   demand(lease.role === 'check', 'The lease of a check is for something else.');
@@ -192,35 +196,44 @@ async function verifyCheck(
     SAME_TERMS.every((term) => JSON.stringify(lease[term]) === JSON.stringify(answer[term])),
     'A check ran under other terms than the answer.',
   );
-  const isExact = lease.class === answer.class && lease.variant === answer.variant;
-  demand(
-    check.method === (isExact ? 'exact-re-execution' : 'embedding-similarity'),
-    'A check names another method than its class allows.',
-  );
+  const rung = checkedRung(check, answer, lease);
   demand(lease.tab === check.checker, 'A check is attributed to another tab than the leased one.');
   demand(lease.tab !== answer.tab, 'A tab checked its own answer.');
-  if (check.commit === null) return null;
+  if (check.commit === null) return { rung, reveal: null };
   const commit = await openStatement('check-commit', checkCommit, check.commit, lease.tab);
   demand(
     commit.task === receipt.task && commit.lease === digest && commit.class === lease.class,
     "A checker's commitment belongs to another check.",
   );
-  if (check.reveal === null) return null;
+  if (check.reveal === null) return { rung, reveal: null };
   const reveal = await openStatement('check-reveal', checkReveal, check.reveal, lease.tab);
   demand(reveal.task === receipt.task && reveal.lease === digest, "A checker's opening belongs to another check.");
   demand(
     await opens(commit.commitment, reveal, { task: receipt.task, lease: digest, checker: lease.tab }),
     "A checker's opening does not fit its commitment.",
   );
-  return reveal;
+  demand((reveal.form === 'read') === isRead(rung), "A checker's opening is of another kind than its class allows.");
+  demand(reveal.form !== 'read' || (reveal.guesses === null) === receipt.private, 'Guesses are opened unless private.');
+  return { rung, reveal };
 }
 
-/** Whether a reveal opens a commitment: the chain, and the embedding where it is opened. */
-export async function opens(
-  commitment: string,
-  reveal: CheckReveal,
-  scope: { readonly task: string; readonly lease: string; readonly checker: string },
-): Promise<boolean> {
+/** The rung that a receipt names, when the leases allow it. Limits are of the time of the check: without them nothing could be read. */
+function checkedRung({ method, limits }: ReceiptCheck, answer: Lease, lease: Lease): Rung {
+  const read = answer.variant === lease.variant ? 'statistical' : 'cross-class';
+  const rung = isExactPair(answer, lease) ? 'exact' : limits === null ? 'similarity' : read;
+  demand(method === METHODS[rung] && lease.rung === rung, 'A check names another method than its class allows.');
+  return rung;
+}
+
+/** Whether a reveal opens a commitment: the chain, and the embedding where it is opened; or the guesses, where they are. */
+export async function opens(commitment: string, reveal: CheckReveal, scope: CommitmentScope): Promise<boolean> {
+  if (reveal.form === 'read') {
+    const { leaves, guesses } = reveal;
+    if (leaves[0] !== commitment) return false;
+    if (guesses === null) return true;
+    const opened = await Promise.all(guesses.map((guess) => guessLeaf(scope, guess)));
+    return guesses.every(({ index }, at) => index === at) && JSON.stringify(opened) === JSON.stringify(leaves);
+  }
   if (reveal.embedding !== null) {
     const leaf = await embeddingLeaf(scope, reveal.embedding.nonce, fromBase64Url(reveal.embedding.vector));
     if (leaf !== reveal.embeddingLeaf) return false;
@@ -231,13 +244,20 @@ export async function opens(
 
 /**
  * What a check's opening says of an answer. The cosine compares the checker's own answer with the first answer as the checker was shown it; it
- * counts only when that text was the committed one.
+ * counts only when that text was the committed one. A tab that shows another text than it committed to has failed a forced decode.
  */
-export function readFinding(commit: AnswerCommit, reveal: CheckReveal, isExact: boolean): Finding {
+export function findingOf(commit: AnswerCommit, reveal: CheckReveal, rung: Rung, limits: PairLimits | null): Finding {
+  if (reveal.form === 'read') {
+    const read = rung === 'statistical' ? rung : 'cross-class';
+    if (reveal.authentic === false) return { rung: read, failed: ['shown'], cosine: null };
+    const figures = reveal.authentic === null ? null : reveal.figures;
+    const failed = figures === null || limits === null ? null : failuresIn(figures, limits);
+    return { rung: read, failed, cosine: null };
+  }
   const shown = reveal.shown?.authentic === true ? reveal.shown.vector : null;
   const similarity =
     shown === null || reveal.embedding === null
       ? null
       : cosine(vectorFromText(reveal.embedding.vector), vectorFromText(shown));
-  return isExact ? exactFinding(commit.chain, reveal.chain, similarity) : similarityFinding(similarity);
+  return rung === 'exact' ? exactFinding(commit.chain, reveal.chain, similarity) : similarityFinding(similarity);
 }

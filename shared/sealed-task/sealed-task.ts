@@ -265,7 +265,7 @@ export class SealedTask {
     const { level, problemsOf, checks = 1 } = this.#input;
     if (this.#withheld !== null) {
       const { verdict } = event;
-      const agree = verdict.value === 'valid' ? verdict.agree : 0;
+      const agree = verdict.value === 'valid' && verdict.method === 'exact-re-execution' ? verdict.agree : 0;
       if (agree < checks) {
         throw new ShoalError(
           'answer_not_verified',

@@ -41,12 +41,13 @@ const body = (): SealedBody => ({
 
 async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise<{ lease: Lease; statement: Signed }> {
   const lease: Lease = {
-    v: 2,
+    v: 3,
     task: 'A'.repeat(46),
     subtask: 0,
     attempt: 1,
     number: 5,
     role: 'answer',
+    rung: null,
     tab: tab.publicKey,
     sealTo: keys.publicKey,
     oneTime: true,

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { AsyncQueue } from '../../shared/async-queue.ts';
 import { utf8 } from '../../shared/bytes.ts';
 import { betterCut, type ForcedToken } from '../../shared/checking/next-token.ts';
+import { type Arithmetic, EXACT_ARITHMETIC } from '../../shared/classes/catalogue.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
@@ -65,11 +66,6 @@ const scoredCompletion = v.object({
   ]),
 });
 
-export interface WllamaOptions {
-  /** On: another arithmetic, which is another class. Only calibration asks for it. */
-  readonly flashAttention: boolean;
-}
-
 /** What the engine's log says of a list with such a token. */
 const INSIDE_A_CHARACTER = 'invalid UTF-8 byte';
 
@@ -89,9 +85,9 @@ export class WllamaEngine implements Engine {
   #closed = Promise.withResolvers<never>();
 
   /** `wasmUrl` must be absolute: the package resolves it inside a blob worker. */
-  constructor(wasmUrl: string, options: WllamaOptions = { flashAttention: false }) {
+  constructor(wasmUrl: string, arithmetic: Arithmetic = EXACT_ARITHMETIC) {
     this.#wasmUrl = wasmUrl;
-    this.#flashAttention = options.flashAttention;
+    this.#flashAttention = arithmetic.flashAttention;
     this.#closed.promise.catch(() => undefined);
   }
 

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { RouterCalls } from '../../client/router-calls.ts';
+import type { Arithmetic } from '../../shared/classes/catalogue.ts';
 import type { AuditFinding, AuditPhase } from '../work/start-audit.ts';
 import { tellFinding } from '../work/tell-finding.ts';
 import { controls } from './controls.ts';
@@ -126,7 +127,7 @@ export class AuditPage extends LitElement {
         receipt,
         transcript,
         routerKey: routerKey ?? (await this.#publishedKey(receipt)),
-        engineAt: (wasmUrl: string) => new WllamaEngine(wasmUrl),
+        engineAt: (wasmUrl: string, arithmetic: Arithmetic) => new WllamaEngine(wasmUrl, arithmetic),
         onPhase,
       };
       outcome = { state: 'found', finding: await runAudit(request, abort.signal) };

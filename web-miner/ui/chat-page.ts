@@ -291,18 +291,30 @@ function verdictText(exchange: Exchange): TemplateResult {
   if (verdict === null) return html``;
   switch (verdict.value) {
     case 'valid':
+      if (verdict.method !== 'exact-re-execution') {
+        return html`<span class="valid">Read by ${tabs(verdict.agree)} with the same weights: it may well be what the model writes. That is no proof</span>`;
+      }
       return html`<span class="valid">Checked: another tab wrote the same ${verdict.blocks} ${verdict.blocks === 1 ? 'block' : 'blocks'}</span>${
         cosine === null ? nothing : html`, cosine ${cosine.toFixed(2)}`
       }`;
     case 'invalid':
       return html`<span class="invalid">Wrong: block ${verdict.falseBlock} is not what the model writes; ${verdict.differ} tabs agree on that</span>`;
     case 'disputed':
+      if (verdict.method !== 'exact-re-execution') {
+        return html`<span class="invalid">In dispute: ${tabs(verdict.differ)} read it with the same weights, and it is hardly what the model writes</span>`;
+      }
       return html`<span class="invalid">In dispute: from block ${verdict.falseBlock} on, another tab wrote something else, and nobody was left to decide</span>`;
     case 'inconclusive':
+      if (verdict.method === 'forced-decode')
+        return html`<span class="unchecked">Not checked: its text could not be read</span>`;
       return html`<span class="unchecked">Compared with another variant of the model only${cosine === null ? nothing : html`: cosine ${cosine.toFixed(2)}`}. That tells what it is about, not whether it is right</span>`;
     case 'unchecked':
       return html`<span class="unchecked">Not checked: ${UNCHECKED[verdict.reason]}</span>`;
   }
+}
+
+function tabs(count: number): string {
+  return count === 1 ? 'another tab' : `${count} other tabs`;
 }
 
 const UNCHECKED: Record<Extract<Verdict, { value: 'unchecked' }>['reason'], string> = {

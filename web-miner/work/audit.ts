@@ -1,9 +1,12 @@
 import { fromBase64Url } from '../../shared/bytes.ts';
 import { chainOf, type FinishReason, firstFalseBlock } from '../../shared/checking/digest-chain.ts';
+import { failuresIn, isReadable } from '../../shared/checking/forced-decode.ts';
+import { limitsOf } from '../../shared/checking/rung.ts';
 import { passageOf } from '../../shared/receipt/match-transcript.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import type { AnswerCommit } from '../../shared/receipt/statements.ts';
 import type { Transcript } from '../../shared/receipt/transcript.ts';
+import { readAnswer } from './read-answer.ts';
 import type { WorkModel } from './work-model.ts';
 import { type WritingEvents, writeAgain } from './write-again.ts';
 
@@ -35,7 +38,16 @@ export type AuditResult =
       readonly block: number;
       readonly signed: Passage;
       readonly written: Passage;
-    };
+    }
+  /** Of a class in which nobody can write an answer again to the byte: whether it may well be the model's. */
+  | {
+      readonly result: 'fits' | 'does_not_fit';
+      /** Tokens that were read. */
+      readonly positions: number;
+      /** Statistics above their limit. */
+      readonly failed: readonly string[];
+    }
+  | { readonly result: 'unreadable' };
 
 /**
  * Whether the model writes a signed answer again to the bit. `receipt` must have been verified, the transcript found to be the signed exchange, and `work` be of the
@@ -60,4 +72,21 @@ export async function compareWithModel(
     signed: { text: passageOf(transcript.answer, block), finish: transcript.finish },
     written: { text: passageOf(written.text, block), finish: written.finish },
   };
+}
+
+/** As {@link compareWithModel}, of a near class. */
+export async function readWithModel(
+  { receipt, transcript }: SignedExchange,
+  work: Pick<WorkModel, 'engine' | 'renderer'>,
+  signal: AbortSignal,
+): Promise<AuditResult> {
+  const { messages, stop } = transcript.request;
+  const { sampling } = receipt;
+  const limits = isReadable(sampling) ? limitsOf('statistical', receipt.model) : null;
+  const answer = { text: transcript.answer, finish: transcript.finish };
+  const figures = limits === null ? null : await readAnswer(work, { messages, stop, sampling }, answer, signal);
+  if (limits === null || figures === null) return { result: 'unreadable' };
+  const failed = failuresIn(figures, limits);
+  const positions = Math.max(...figures.statistics.map((one) => one.positions));
+  return { result: failed.length === 0 ? 'fits' : 'does_not_fit', positions, failed };
 }

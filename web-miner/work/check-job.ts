@@ -1,20 +1,21 @@
-import { type Bytes, fromBase64Url, fromUtf8, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
+import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import { type AnswerChain, chainOf } from '../../shared/checking/digest-chain.ts';
-import { withDeadline } from '../../shared/deadline.ts';
 import { SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
 import {
   answerCommit,
   type CheckCommit,
-  type CheckReveal,
   chainLeaf,
   commitmentOf,
   embeddingLeaf,
   vectorToText,
+  type WrittenReveal,
 } from '../../shared/receipt/statements.ts';
 import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.ts';
 import { FrameSealer } from '../../shared/sealing/frames.ts';
-import { generateSealingKeys, hpkeOpen, hpkeSeal } from '../../shared/sealing/hpke.ts';
+import { generateSealingKeys } from '../../shared/sealing/hpke.ts';
 import { parsePayload, type Signed, type Signer } from '../../shared/signing/signed-statement.ts';
+import { type Check, REVEAL_ASKED_MS, type Revealed, within } from './check.ts';
+import { openShown } from './shown-answer.ts';
 import type { WorkModel } from './work-model.ts';
 import { type WritingEvents, writeAgain } from './write-again.ts';
 
@@ -23,36 +24,11 @@ export interface CheckPorts extends WritingEvents {
   committed(commit: Signed): void;
 }
 
-export interface Revealed {
-  readonly reveal: Signed;
-  /** For the client of a private task: one sealed frame. */
-  readonly evidence: string | null;
-}
-
-/** Binds a shown answer to its check. */
-function shownInfo(task: string, checkNumber: number): Bytes {
-  return utf8(`shoal/shown/v1\n${task}\n${checkNumber}`);
-}
-
-/** The first answer, sealed to the key that the checker made for it: enc (32 bytes) ‖ ciphertext. */
-export async function sealShown(evidenceKey: string, task: string, checkNumber: number, text: string): Promise<Bytes> {
-  const { enc, ciphertext } = await hpkeSeal(
-    fromBase64Url(evidenceKey),
-    shownInfo(task, checkNumber),
-    new Uint8Array(0),
-    utf8(text),
-  );
-  const packet = new Uint8Array(enc.byteLength + ciphertext.byteLength);
-  packet.set(enc);
-  packet.set(ciphertext, enc.byteLength);
-  return packet;
-}
-
 /**
  * Writes the answer again, commits to it before seeing the first one, is shown that, and opens the commitment. What the first tab wrote cannot
  * reach what this one commits to.
  */
-export class CheckJob {
+export class CheckJob implements Check {
   readonly #opened: OpenedEnvelope;
   readonly #work: WorkModel;
   readonly #ports: CheckPorts;
@@ -102,8 +78,9 @@ export class CheckJob {
 
     const first = await this.#firstAnswer(evidenceKeys.pair, salt, signal);
     const shownVector = first === null ? null : vectorToText(this.#work.sentence.embed(first.text));
-    const reveal: CheckReveal = {
-      v: 1,
+    const reveal: WrittenReveal = {
+      v: 2,
+      form: 'written',
       task: lease.task,
       lease: digest,
       chain,
@@ -133,14 +110,7 @@ export class CheckJob {
     const sealed = await within(SHOWN_DEADLINE_MS, this.#shown.promise, signal);
     if (sealed === null) return null;
     try {
-      const { plaintext } = await hpkeOpen(
-        keys,
-        sealed.slice(0, 32),
-        shownInfo(lease.task, lease.number),
-        new Uint8Array(0),
-        sealed.slice(32),
-      );
-      const text = fromUtf8(plaintext);
+      const { text } = await openShown(keys, { task: lease.task, check: lease.number, chunk: null }, sealed);
       const claimed = parsePayload('commit', answerCommit, asked.commit);
       const chain: AnswerChain = await chainOf(salt, text, claimed.finish);
       return { text, authentic: chain.head === claimed.chain.head };
@@ -154,21 +124,5 @@ export class CheckJob {
     const payload = utf8(JSON.stringify({ own, shown }));
     const frame = await sealer.seal({ kind: 'end', tokens: 0, blocks: 0, chain: new Uint8Array(16), payload }, true);
     return toBase64Url(frame);
-  }
-}
-
-/** Longest wait for the router's word after the commit, ms. */
-const REVEAL_ASKED_MS = 15_000;
-
-/** The value, or null when it takes longer. Throws when the signal aborts. */
-async function within<T>(ms: number, value: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await withDeadline(Promise.race([value, aborted.promise]), ms, null);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

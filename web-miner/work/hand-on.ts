@@ -6,8 +6,8 @@ import type { RouterToTab, TabToRouter } from '../../shared/protocol/tab-socket.
 import { encodeEnvelope } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { SentPath } from './answer-job.ts';
-import { sealShown } from './check-job.ts';
 import type { KeptAnswer } from './kept-work.ts';
+import { sealShown } from './shown-answer.ts';
 
 export interface HandOnPorts {
   readonly links: DirectLinks;
@@ -35,8 +35,8 @@ export class HandOn {
   }
 
   async show(message: Extract<RouterToTab, { t: 'show' }>, kept: KeptAnswer): Promise<void> {
-    const { task } = kept.opened.lease;
-    const sealed = await sealShown(message.evidenceKey, task, message.check, kept.answered.text);
+    const scope = { task: kept.opened.lease.task, check: message.check, chunk: message.chunk };
+    const sealed = await sealShown(message.evidenceKey, scope, kept.answered.text);
     const isOpen = this.#ports.links.isOpen(message.to);
     await this.#send(message.to, encodePacket('shown', message.check, sealed), isOpen);
   }

@@ -13,7 +13,7 @@ export interface KeptAnswer {
 }
 
 /** What a tab said last of a check. */
-export type CheckStatement = Extract<TabToRouter, { t: 'checkCommitted' | 'checkRevealed' }>;
+export type CheckStatement = Extract<TabToRouter, { t: 'checkCommitted' | 'guessed' | 'checkRevealed' }>;
 
 /**
  * What a tab has done and may have to say again: a socket that drops swallows what was on its way, and nobody but the tab has it. Kept until

@@ -1,4 +1,5 @@
 import type { Bytes } from '../../shared/bytes.ts';
+import { isRead } from '../../shared/checking/rung.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { ONE_TIME_KEY_BATCH } from '../../shared/limits.ts';
 import type { Connection, ConnectionEvents, SocketState } from '../../shared/peer/connection.ts';
@@ -12,9 +13,11 @@ import { isAbort } from '../engine/engine.ts';
 import { KeyRing } from '../identity/key-ring.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { AnswerJob, type SentPath } from './answer-job.ts';
+import type { Check } from './check.ts';
 import { CheckJob } from './check-job.ts';
 import { HandOn } from './hand-on.ts';
 import { type CheckStatement, KeptWork } from './kept-work.ts';
+import { ReadJob } from './read-job.ts';
 import { RouterStanding } from './router-standing.ts';
 import { SpeedMeter } from './speed-meter.ts';
 import { failureOf, isBreakdown } from './work-failure.ts';
@@ -65,7 +68,7 @@ export interface TabPorts {
 interface Running {
   readonly opened: OpenedEnvelope;
   readonly abort: AbortController;
-  readonly check: CheckJob | null;
+  readonly check: Check | null;
   readonly answer: AnswerJob | null;
   /** Length of the prompt, once it was said; null before. */
   promptTokens: number | null;
@@ -368,12 +371,7 @@ export class LendingTab {
   async #check(opened: OpenedEnvelope): Promise<void> {
     const { number } = opened.lease;
     const abort = new AbortController();
-    const job = new CheckJob(opened, this.#ports.work, {
-      signer: this.#ports.identity.signer,
-      accepted: (promptTokens) => this.#accepted(number, promptTokens),
-      wrote: (tokens) => this.#wrote(tokens),
-      committed: (commit) => this.#sayOfCheck(opened, { t: 'checkCommitted', lease: opened.statement, commit }),
-    });
+    const job = this.#checkOf(opened);
     this.#running.set(number, { opened, abort, check: job, answer: null, promptTokens: null });
     this.#speed.begin();
     this.#changed();
@@ -389,6 +387,27 @@ export class LendingTab {
       this.#failed(opened, cause);
     }
     this.#changed();
+  }
+
+  #checkOf(opened: OpenedEnvelope): Check {
+    const { statement, lease } = opened;
+    const { work, identity } = this.#ports;
+    const shared = {
+      signer: identity.signer,
+      committed: (commit: Signed) => this.#sayOfCheck(opened, { t: 'checkCommitted', lease: statement, commit }),
+    };
+    if (isRead(lease.rung)) {
+      return new ReadJob(opened, work, {
+        ...shared,
+        accepted: () => this.#router.say({ t: 'accepted', number: lease.number, promptTokens: null }),
+        guessed: (index, leaf) => this.#sayOfCheck(opened, { t: 'guessed', lease: statement, index, leaf }),
+      });
+    }
+    return new CheckJob(opened, work, {
+      ...shared,
+      accepted: (promptTokens) => this.#accepted(lease.number, promptTokens),
+      wrote: (tokens) => this.#wrote(tokens),
+    });
   }
 
   #failed(opened: OpenedEnvelope, cause: unknown): void {

@@ -35,12 +35,14 @@ export class LendingWorker implements LinkEvents {
         false,
       );
     };
+    const asked = new URLSearchParams(location.hash.slice(1));
     this.#post({
       t: 'start',
       origin: location.origin,
       model,
       ...choices,
-      guard: new URLSearchParams(location.hash.slice(1)).get('guard'),
+      guard: asked.get('guard'),
+      arithmetic: { flashAttention: asked.has('flash-attention') },
       wasmUrl: new URL(wllamaWasmUrl, location.href).href,
     });
   }

@@ -212,7 +212,10 @@ describe('[A1] an audit', () => {
     expect(await audit(saved.receipt, transcriptOf(saved))).toEqual({
       result: 'class_unknown',
       class: `cls_${'B'.repeat(22)}`,
-      atHand: [expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cls_.{22}\)$/)],
+      atHand: [
+        expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cls_.{22}\)$/),
+        expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cln_.{22}\)$/),
+      ],
     });
   });
 

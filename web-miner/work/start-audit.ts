@@ -1,6 +1,13 @@
 import * as v from 'valibot';
 import { type Bytes, sha256, toBytes, toHex } from '../../shared/bytes.ts';
-import { CATALOGUE_PATH, catalogue, type ServedVariant, servedVariants } from '../../shared/classes/catalogue.ts';
+import {
+  type Arithmetic,
+  CATALOGUE_PATH,
+  catalogue,
+  type ServedVariant,
+  servedClasses,
+} from '../../shared/classes/catalogue.ts';
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import { ENGINE_BUILDS, type EngineBuild, enginePath } from '../../shared/classes/wllama-build.ts';
 import { matchTranscript, type TranscriptMatch } from '../../shared/receipt/match-transcript.ts';
 import { parseTranscript } from '../../shared/receipt/transcript.ts';
@@ -8,7 +15,7 @@ import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { Engine } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
-import { type AuditResult, compareWithModel } from './audit.ts';
+import { type AuditResult, compareWithModel, readWithModel } from './audit.ts';
 import { batchTokensFor } from './start-lending.ts';
 
 /** Where an audit is on its way from two files to its finding. */
@@ -18,7 +25,7 @@ export type AuditPhase =
   | { readonly phase: 'loading'; readonly model: string }
   | { readonly phase: 'writing'; readonly model: string; readonly tokens: number };
 
-/** Only `agrees` speaks for the tab, and only `differs` against it. */
+/** Only `agrees` and `fits` speak for the tab, and only `differs` proves something against it. */
 export type AuditFinding =
   | AuditResult
   /** Receipt and transcript do not belong together. */
@@ -37,7 +44,7 @@ export interface AuditRequest {
   /** The router's Ed25519 key that the reader trusts. */
   readonly routerKey: string;
   /** An engine around the WebAssembly at this address. */
-  readonly engineAt: (wasmUrl: string) => Engine;
+  readonly engineAt: (wasmUrl: string, arithmetic: Arithmetic) => Engine;
   readonly onPhase: (phase: AuditPhase) => void;
 }
 
@@ -70,6 +77,7 @@ export async function runAudit(request: AuditRequest, signal: AbortSignal): Prom
   try {
     const work = { engine, renderer: promptRenderer(served.model.chat) };
     const exchange = { receipt, commit: match.commit, transcript };
+    if (!isExactClass(served.class)) return await readWithModel(exchange, work, signal);
     return await compareWithModel(exchange, work, { accepted: () => wrote(0), wrote }, signal);
   } finally {
     await engine.dispose();
@@ -87,7 +95,7 @@ async function auditableVariants(origin: string, signal: AbortSignal): Promise<A
   if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
   const each = await Promise.all(
     ENGINE_BUILDS.map(async (build) =>
-      (await servedVariants(parsed.output, build)).map((served) => ({ ...served, build })),
+      (await servedClasses(parsed.output, build)).map((served) => ({ ...served, build })),
     ),
   );
   return each.flat();
@@ -114,7 +122,7 @@ async function loadClass(request: AuditRequest, served: AuditableVariant, signal
   }
   const wasmUrl = URL.createObjectURL(new Blob([wasm], { type: 'application/wasm' }));
   try {
-    const engine = engineAt(wasmUrl);
+    const engine = engineAt(wasmUrl, served.arithmetic);
     const batchTokens = batchTokensFor(served.variant.weights.bytes);
     const { contextTokens } = served.model;
     await engine.load(weights, { contextTokens, threads: 1, batchTokens, embeddings: false }, signal);

@@ -2,13 +2,16 @@ import * as v from 'valibot';
 import { toBytes } from '../../shared/bytes.ts';
 import { readSentenceEmbedding, type SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import {
+  type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
+  EXACT_ARITHMETIC,
   SENTENCE_EMBEDDING_PATH,
   type ServedVariant,
-  servedVariants,
+  servedClasses,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
+import { WLLAMA_BUILD } from '../../shared/classes/wllama-build.ts';
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
@@ -46,6 +49,8 @@ export interface LendingOptions {
   readonly guard?: string | null;
   readonly identity: TabIdentity;
   readonly engine: Engine;
+  /** How the engine computes; left out: as an exact class does. */
+  readonly arithmetic?: Arithmetic;
   readonly links: (events: () => DirectLinks) => LinkPort;
   readonly onPhase: (phase: LendingPhase) => void;
 }
@@ -106,7 +111,7 @@ export class Lending {
     const { signal } = this.#abort;
     onPhase({ phase: 'preparing' });
     const [served, sentence] = await Promise.all([this.#choose(), this.#fetchSentences()]);
-    const name = `${served.model.id}:${served.variant.id}`;
+    const name = `${served.model.id}:${served.variant.id}${served.arithmetic.flashAttention ? ', flash attention' : ''}`;
 
     const meter = new RateMeter();
     const weights = await fetchWeights(
@@ -192,7 +197,9 @@ export class Lending {
     const response = await this.#fetch(CATALOGUE_PATH);
     const parsed = v.safeParse(catalogue, await response.json());
     if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
-    const [first] = variantsNamed(await servedVariants(parsed.output), this.#options.model);
+    const arithmetic = this.#options.arithmetic ?? EXACT_ARITHMETIC;
+    const served = await servedClasses(parsed.output, WLLAMA_BUILD, [arithmetic]);
+    const [first] = variantsNamed(served, this.#options.model);
     if (first === undefined) throw new ModelDownloadError(`The router has no model '${this.#options.model}'.`);
     return first;
   }

@@ -45,7 +45,8 @@ async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<vo
     checkOnly: message.checkOnly,
     guard: message.guard,
     identity,
-    engine: new WllamaEngine(message.wasmUrl),
+    arithmetic: message.arithmetic,
+    engine: new WllamaEngine(message.wasmUrl, message.arithmetic),
     links: (events) => links.bind(events),
     onPhase: (phase) => post({ t: 'phase', phase, identityKept: kept }),
   });

@@ -39,6 +39,34 @@ export function tellFinding(finding: AuditFinding): ToldFinding {
         passages: { signed: signed.text, written: written.text },
       };
     }
+    case 'fits':
+      return {
+        tone: 'good',
+        title: 'The answer may well be the model’s.',
+        lines: [
+          `Read with the same weights, its ${finding.positions} tokens are as likely as they should be. Its class cannot be written again to the bit, so this is no proof.`,
+          'It does not say that the answer is true.',
+        ],
+        passages,
+      };
+    case 'does_not_fit':
+      return {
+        tone: 'bad',
+        title: 'The answer is hardly what the model writes.',
+        lines: [
+          `Read with the same weights, ${finding.failed.join(', ')} of its ${finding.positions} tokens lie beyond what honest answers show. Its class cannot be written again to the bit, so this is strong evidence and no proof.`,
+        ],
+        passages,
+      };
+    case 'unreadable':
+      return {
+        tone: 'open',
+        title: 'This answer cannot be audited.',
+        lines: [
+          'Its class cannot be written again to the bit, and for this model, these values or this text nothing is known that a reading could be held against.',
+        ],
+        passages,
+      };
     case 'mismatch':
       return {
         tone: 'bad',

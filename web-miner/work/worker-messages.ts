@@ -1,4 +1,5 @@
 import type { Bytes } from '../../shared/bytes.ts';
+import type { Arithmetic } from '../../shared/classes/catalogue.ts';
 import type { LendingPhase } from './start-lending.ts';
 
 /** Between a page and the worker that does all of a tab's work. Session descriptions and sealed bytes cross; prompts and answers never do. */
@@ -11,6 +12,7 @@ export type PageToWorker =
       readonly direct: boolean;
       readonly checkOnly: boolean;
       readonly guard: string | null;
+      readonly arithmetic: Arithmetic;
       readonly wasmUrl: string;
     }
   | { readonly t: 'stop' }

@@ -86,12 +86,13 @@ export class ScriptedRouter {
 
   lease(asked: Asked, part: Partial<Lease> = {}): Lease {
     return {
-      v: 2,
+      v: 3,
       task: 'A'.repeat(46),
       subtask: 0,
       attempt: 1,
       number: 5,
       role: 'answer',
+      rung: null,
       tab: this.tab.publicKey,
       sealTo: this.keys.publicKey,
       oneTime: true,
@@ -153,7 +154,7 @@ export class ScriptedRouter {
 
   commit({ lease }: OpenedEnvelope, { chain }: ScriptedAnswer, part: object = {}): Promise<Signed> {
     const commit = {
-      v: 2,
+      v: 3,
       task: lease.task,
       lease: 'L'.repeat(43),
       class: lease.class,
