@@ -1,4 +1,11 @@
-import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject, SELF } from 'cloudflare:test';
+import {
+  createExecutionContext,
+  env,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  SELF,
+} from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
 import { accountStub } from '../accounts/account-object.ts';
@@ -112,6 +119,12 @@ describe('a key', () => {
     }
     expect(await refusal(await call('GET', '/v1/account', null))).toEqual([401, 'invalid_api_key']);
     expect(await refusal(await call('DELETE', '/v1/keys/key_none', key))).toEqual([404, 'key_not_found']);
+  });
+
+  it('survives the eviction of its account', async () => {
+    const { key, account, id } = await anAccount(5);
+    await evictDurableObject(accountStub(env, account.slice(5)));
+    expect(await json(await call('GET', '/v1/account', key))).toMatchObject({ id: account, free: 5, key: { id } });
   });
 
   it('[M8] has OpenAI’s error shape where it is wrong', async () => {

@@ -9,7 +9,7 @@ import type { Terms } from '../billing/bill.ts';
 import type { HoldOrder } from '../billing/cashier.ts';
 import type { Payer } from '../billing/grant.ts';
 import { routerKeys } from '../keys/router-keys.ts';
-import { sessionStub, unwrap } from '../pool/session-calls.ts';
+import { callSession, sessionStub, unwrap } from '../pool/session-calls.ts';
 import type { AppContext } from './context.ts';
 import { isLocal } from './is-local.ts';
 import { networkPrefix } from './network-prefix.ts';
@@ -88,20 +88,21 @@ export async function holdFor(
   payer: Payer,
   quote: { readonly terms: Terms; readonly amount: number },
 ): Promise<Holding> {
-  const stub = sessionStub(c.env, session);
-  const held = hold(stub, { task, payer, ...quote });
+  const held = hold(c, session, { task, payer, ...quote });
   if ((spare.get(purseOf(payer)) ?? 0) < quote.amount) await held;
   held.catch(() => undefined); // Whoever delivers hears of it.
   const release = async () => {
-    await stub.releaseHold(task).catch(() => undefined); // Then it comes back by itself, two minutes later.
+    await sessionStub(c.env, session)
+      .releaseHold(task)
+      .catch(() => undefined); // Then it comes back by itself, two minutes later.
   };
   return { held, release };
 }
 
-async function hold(stub: ReturnType<typeof sessionStub>, order: HoldOrder): Promise<void> {
+async function hold(c: AppContext, session: string, order: HoldOrder): Promise<void> {
   const purse = purseOf(order.payer);
   try {
-    const left = unwrap(await stub.hold(order));
+    const left = await callSession(c.env, session, (stub) => stub.hold(order));
     if (spare.size >= MAX_SPARE) spare.clear();
     spare.set(purse, left);
   } catch (cause) {
