@@ -87,7 +87,7 @@ export class Cashier {
       const known = store.purse(name) ?? newPurse(this.#ports.newName(), payer, now());
       const purse = this.#step(name, { ...known, payer }, { type: 'hold', at: now(), task, amount, terms });
       if (holdOf(purse, task) !== null) {
-        this.#arm();
+        this.#ports.wake(now() + UNOPENED_MS);
         return purse.grant?.free ?? 0;
       }
       if (draws === 0 && this.#settleEnded()) continue; // What is free again may do.

@@ -62,7 +62,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       held,
     );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished.then(release));
+    c.executionCtx.waitUntil(plain.finished.then(() => (plain.held === null ? release() : undefined)));
     await held.catch((cause) => {
       void plain.stop();
       throw cause;
