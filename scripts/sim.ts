@@ -10,7 +10,8 @@ import { tabsOfKinds } from './sim/hostile-shares.ts';
 import { runMoney } from './sim/run-money.ts';
 import { ALL_KINDS, ATTACKS, KINDS, type Kind } from './sim/tab-kinds.ts';
 import { trustChart } from './sim/trust-chart.ts';
-import { TRUST_DEFAULTS, TrustSimulation } from './sim/trust-simulation.ts';
+import { TRUST_DEFAULTS } from './sim/trust-options.ts';
+import { TrustSimulation } from './sim/trust-simulation.ts';
 import { goalsOf, summarize, tableOf } from './sim/trust-summary.ts';
 
 const USAGE = `npm run sim -- trust [options]
@@ -19,7 +20,7 @@ Thousands of tabs, some of them hostile, under a day's load, with the router's o
 kind did and earned. Exit status 0 only when checking costs at most 5 % while tabs are short, no attack earns more than honesty, and honest tabs
 lose at most 0.1 % of their pay.
 
-  --tabs 5000            tabs in all
+  --tabs 1000            tabs in all
   --hostile 0.1          share of hostile tabs, spread over the attacks
   --attack NAME          only this attack (may be repeated)
   --broken 0.01          share of the honest tabs whose device computes wrong
@@ -29,6 +30,7 @@ lose at most 0.1 % of their pay.
   --turnover 0.05        share of honest tabs that newcomers replace in a day
   --basic-only           nobody asks for a check: every prompt is of level basic
   --deposit 80           mean tasks whose pay is held back from every tab
+  --qualifying-share 0   share of a new tab's chances to serve that it spends on a question of the network while users wait (the router: none)
   --trace FILE           sizes and gaps from a CSV of TIMESTAMP,ContextTokens,GeneratedTokens
   --set NAME=VALUE       another value of the policy, as in rateFloor=0.1 (may be repeated)
   --chart FILE           where the picture goes; "none" for no picture
@@ -42,7 +44,7 @@ Kinds of tabs:
 ${ALL_KINDS.map((kind) => `  ${kind.padEnd(15)} ${KINDS[kind]}`).join('\n')}`;
 
 const { values, positionals } = readArguments(USAGE, {
-  tabs: { type: 'string', default: '5000' },
+  tabs: { type: 'string', default: '1000' },
   hostile: { type: 'string', default: '0.1' },
   attack: { type: 'string', multiple: true, default: [] },
   broken: { type: 'string', default: '0.01' },
@@ -53,6 +55,7 @@ const { values, positionals } = readArguments(USAGE, {
   turnover: { type: 'string', default: String(TRUST_DEFAULTS.turnover) },
   'basic-only': { type: 'boolean', default: false },
   deposit: { type: 'string', default: String(TRUST_DEFAULTS.depositTasks) },
+  'qualifying-share': { type: 'string', default: String(TRUST_DEFAULTS.qualifyingShare) },
   trace: { type: 'string' },
   set: { type: 'string', multiple: true, default: [] },
   chart: { type: 'string' },
@@ -104,6 +107,7 @@ async function simulateTrust(): Promise<void> {
     swing: numberOf('swing', values.swing, 0, 1),
     turnover: numberOf('turnover', values.turnover, 0, 100),
     depositTasks: numberOf('deposit', values.deposit, 0, 1_000_000),
+    qualifyingShare: numberOf('qualifying-share', values['qualifying-share'], 0, 1),
   };
   const policy = changedPolicy(values.set);
   const attacks = values.attack.length === 0 ? ATTACKS : values.attack.map(attackNamed);

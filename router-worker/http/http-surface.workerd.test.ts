@@ -41,7 +41,7 @@ async function classOfQ8(): Promise<string> {
 
 describe('what the router says of itself', () => {
   it('is healthy, and publishes its key and routes', async () => {
-    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 2 });
+    expect(await (await SELF.fetch(`${ORIGIN}/healthz`)).json()).toEqual({ status: 'ok', protocol: 3 });
     const wellKnown = await (await SELF.fetch(`${ORIGIN}/.well-known/shoal.json`)).json<{
       router_keys: { key: string }[];
       routes: string[];

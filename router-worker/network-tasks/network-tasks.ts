@@ -46,7 +46,7 @@ export interface NetworkTaskResult {
 const TASK_DEADLINE_MS = 120_000;
 
 /** Share of the tasks with a known answer that are checked all the same: it is the checkers who are checked then. */
-const CHECKED_SHARE = 0.5;
+export const CHECKED_SHARE = 0.5;
 
 const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [] };
 

@@ -86,7 +86,7 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
 }
 
 /** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
-export function independenceOf(a: Tab, b: Tab): Independence {
+export function independenceOf(a: Pick<Tab, 'network' | 'guard'>, b: Pick<Tab, 'network' | 'guard'>): Independence {
   if (a.network !== b.network) return 'network';
   return a.guard === b.guard ? 'key' : 'owner'; // One of them is the operator's, the other one is not.
 }
