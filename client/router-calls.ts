@@ -52,8 +52,14 @@ export class RouterCalls {
     return parsed.output.router_keys.map(({ key }) => key);
   }
 
-  async openTask(request: SealedTaskRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    return this.#stream('/v1/tasks', JSON.stringify(request), {}, signal);
+  /** `bearer`: whose account pays; null: nobody's. */
+  async openTask(
+    request: SealedTaskRequest,
+    signal: AbortSignal,
+    bearer: string | null = null,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = bearer === null ? {} : { authorization: `Bearer ${bearer}` };
+    return this.#stream('/v1/tasks', JSON.stringify(request), headers, signal);
   }
 
   async reattach(

@@ -18,6 +18,8 @@ export interface SealedClientOptions {
    * router that lies from the start.
    */
   readonly routerKey?: string;
+  /** Whose account pays, where the router wants to know. Default: nobody's. */
+  readonly apiKey?: string;
   /** Open direct links to tabs that allow them. Both sides then see each other's network address. Default: no. */
   readonly directLinks?: boolean;
   /** STUN and TURN servers for direct links. Default: none. */
@@ -39,6 +41,8 @@ export interface Question {
 export interface CallOptions {
   /** Stops the call, from its opening to its end. */
   readonly signal?: AbortSignal | undefined;
+  /** Another key than the client's, for this call. */
+  readonly apiKey?: string | undefined;
 }
 
 /** Bytes of one answer by each way. */
@@ -100,7 +104,7 @@ export class SealedClient {
   }
 
   /** Opens a task for the question. Throws {@link ShoalError}: `cancelled` once the signal is aborted. */
-  async ask(question: Question, { signal }: CallOptions = {}): Promise<SealedAnswer> {
+  async ask(question: Question, { signal, apiKey }: CallOptions = {}): Promise<SealedAnswer> {
     const over = new AbortController();
     const stopped = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
     if (stopped.aborted) throw wasStopped();
@@ -123,6 +127,7 @@ export class SealedClient {
         prefer: direct?.openPeer ?? null,
       },
       stopped,
+      apiKey ?? this.#options.apiKey,
     );
     const task: SealedTask = new SealedTask(
       counter.count(opened),

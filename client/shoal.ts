@@ -71,7 +71,8 @@ export class Shoal {
       }
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
       const least = levelInHeader(request.headers.get(LEVEL_HEADER));
-      const result = await this.#create(body, { signal: request.signal }, least);
+      const apiKey = /^Bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+      const result = await this.#create(body, { signal: request.signal, apiKey }, least);
       if (!(Symbol.asyncIterator in result)) return Response.json(result);
       return new Response(eventsOf(result), { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
     } catch (cause) {
@@ -96,7 +97,9 @@ export class Shoal {
     const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);
     try {
-      const answer = await this.sealed.ask({ model, messages, stop, sampling, level, checks }, { signal: call.signal });
+      const { apiKey } = options;
+      const question = { model, messages, stop, sampling, level, checks };
+      const answer = await this.sealed.ask(question, { signal: call.signal, apiKey });
       if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
       const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict || level === 'strict');
       call.release();

@@ -4,7 +4,12 @@
  */
 interface ErrorPolicy {
   readonly status: number;
-  readonly type: 'invalid_request_error' | 'server_error' | 'not_found_error';
+  readonly type:
+    | 'invalid_request_error'
+    | 'server_error'
+    | 'not_found_error'
+    | 'insufficient_quota'
+    | 'rate_limit_error';
   readonly retryable: boolean;
   readonly next: string;
 }
@@ -37,7 +42,26 @@ export const ERROR_POLICIES = {
   route_not_found: missing('See the routes at /.well-known/shoal.json.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
   tab_not_found: missing('Check the id.'),
-  operator_only: { ...bad('Use npm run tabs.'), status: 403 },
+  invalid_api_key: {
+    ...bad('Use a key that the operator or POST /v1/keys gave out, or none where that is allowed.'),
+    status: 401,
+  },
+  key_not_allowed: { ...bad('Use a key whose limits allow this, or change the request.'), status: 403 },
+  key_not_found: missing('GET /v1/keys lists the keys of the account.'),
+  insufficient_quota: {
+    status: 402,
+    type: 'insufficient_quota',
+    retryable: false,
+    next: 'GET /v1/account shows what is free and what is held. Ask for fewer tokens or a lower level, wait for work under way, or ask the operator for credits.',
+  },
+  rate_limit_exceeded: {
+    status: 429,
+    type: 'rate_limit_error',
+    retryable: true,
+    next: 'Try again after the time in Retry-After.',
+  },
+  transfer_conflict: { ...bad('Use a new id for a new transfer.'), status: 409 },
+  operator_only: { ...bad('Use npm run tabs or npm run credits.'), status: 403 },
   task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again, with the published client.'),
   idempotency_mismatch: { ...bad('Use a new key for another request.'), status: 409 },

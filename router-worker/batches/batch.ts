@@ -1,4 +1,5 @@
 import type { Level } from '../../shared/protocol/level.ts';
+import type { Payer } from '../billing/grant.ts';
 import type { BatchEndpoint, BatchFault, BatchObjectView, BatchStatus } from './batch-api.ts';
 import { BATCH_KEPT_MS } from './batch-limits.ts';
 import type { ScanCursor } from './scan-lines.ts';
@@ -9,6 +10,8 @@ export type Closing = 'expired' | 'cancelled';
 /** Who made a batch, and how. */
 export interface BatchMaker {
   readonly owner: string;
+  /** Who pays for its lines. */
+  readonly payer: Payer;
   /** Where the router is, as its owner called it: tasks name it in their receipts. */
   readonly origin: string;
   /** Least level of every line, from the header of whoever made the batch. */

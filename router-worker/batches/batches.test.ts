@@ -17,7 +17,12 @@ import { STORE_EXAM } from './store-exam.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MOST_LINES = 2_000;
-const MAKER = { owner: 'me', origin: 'https://shoal.test', level: null };
+const MAKER = {
+  owner: 'me',
+  payer: { account: 'A'.repeat(22), key: null, budget: null, allowance: 1_000_000 },
+  origin: 'https://shoal.test',
+  level: null,
+};
 
 type Answer = (call: LineCall, signal: AbortSignal) => Promise<Partial<LineReply> & { readonly status: number }>;
 

@@ -131,8 +131,8 @@ export class LineCrew {
     try {
       const body = desk.bodyOf(line);
       if (body === null) throw new Error('the input file is gone');
-      const { endpoint, owner, origin, level } = batch;
-      const reply = await run({ name, endpoint, owner, origin, level, body }, abort.signal);
+      const { endpoint, owner, payer, origin, level } = batch;
+      const reply = await run({ name, endpoint, owner, payer, origin, level, body }, abort.signal);
       this.#follow(reply.settled);
       if (!abort.signal.aborted) this.#took(line, reply);
     } catch (cause) {

@@ -20,7 +20,7 @@ export async function runLine(env: Env, call: LineCall, signal: AbortSignal): Pr
   });
   const response = await createApp().fetch(
     request,
-    { ...env, BATCH_LINE: { owner: call.owner, name: call.name } },
+    { ...env, BATCH_LINE: { owner: call.owner, payer: call.payer, name: call.name } },
     {
       waitUntil: (promise) => void background.push(promise),
       passThroughOnException: () => undefined,

@@ -30,6 +30,7 @@ function batch(id: string, inputFile = 'file-1'): Batch {
     window: '24h',
     metadata: null,
     owner: 'me',
+    payer: { account: 'A'.repeat(22), key: null, budget: null, allowance: null },
     origin: 'https://shoal.test',
     level: null,
     createdAt: 1_000,

@@ -3,6 +3,7 @@ import { LEVEL_HEADER, levelInHeader } from '../../shared/protocol/level.ts';
 import { batchStub } from '../batches/batch-address.ts';
 import { parseBatchRequest } from '../batches/batch-api.ts';
 import { unwrap } from '../pool/session-calls.ts';
+import { admit } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
 import { listQuery } from './list-query.ts';
@@ -17,7 +18,8 @@ export function batchRoutes(app: Hono<AppEnv>): void {
     const request = parseBatchRequest(await readJson(c.req.raw, MAX_BATCH_BODY_BYTES));
     const owner = await ownerOf(c);
     const level = levelInHeader(c.req.header(LEVEL_HEADER));
-    const maker = { owner, origin: new URL(c.req.url).origin, level };
+    const { payer } = await admit(c, null, 0);
+    const maker = { owner, payer, origin: new URL(c.req.url).origin, level };
     return c.json(unwrap(await batchStub(c.env, owner).createBatch(request, maker)));
   });
 

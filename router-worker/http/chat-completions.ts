@@ -7,15 +7,16 @@ import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
+import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
 import { levelOf } from './level-of.ts';
-import { callerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
 import { respondRedundant } from './redundant-response.ts';
 
@@ -29,28 +30,48 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const readablePromptBytes = promptBytes(request.messages);
     refuseHopeless(model, readablePromptBytes);
 
-    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const session = await sessionNameOf(keys, conversationSeed(callerOf(c), request));
-    const task = await newTaskTail(keys, session);
     const level = levelOf(c, request.level);
-    const plain = await openPlainTask(c.env, keys, request, {
+    const sampling = completeSampling(model, request.sampling);
+    const most = tokensAtMost(model, readablePromptBytes, request.messages.length, sampling.maxTokens);
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const caller = await admit(c, request.model, most.total);
+    const session = await sessionNameOf(keys, conversationSeed(caller.seed, request));
+    const task = await newTaskTail(keys, session);
+    const { held, release } = await holdFor(
+      c,
+      session,
       task,
-      network: new URL(c.req.url).origin,
-      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level,
-      wanted: request.checks,
-      draw: await drawCommitment(await drawSecret(keys, task)),
-      private: false,
-      sampling: completeSampling(model, request.sampling),
-      client: keys.signer.publicKey,
-      nonce: toBase64Url(randomBytes(16)),
-      prefer: null,
-      only: null,
-      token: '', // For clients that seal for themselves; here the router is the client.
-      readablePromptBytes,
-    });
+      caller.payer,
+      quoteFor(variants, most, level, request.checks),
+    );
+    const plain = await openPlainTask(
+      c.env,
+      keys,
+      request,
+      {
+        task,
+        network: new URL(c.req.url).origin,
+        variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
+        level,
+        wanted: request.checks,
+        draw: await drawCommitment(await drawSecret(keys, task)),
+        private: false,
+        sampling,
+        client: keys.signer.publicKey,
+        nonce: toBase64Url(randomBytes(16)),
+        prefer: null,
+        only: null,
+        token: '', // For clients that seal for themselves; here the router is the client.
+        readablePromptBytes,
+      },
+      held,
+    );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished);
+    c.executionCtx.waitUntil(plain.finished.then(() => (plain.held === null ? release() : undefined)));
+    await held.catch((cause) => {
+      void plain.stop();
+      throw cause;
+    });
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.get('taskNamed')?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.

@@ -2,6 +2,7 @@ import { type ChatRequest, foldSeed } from '../../shared/protocol/chat-api.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { tokensAtMost } from '../models/quote.ts';
 import { choiceChunks, collectChoices } from '../segmentation/choices.ts';
 import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import type { AppContext } from './context.ts';
@@ -13,6 +14,14 @@ export async function respondChoices(c: AppContext, request: ChatRequest): Promi
     ...request,
     promptBytes: promptBytes(request.messages),
     promptField: 'messages',
+    tokensAtMost: (model) =>
+      request.n *
+      tokensAtMost(
+        model,
+        promptBytes(request.messages),
+        request.messages.length,
+        completeSampling(model, request.sampling).maxTokens,
+      ).total,
     sessionSeed: firstTurnOf(request),
   });
   const { run, level, id } = parts;

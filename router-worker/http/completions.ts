@@ -3,6 +3,7 @@ import { utf8 } from '../../shared/bytes.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseCompletionRequest } from '../../shared/protocol/completions-api.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { tokensAtMost } from '../models/quote.ts';
 import { choiceChunks, collectChoices } from '../segmentation/choices.ts';
 import { textCompletion, textCompletionChunks } from '../segmentation/text-completions.ts';
 import { respondEvents, SURE_HEADER } from './chat-response.ts';
@@ -20,6 +21,11 @@ export function completionRoutes(app: Hono<AppEnv>): void {
       ...request,
       promptBytes: Math.max(...request.prompts.map((prompt) => utf8(prompt).byteLength)),
       promptField: 'prompt',
+      tokensAtMost: (model) => {
+        const { maxTokens } = completeSampling(model, request.sampling);
+        const each = request.prompts.map((prompt) => tokensAtMost(model, utf8(prompt).byteLength, 1, maxTokens).total);
+        return request.n * each.reduce((sum, tokens) => sum + tokens, 0);
+      },
       sessionSeed: request.prompts,
     });
     const { run, level, id } = parts;

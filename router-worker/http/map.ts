@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { utf8 } from '../../shared/bytes.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseMapRequest } from '../../shared/protocol/map-api.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
@@ -20,6 +21,7 @@ export function mapRoutes(app: Hono<AppEnv>): void {
       ...request,
       promptBytes: 0, // The parts are made to fit.
       promptField: 'document',
+      tokensAtMost: () => utf8(request.document).byteLength, // A token has a byte at least; most have more, which leaves room for the answers.
       sessionSeed: [crypto.randomUUID()],
     });
     const { run, level, tasks } = parts;

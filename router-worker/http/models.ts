@@ -1,6 +1,8 @@
 import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { isExactClass } from '../../shared/classes/class-id.ts';
+import { LEVELS } from '../../shared/protocol/level.ts';
+import { levelPercent, pricePerToken, SLA_PERCENT } from '../models/price.ts';
 import { SENTENCE_TABLE_MODEL } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -42,6 +44,13 @@ const TABLE = {
   },
 };
 
+/** Percents of the plain price; each check more than one adds 100 at `cross` and `strict`. */
+const PRICING = {
+  unit: 'micro-credit',
+  level_percent: Object.fromEntries(LEVELS.map((level) => [level, levelPercent(level, 1)])),
+  sla_percent: SLA_PERCENT,
+};
+
 type Tabs = ReadonlyMap<string, Census>;
 
 async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
@@ -65,6 +74,8 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
     return {
       id: variant.id,
       bytes: variant.weights.bytes,
+      /** Micro-credits for each token read or written, at level `none`. */
+      price_per_token: pricePerToken({ variant }),
       sha256: variant.weights.sha256,
       tabs: total('tabs'),
       free_tabs: total('free_tabs'),
@@ -84,6 +95,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       context_tokens: model.contextTokens,
       defaults: model.defaults,
       licence: model.licence,
+      pricing: PRICING,
       variants,
       tabs: variants.reduce((total, variant) => total + variant.tabs, 0),
     },

@@ -2,11 +2,14 @@ import type { ModelEntry } from '../../shared/classes/catalogue.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { completionId, taskId } from '../../shared/protocol/task-ids.ts';
+import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { routerKeys, sessionNameOf } from '../keys/router-keys.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
 import { PartsRun } from '../segmentation/parts-run.ts';
+import { admit, holdFor } from './admission.ts';
 import type { AppContext } from './context.ts';
 import { levelOf } from './level-of.ts';
 
@@ -21,6 +24,8 @@ export interface PartsAsked {
   /** Bytes of the longest prompt, and the field that it came in. */
   readonly promptBytes: number;
   readonly promptField: string;
+  /** Tokens that all parts can have at most, as far as that is known before they are cut: they count against the caller's rate. */
+  readonly tokensAtMost: (model: ModelEntry) => number;
   /** Conversations that begin alike share a session; becomes a name by the router's keyed hash, at once. */
   readonly sessionSeed: readonly unknown[];
 }
@@ -48,18 +53,23 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
   const { model } = variants[0];
   refuseHopeless(model, asked.promptBytes, asked.promptField);
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-  const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
+  const caller = await admit(c, asked.model, asked.tokensAtMost(model));
   const level = levelOf(c, asked.level);
   const tasks: TaskTail[] = [];
+  const session = await sessionNameOf(keys, JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]));
   const run = new PartsRun(
     partsOfPool({
       env: c.env,
       keys,
-      session: await sessionNameOf(keys, JSON.stringify(['plain', caller, asked.model, ...asked.sessionSeed])),
+      session,
       network: new URL(c.req.url).origin,
       variants,
       level,
       checks: asked.checks,
+      hold: (task, { messages, sampling }) => {
+        const most = tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
+        return holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, asked.checks));
+      },
       onTask: (task) => tasks.push(task),
       suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),
     }),

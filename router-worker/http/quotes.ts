@@ -4,6 +4,7 @@ import { parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { priceOf, pricesOf } from '../models/price.ts';
+import { tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { AppEnv } from './context.ts';
@@ -19,11 +20,10 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
     const bytes = promptBytes(request.messages);
     refuseHopeless(model, bytes);
     const level = levelOf(c, request.level);
-    // A token has at least one byte; the template adds a few for each message. Neither can fill more than the context.
-    const prompt = Math.min(model.contextTokens, bytes + TEMPLATE_TOKENS * (request.messages.length + 1));
-    const completion = Math.min(model.contextTokens, completeSampling(model, request.sampling).maxTokens);
-    const tokens = Math.min(model.contextTokens, prompt + completion);
+    const { maxTokens } = completeSampling(model, request.sampling);
+    const each = tokensAtMost(model, bytes, request.messages.length, maxTokens);
     const answers = request.n * request.redundancy; // Each is read and written by a tab of its own.
+    const tokens = answers * each.total;
     const classes = [served, ...others].map((entry) => entry.class);
     const census = (await poolStub(c.env).census()).filter((entry) => classes.includes(entry.class));
     const sum = (count: (entry: (typeof census)[number]) => number) =>
@@ -34,11 +34,11 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
       level,
       checks: request.checks,
       answers,
-      tokens_at_most: { prompt: answers * prompt, completion: answers * completion, total: answers * tokens },
+      tokens_at_most: { prompt: answers * each.prompt, completion: answers * each.completion, total: tokens },
       unit: 'micro-credit',
-      price_at_most: priceOf(served, answers * tokens, level, request.checks),
-      prices_at_most: pricesOf(served, answers * tokens, request.checks),
-      charged: false,
+      price_at_most: priceOf(served, tokens, level, request.checks),
+      prices_at_most: pricesOf(served, tokens, request.checks),
+      charged: false, // By this request.
       tabs: {
         answering: sum(({ tabs }) => tabs),
         free: sum(({ free }) => free),
@@ -47,6 +47,3 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
     });
   });
 }
-
-/** Tokens that a chat template spends on the frame of one message, at most. */
-const TEMPLATE_TOKENS = 16;

@@ -3,6 +3,7 @@ import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
 import { type Completion, type CompletionChunk, collectCompletion } from '../../shared/sealed-task/completion.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { tokensAtMost } from '../models/quote.ts';
 import { sentenceTable } from '../models/sentence-table.ts';
 import { addUsage } from '../segmentation/choices.ts';
 import { type ChosenAnswer, chooseAnswer } from '../segmentation/choose-answer.ts';
@@ -35,6 +36,14 @@ export async function respondRedundant(c: AppContext, request: ChatRequest): Pro
     ...request,
     promptBytes: promptBytes(request.messages),
     promptField: 'messages',
+    tokensAtMost: (model) =>
+      request.redundancy *
+      tokensAtMost(
+        model,
+        promptBytes(request.messages),
+        request.messages.length,
+        completeSampling(model, request.sampling).maxTokens,
+      ).total,
     sessionSeed: firstTurnOf(request),
   });
   const { run, level } = parts;

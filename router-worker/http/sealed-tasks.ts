@@ -23,9 +23,11 @@ import {
   taskToken,
 } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
+import { admit, holdFor } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readBytes, readJson } from './read-body.ts';
@@ -36,25 +38,35 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const request = await parseBody(c, sealedTaskRequest);
     const variants = findVariants(await servedCatalogue(c.env), request.model);
     const { model } = variants[0];
+    const asked = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
+    const sampling = completeSampling(model, asked);
+    const level = levelOf(c, request.level ?? null);
+    const wanted = request.checks ?? 1;
+    const most = tokensAtMost(model, null, 0, sampling.maxTokens); // Sealed: nobody here knows how long the prompt is.
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    const { payer } = await admit(c, request.model, most.total);
     const session = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const task = await newTaskTail(keys, session);
-    const asked = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
+    const { held } = await holdFor(c, session, task, payer, quoteFor(variants, most, level, wanted));
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level: levelOf(c, request.level ?? null),
-      wanted: request.checks ?? 1,
+      level,
+      wanted,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
-      sampling: completeSampling(model, asked),
+      sampling,
       client: request.client,
       nonce: request.nonce,
       prefer: request.prefer,
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
+    });
+    await held.catch(async (cause) => {
+      await stream.cancel();
+      throw cause;
     });
     return new Response(stream, {
       headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },

@@ -7,6 +7,7 @@ import { isOperatorPass, type RouterKeys, routerKeys } from '../keys/router-keys
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
+import { networkPrefix } from './network-prefix.ts';
 import { readJson } from './read-body.ts';
 
 const standingRequest = v.strictObject({ class: classId, standing: v.picklist(['banned', 'new']) });
@@ -51,19 +52,7 @@ export function tabRoutes(app: Hono<AppEnv>): void {
   });
 }
 
-/** Tabs behind one prefix (IPv4 /24, IPv6 /48) may well belong to one person. Only a keyed digest of it is kept. */
+/** Tabs behind one prefix may well belong to one person. Only a keyed digest of it is kept. */
 async function networkDigest(keys: RouterKeys, address: string): Promise<string> {
-  const prefix = address.includes(':')
-    ? expandIpv6(address).slice(0, 3).join(':')
-    : address.split('.').slice(0, 3).join('.');
-  return toBase64Url((await keys.mac('network', prefix)).subarray(0, 12));
-}
-
-function expandIpv6(address: string): string[] {
-  const [left = '', right = ''] = address.toLowerCase().split('::');
-  const head = left === '' ? [] : left.split(':');
-  const tail = right === '' ? [] : right.split(':');
-  const missing = Math.max(0, 8 - head.length - tail.length);
-  const groups = address.includes('::') ? [...head, ...Array<string>(missing).fill('0'), ...tail] : head;
-  return groups.map((group) => group.padStart(4, '0'));
+  return toBase64Url((await keys.mac('network', networkPrefix(address))).subarray(0, 12));
 }

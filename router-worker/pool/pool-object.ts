@@ -7,6 +7,7 @@ import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
+import { ledgerStub } from '../ledger/ledger-address.ts';
 import { networkTasksOf } from '../network-tasks/network-tasks-of.ts';
 import { RecordBook, type TabView } from '../record/record-book.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
@@ -14,7 +15,8 @@ import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
-import { sessionCalls } from './session-calls.ts';
+import { sessionCalls, unwrap } from './session-calls.ts';
+import { StandingOutbox } from './standing-outbox.ts';
 import type { TabAttachment, TabSocket } from './tab.ts';
 import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
@@ -151,11 +153,19 @@ export class PoolObject extends DurableObject<Env> {
   async #start(): Promise<Pool> {
     const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
     this.#origin = (await this.ctx.storage.get<string>(ORIGIN_KEY)) ?? '';
+    const outbox = new StandingOutbox(this.ctx.storage.sql, async (orders) =>
+      unwrap(await ledgerStub(this.env).standing(orders)),
+    );
+    void outbox.drain();
     const pool = new Pool({
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
-      records: new RecordBook(new SqlRecordStore(this.ctx.storage.sql), () => Date.now()),
+      records: new RecordBook(
+        new SqlRecordStore(this.ctx.storage.sql),
+        () => Date.now(),
+        (tab, classId, standing) => outbox.changed(tab, classId, standing),
+      ),
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null

@@ -6,6 +6,7 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
+import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -35,6 +36,8 @@ export interface PartTerms {
   readonly variants: readonly ServedVariant[];
   readonly level: Level;
   readonly checks: 1 | 2 | 3;
+  /** Sets aside what a task can cost: nothing is delivered to its tab before. */
+  readonly hold: (task: TaskTail, prompt: PartPrompt) => Promise<Holding>;
   /** Told of every task that is opened, in order. */
   readonly onTask: (task: TaskTail) => void;
   readonly suspect: (tab: string, classId: string, reason: Suspicion) => void;
@@ -51,7 +54,14 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
         const [want, part] = [wants[at], asked[at]];
         if (want === undefined || part === undefined) return [];
         terms.onTask(want.task);
-        const task = plainTask(terms.env, terms.keys, part.prompt, want, stream);
+        const holding = terms.hold(want.task, part.prompt);
+        const held = holding.then((one) => one.held);
+        held.catch(() => undefined); // Whoever delivers hears of it.
+        const task = plainTask(terms.env, terms.keys, part.prompt, want, stream, held);
+        // What was never begun is not to hold money; what was refused holds none.
+        void task.finished.then(() =>
+          task.held === null ? holding.then(({ release }) => release()).catch(() => undefined) : undefined,
+        );
         const prompt = part.prompt.messages.map(({ content }) => content).join('\n');
         return [{ task, updates: lookAtAnswer(task.updates(), prompt, terms.suspect) }];
       });

@@ -1,11 +1,16 @@
 import { DurableObject } from 'cloudflare:workers';
+import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { billedTasks } from '../billing/billed-tasks.ts';
+import { Cashier, type HoldOrder, type PriceView } from '../billing/cashier.ts';
+import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
@@ -23,6 +28,7 @@ const SWEEP_RETRY_MS = 30_000;
 /** Doorman of {@link Session}: storage, alarm, RPC. */
 export class SessionObject extends DurableObject<Env> {
   #store: SqlSessionStore;
+  #cashier: Cashier;
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
   #armedAt = Number.POSITIVE_INFINITY;
@@ -32,6 +38,7 @@ export class SessionObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = this.#newStore();
+    this.#cashier = this.#newCashier();
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
     });
@@ -39,6 +46,34 @@ export class SessionObject extends DurableObject<Env> {
 
   #newStore(): SqlSessionStore {
     return new SqlSessionStore(this.ctx.storage.sql, RECEIPT_KEPT_MS, (at) => this.#arm(at));
+  }
+
+  #newCashier(): Cashier {
+    return new Cashier({
+      store: new SqlPurseStore(this.ctx.storage.sql),
+      ledger: {
+        draw: async (order, limits) => unwrap(await ledgerStub(this.env).draw(order, limits)),
+        settle: async (orders) => unwrap(await ledgerStub(this.env).settle(orders)),
+      },
+      tasks: billedTasks(this.#store),
+      now: () => Date.now(),
+      newName: () => toBase64Url(randomBytes(16)),
+      wake: (at) => this.#arm(at),
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
+  }
+
+  /** Sets money aside before a task is given to a tab. Gives what is left for the next, micro-credits. */
+  hold(order: HoldOrder): Promise<Reply<number>> {
+    return this.#reply(() => this.#cashier.hold(order));
+  }
+
+  /** The task was not begun: its money is free again. */
+  releaseHold(tail: TaskTail): Promise<Reply<null>> {
+    return this.#reply(async () => {
+      this.#cashier.release(tail);
+      return null;
+    });
   }
 
   open(terms: TaskTerms): Promise<Reply<null>> {
@@ -85,8 +120,12 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async (session) => session.standing(tail));
   }
 
-  view(tail: TaskTail): Promise<Reply<TaskView>> {
-    return this.#reply(async (session) => session.view(tail));
+  /** The price is told after the commit: it depends on the level, and the tab knows the id too. */
+  view(tail: TaskTail): Promise<Reply<TaskView & { readonly price: PriceView | null }>> {
+    return this.#reply(async (session) => {
+      const view = session.view(tail);
+      return { ...view, price: view.status === 'running' ? null : this.#cashier.price(tail) };
+    });
   }
 
   receipt(tail: TaskTail): Promise<Reply<Signed>> {
@@ -100,10 +139,15 @@ export class SessionObject extends DurableObject<Env> {
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
-      await drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries)));
-      const next = this.#store.nextDueAt();
-      if (next === null) await this.#dissolve();
-      else this.#arm(next);
+      // One of the two out of reach is no reason to keep from the other what it waits for.
+      const told = await Promise.allSettled([
+        drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries))),
+        this.#cashier.sweep(),
+      ]);
+      for (const result of told) if (result.status === 'rejected') throw result.reason;
+      const next = [this.#store.nextDueAt(), this.#cashier.nextDueAt()].filter((at) => at !== null);
+      if (next.length === 0) await this.#dissolve();
+      else this.#arm(Math.min(...next));
     } catch (cause) {
       // An alarm that fails six times is gone for good: report, and arm it again ourselves.
       console.error(JSON.stringify({ event: 'session_sweep_failed', reason: String(cause) }));
@@ -115,6 +159,7 @@ export class SessionObject extends DurableObject<Env> {
   async #dissolve(): Promise<void> {
     await this.ctx.storage.deleteAll();
     this.#store = this.#newStore();
+    this.#cashier = this.#newCashier();
     this.#session = null;
   }
 

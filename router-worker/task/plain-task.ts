@@ -8,27 +8,29 @@ import { unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
- * text live in this invocation only, and are gone with it.
+ * text live in this invocation only, and are gone with it. No tab gets the prompt before `held` has resolved.
  */
 export async function openPlainTask(
   env: Env,
   keys: RouterKeys,
   request: PlainPrompt,
   want: LeaseWant,
+  held: Promise<void>,
 ): Promise<SealedTask> {
-  return plainTask(env, keys, request, want, await poolStub(env).request(want));
+  return plainTask(env, keys, request, want, await poolStub(env).request(want), held);
 }
 
 /** What is sealed beside the sampling of the lease. */
 type PlainPrompt = Pick<ChatRequest, 'messages' | 'stop'>;
 
-/** The task of a stream that the pool gave already. */
+/** The task of a stream that the pool gave already. See {@link openPlainTask}. */
 export function plainTask(
   env: Env,
   keys: RouterKeys,
   request: PlainPrompt,
   want: LeaseWant,
   stream: ReadableStream<Uint8Array>,
+  held: Promise<void>,
 ): SealedTask {
   const pool = poolStub(env);
   return new SealedTask(
@@ -46,6 +48,7 @@ export function plainTask(
     },
     {
       async deliver(envelope) {
+        await held;
         unwrap(await pool.deliver(want.task, envelope));
       },
       async handOn(wrap) {

@@ -17,6 +17,8 @@ export function serveRouter(port: number): Promise<RawWorkerd> {
         { binding: 'LOG', className: 'LogObject' },
         { binding: 'BATCH', className: 'BatchObject' },
         { binding: 'IDEMPOTENCY', className: 'IdempotencyObject' },
+        { binding: 'LEDGER', className: 'LedgerObject' },
+        { binding: 'ACCOUNT', className: 'AccountObject' },
       ],
       secret: 'YmVuY2htYXJrLXNlY3JldC1iZW5jaG1hcmstc2VjcmV0ISE',
       assets: true,
