@@ -11,6 +11,7 @@ import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { respondChat } from './chat-response.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readJson } from './read-body.ts';
@@ -43,6 +44,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       only: null,
       token: '', // For clients that seal for themselves; here the router is the client.
       readablePromptBytes,
+      claim: await claimOf(c, keys, session),
     });
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
     c.executionCtx.waitUntil(plain.finished);

@@ -26,6 +26,7 @@ import { completeSampling } from '../models/complete-sampling.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readBytes, readJson } from './read-body.ts';
@@ -55,6 +56,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
+      claim: await claimOf(c, keys, session),
     });
     return new Response(stream, {
       headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },

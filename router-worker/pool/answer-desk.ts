@@ -3,9 +3,10 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
 import { type AnswerCommit, answerCommit } from '../../shared/receipt/statements.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
-import { chooseTab } from '../allocation/choose-tab.ts';
+import type { Allocator, Leased, Seat } from '../allocation/allocator.ts';
 import type { Decision } from '../session/session.ts';
 import type { TaskTerms } from '../task/task.ts';
+import { askedOf } from './asked-of.ts';
 import type { CheckDesk } from './check-desk.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
@@ -15,7 +16,7 @@ import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { ServedTask, TaskBook } from './task-book.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
-import type { WaitingLine } from './waiting-line.ts';
+import type { WaitingLine, WaitingRequest } from './waiting-line.ts';
 
 /** What the desk needs of its pool. */
 export interface AnswerDeskHost {
@@ -24,6 +25,7 @@ export interface AnswerDeskHost {
   readonly leases: LeaseBook;
   readonly tasks: TaskBook;
   readonly waiting: WaitingLine;
+  readonly allocator: Allocator<WaitingRequest>;
   readonly checks: CheckDesk;
   /** Frees the tab's slot, and serves who waits for it. */
   release(number: number): ActiveLease | null;
@@ -35,6 +37,9 @@ export interface AnswerDeskHost {
 
 /** Of a tab that may not serve, and is asked by the network itself whether it can again. */
 const LAST_RANK = 9;
+
+/** What says of a tab that it did not bring an answer to its end. The other reasons are the client's, or the prompt's. */
+const TABS_FAULT: readonly ErrorCode[] = ['tab_lost', 'deadline_exceeded', 'engine_failed'];
 
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
@@ -52,38 +57,47 @@ export class AnswerDesk {
     const { tasks, waiting, ports } = this.#host;
     const { stream } = tasks.open(want.task, sink);
     ports.busy();
-    if (this.grant(want)) return stream;
     if (want.only !== null) {
-      this.#refuse(want.task, overloaded('The tab is busy.'));
+      this.#leaseNow(want);
       return stream;
     }
+    const request = { want, stream };
+    waiting.join(request);
+    this.serveLine();
+    if (!waiting.has(request)) return stream;
     this.#host.makeRoom(want.variants.map((variant) => variant.class));
-    if (!waiting.join(want, stream)) {
-      this.#refuse(want.task, overloaded('All tabs are busy and the queue is full.'));
-    }
+    const out = waiting.stay(request);
+    if (out !== null) this.#refuse(out.want.task, overloaded('All tabs are busy and the queue is full.'));
     return stream;
   }
 
-  /** True when the request was settled: leased, or refused because nobody serves it. */
-  grant(want: LeaseWant): boolean {
-    const { roster, ports } = this.#host;
-    const classes = want.variants.map((variant) => variant.class);
-    const isAllowed = want.only !== null;
-    const candidates = roster.candidates(
-      (tab, id) => this.#host.records.rank(tab, id) ?? (isAllowed ? LAST_RANK : null),
-      want.only,
-    );
-    const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
-    if (choice.tab === null) {
-      if (choice.why === 'all_busy') return false;
-      this.#refuse(want.task, noTab(want));
-      return true;
+  /** Leases what can be leased to those who wait, and refuses those whom nobody serves any more. */
+  serveLine(): void {
+    const { allocator, waiting } = this.#host;
+    for (const step of allocator.steps(() => this.seats(null))) {
+      const { request } = step;
+      waiting.left(request);
+      if (!request.stream.isOpen) continue;
+      if (step.do === 'refuse') this.#refuse(request.want.task, noTab(request.want));
+      else this.#begin(request.want, step.choice);
     }
-    const tab = roster.get(choice.tab);
-    const variant = want.variants.find((candidate) => candidate.class === choice.class);
-    if (tab === undefined || variant === undefined) return false;
-    this.#lease(want, tab, variant).catch((cause) => this.#refuse(want.task, ShoalError.from(cause)));
-    return true;
+  }
+
+  /** Who may answer. A tab that may not by its record is among them when it alone is meant: it is asked by the network itself whether it can again. */
+  seats(only: string | null): Seat[] {
+    const { roster, records } = this.#host;
+    return roster.seats((tab, id) => records.rank(tab, id) ?? (only === null ? null : LAST_RANK), only);
+  }
+
+  /** For whoever means one tab alone, and does not wait for it. */
+  #leaseNow(want: LeaseWant): void {
+    const choice = this.#host.allocator.choose(this.seats(want.only), askedOf(want));
+    if (choice.do === 'lease') this.#begin(want, choice);
+    else this.#refuse(want.task, choice.do === 'wait' ? overloaded('The tab is busy.') : noTab(want));
+  }
+
+  #begin(want: LeaseWant, choice: Leased): void {
+    this.#lease(want, choice).catch((cause) => this.#refuse(want.task, ShoalError.from(cause)));
   }
 
   #refuse(task: TaskTail, error: ShoalError): void {
@@ -91,11 +105,15 @@ export class AnswerDesk {
     this.#host.tasks.close(task);
   }
 
-  async #lease(want: LeaseWant, tab: Tab, variant: LeaseWant['variants'][number]): Promise<void> {
-    const { roster, leases, tasks, ports } = this.#host;
+  async #lease(want: LeaseWant, choice: Leased): Promise<void> {
+    const { roster, leases, tasks, allocator, ports } = this.#host;
+    const tab = roster.get(choice.tab);
+    const variant = want.variants.find((candidate) => candidate.class === choice.class);
+    if (tab === undefined || variant === undefined) throw noTab(want);
     const key = roster.takeKey(tab);
-    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant });
+    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, attempt: 1 });
     const { lease, statement, number } = active;
+    allocator.began(number, { ...choice, asked: askedOf(want), mayHedge: false });
     const terms: TaskTerms = {
       task: want.task,
       network: want.network,
@@ -209,6 +227,7 @@ export class AnswerDesk {
     const active = leases.get(number);
     if (active === undefined || active.lease.tab !== tab.identity || active.state !== 'leased') return;
     leases.moved(active, 'accepted');
+    this.#host.allocator.accepted(number, promptTokens);
     active.acceptedAt = ports.now();
     active.handOnAskedAt = null; // For a check: the subtask has arrived, however it came.
     if (active.lease.role !== 'answer') return;
@@ -218,8 +237,12 @@ export class AnswerDesk {
 
   /** A tab's commit to its answer. The client hears of it when the session has accepted it, once. Throws what refuses it. */
   async committed(tab: Tab, known: KnownLease, commit: Signed): Promise<void> {
-    const { roster, tasks, checks, ports } = this.#host;
+    const { roster, tasks, checks, allocator, ports } = this.#host;
     const { lease, statement, active } = known;
+    const claim = readClaim(commit);
+    if (claim !== null && claim.finish !== 'cancelled') {
+      allocator.finished(lease.number, claim.tokens.completion, claim.chain.bytes);
+    }
     this.#host.release(lease.number); // Before anything is awaited: a second commit finds no lease.
     let decision: Decision;
     try {
@@ -237,7 +260,7 @@ export class AnswerDesk {
     if (decision.do === 'end' && decision.outcome.value === 'failed') {
       tasks.tell(lease.task, failedEvent(lost(decision.outcome.code)));
     } else if (decision.do === 'draw' || decision.do === 'end') {
-      if (active?.acceptedAt != null) roster.worked(tab, claimOf(commit).tokens.completion, active.acceptedAt);
+      if (active?.acceptedAt != null) roster.worked(tab);
       tasks.tell(lease.task, { t: 'committed', commit });
     }
     await this.#host.decide(lease.task, decision);
@@ -254,6 +277,7 @@ export class AnswerDesk {
 
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
     if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
+    if (TABS_FAULT.includes(error.code)) this.#host.allocator.lost(lease.number);
     this.#host.release(lease.number);
     await active?.open();
     await this.#failTask(lease.task, error);
@@ -270,6 +294,15 @@ export class AnswerDesk {
       this.#refuse(task, error);
       throw cause;
     }
+  }
+}
+
+/** What the tab says that it wrote; null when it says nothing that could be read, which is told to it later. */
+function readClaim(commit: Signed): AnswerCommit | null {
+  try {
+    return claimOf(commit);
+  } catch {
+    return null;
   }
 }
 

@@ -51,7 +51,7 @@ export interface ActiveLease {
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
+  'task' | 'attempt' | 'model' | 'variant' | 'class' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */
@@ -67,13 +67,16 @@ export interface KnownLease {
 /** Leases in hand: issued, signed, watched, released. A lease occupies its tab from the moment it is drafted. */
 export class LeaseBook {
   readonly #signer: Signer;
+  readonly #onTaken: (lease: Lease) => void;
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #leases = new Map<number, ActiveLease>();
   readonly #bornAt: number;
   #drafts = 0;
 
-  constructor(signer: Signer, now: () => number, random: () => number) {
+  /** `onTaken` is told of every lease that is in hand from now on. */
+  constructor(signer: Signer, now: () => number, random: () => number, onTaken: (lease: Lease) => void) {
+    this.#onTaken = onTaken;
     this.#signer = signer;
     this.#now = now;
     this.#random = random;
@@ -114,7 +117,7 @@ export class LeaseBook {
       v: 2,
       task: terms.task,
       subtask: 0,
-      attempt: 1,
+      attempt: terms.attempt,
       number: this.#newNumber(),
       role,
       tab: tab.identity,
@@ -175,6 +178,7 @@ export class LeaseBook {
       isFromClient: false,
     };
     this.#leases.set(lease.number, active);
+    this.#onTaken(lease);
     return active;
   }
 

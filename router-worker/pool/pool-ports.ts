@@ -4,6 +4,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { Sla } from '../allocation/fair-line.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -59,4 +60,17 @@ export interface LeaseWant {
   readonly only: string | null;
   readonly token: string;
   readonly readablePromptBytes: number;
+  readonly claim: Claim;
+}
+
+/** Who shares the tabs with whom, and which of them are wanted. */
+export interface Claim {
+  /** Digest of a key, or of a class of addresses where there is no key. */
+  readonly account: string;
+  readonly sla: Sla;
+  /** Digest of the conversation's beginning: a tab that holds it need not read it again. Null: the request belongs to none. */
+  readonly conversation: string | null;
+  /** Tabs that may answer; null: all. Their checks are drawn as any other's. */
+  readonly allow: readonly string[] | null;
+  readonly block: readonly string[];
 }

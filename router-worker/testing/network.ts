@@ -220,6 +220,7 @@ export class TestNetwork {
       only: null,
       token: 'token',
       readablePromptBytes: 3,
+      claim: { account: 'test', sla: 'standard', conversation: null, allow: null, block: [] },
       ...part,
     };
   }

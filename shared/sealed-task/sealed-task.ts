@@ -25,7 +25,7 @@ export { answerEnd, type TaskPath } from './answer-opener.ts';
  */
 
 export type TaskUpdate =
-  | { readonly type: 'waiting'; readonly ahead: number }
+  | { readonly type: 'waiting'; readonly ahead: number; readonly etaMs: number }
   | { readonly type: 'leased'; readonly lease: Lease }
   | { readonly type: 'accepted'; readonly promptTokens: number }
   | AnswerUpdate
@@ -189,7 +189,7 @@ export class SealedTask {
   async #event(event: StreamEvent): Promise<boolean> {
     switch (event.t) {
       case 'waiting':
-        this.#updates.push({ type: 'waiting', ahead: event.ahead });
+        this.#updates.push({ type: 'waiting', ahead: event.ahead, etaMs: event.etaMs });
         return false;
       case 'leased':
         await this.#leased(event);
