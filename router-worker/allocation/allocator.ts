@@ -1,7 +1,16 @@
-import { type Candidate, type Choice, chooseTab, type Expected, mayServe, type Requirements } from './choose-tab.ts';
+import {
+  type Candidate,
+  type Choice,
+  chooseTab,
+  type Expected,
+  expect as expectFrom,
+  mayServe,
+  waitScoreMs,
+} from './choose-tab.ts';
 import { ExpectedWork, type Size, type Work } from './expected-work.ts';
-import { FairLine, type Sla } from './fair-line.ts';
+import { FairLine, type Place, type Sla } from './fair-line.ts';
 import { HedgeBudget, lateAfterMs } from './hedge-budget.ts';
+import { TabPlans } from './tab-plans.ts';
 import { TabSpeeds } from './tab-speeds.ts';
 import { WaitEstimate } from './wait-estimate.ts';
 import { type Warm, WarmPrefixes } from './warm-prefixes.ts';
@@ -55,6 +64,8 @@ interface Running extends Omit<Begun, 'asked'> {
   /** Null for work that nobody asked the allocator for: a check, or a lease from before its memory began. */
   readonly asked: Asked | null;
   readonly work: Work;
+  /** What is known of the lengths of such answers. */
+  readonly lengths: ExpectedWork;
   readonly begunAt: number;
   acceptedAt: number | null;
   /** By the tab's word, bounded by the prompt's bytes. */
@@ -66,15 +77,23 @@ interface Running extends Omit<Begun, 'asked'> {
 interface Waiting<R> {
   readonly request: R;
   readonly asked: Asked;
-  readonly since: number;
-  etaMs: number;
-  startMs: number;
+  readonly work: Work;
+  readonly place: Place;
+  /** What was planned for its start when it came, ms; null as long as nothing was. */
+  plannedMs: number | null;
 }
 
-/** Requests at the head of a line that are looked at when a tab is free: those behind them have no better claim to it. */
-const LOOKED_AT = 16;
-/** Tabs whose ends are looked at for an estimate. */
-const MOST_SAMPLED = 128;
+/** Plans that are made anew in a second, as requests times tabs: what was planned for a tab that is late may be better with another. */
+const PLANNED_A_TICK = 50_000;
+/** Requests that are looked at when a tab is free for which nobody waits. */
+const MOST_LOOKED_AT = 64;
+/** One that waits for another tab changes to a free one when that saves this share of its time. */
+const WORTH_CHANGING = 0.05;
+/**
+ * Where there are more seats, so many are drawn for a request, and compared: the power of some choices. Enough to meet a fast tab, few enough that not all
+ * wait for the same.
+ */
+const MOST_SEATS = 128;
 /** A tab that is later than expected is expected to take this share of the time once more: the longer an answer is, the longer it goes on. */
 const OVERDUE_SHARE = 0.4;
 /** A tab that has just been given a lease, or works on one from before this memory began, ms: nothing is known of it, but it is not free. */
@@ -92,8 +111,13 @@ export class Allocator<R> {
   readonly #speeds = new TabSpeeds();
   readonly #works = new Map<string, ExpectedWork>();
   readonly #warm = new WarmPrefixes();
-  readonly #lines = new Map<string, FairLine<Waiting<R>>>();
+  readonly #lines = new Map<string, FairLine>();
   readonly #waiting = new Map<R, Waiting<R>>();
+  /** Those of them for whom no tab was thought of yet. */
+  readonly #unplanned = new Set<Waiting<R>>();
+  readonly #plans = new TabPlans<Waiting<R>>();
+  /** Free tabs that nobody of the line is better off with. */
+  readonly #idle = new Set<string>();
   readonly #running = new Map<number, Running>();
   readonly #leasesOf = new Map<string, Set<number>>();
   readonly #hedges = new HedgeBudget();
@@ -116,17 +140,19 @@ export class Allocator<R> {
   }
 
   join(request: R, asked: Asked): void {
-    const since = this.#now();
     const work = this.#workOf(asked.model).of(asked.size);
     const typical = this.#speeds.typical(asked.classes[0] ?? '');
     const cost = (1000 * work.promptTokens) / typical.prefill + (1000 * work.outputTokens) / typical.decode;
-    const waiting: Waiting<R> = { request, asked, since, etaMs: 0, startMs: 0 };
+    const place = this.#lineOf(asked.model).join(asked.account, asked.sla, cost, this.#now());
+    const waiting: Waiting<R> = { request, asked, work, place, plannedMs: null };
     this.#waiting.set(request, waiting);
-    this.#lineOf(asked.model).join({ request: waiting, account: asked.account, sla: asked.sla, cost, since });
+    this.#unplanned.add(waiting);
   }
 
   leave(request: R): boolean {
-    return this.#take(request, 'left') !== null;
+    const waiting = this.#waiting.get(request);
+    if (waiting !== undefined) this.#take(waiting, 'left');
+    return waiting !== undefined;
   }
 
   /**
@@ -135,114 +161,180 @@ export class Allocator<R> {
    */
   overflow(limit: number, newcomer: R): R | null {
     if (this.#waiting.size <= limit) return null;
-    const own = this.#waiting.get(newcomer)?.asked;
-    let request = newcomer;
-    let length = own === undefined ? 0 : this.#lineOf(own.model).waitingOf(own.account);
-    for (const line of this.#lines.values()) {
-      const last = line.longest();
-      if (last === null || line.waitingOf(last.account) <= length) continue;
-      request = last.request.request;
-      length = line.waitingOf(last.account);
+    let last = this.#waiting.get(newcomer);
+    let length = last === undefined ? 0 : this.#lineOf(last.asked.model).waitingOf(last.asked.account);
+    for (const waiting of this.#waiting.values()) {
+      const { asked, place } = waiting;
+      const waits = this.#lineOf(asked.model).waitingOf(asked.account);
+      const isLast = asked.account === last?.asked.account && place.tag > last.place.tag;
+      if (waits < length || (waits === length && !isLast)) continue;
+      last = waiting;
+      length = waits;
     }
-    this.leave(request);
-    return request;
+    if (last === undefined) return null;
+    this.#take(last, 'left');
+    return last.request;
   }
 
   /** Takes out those that waited too long for their class. */
   expired(longestMs: Readonly<Record<Sla, number>>): R[] {
     const at = this.#now();
-    const late = [...this.#lines.values()].flatMap((line) => line.expired(at, longestMs));
-    for (const { request } of late) this.#take(request.request, 'left');
-    return late.map(({ request }) => request.request);
+    const late = [...this.#waiting.values()].filter(({ place }) => at - place.since >= longestMs[place.sla]);
+    for (const waiting of late) this.#take(waiting, 'left');
+    return late.map(({ request }) => request);
   }
 
   /**
-   * The next step for somebody in the line; null when all that wait have to. To be called until then: every lease takes a seat, so `seats` are asked for
-   * again each time.
+   * What is to be done for those in the line, until all that are left have to wait. Every lease takes a seat at once, so `seats` are asked for again after each.
+   * `isTick`: it is time to doubt plans that were made before.
    */
-  *steps(seats: () => readonly Seat[]): Generator<Step<R>, void, undefined> {
-    for (const line of [...this.#lines.values()]) {
-      for (;;) {
-        const step = line.length === 0 ? null : this.#stepOf(line, seats());
-        if (step === null) break;
-        yield step;
-      }
+  *steps(seatsNow: () => readonly Seat[], isTick = false): Generator<Step<R>, void, undefined> {
+    if (this.#waiting.size === 0) return;
+    let seats = seatsNow();
+    if (isTick) this.#doubt(seats);
+    for (;;) {
+      const step = this.#planNext(seats) ?? this.#fillFree(seats);
+      if (step === null) return;
+      yield step;
+      seats = seatsNow();
     }
   }
 
-  #stepOf(line: FairLine<Waiting<R>>, seats: readonly Seat[]): Step<R> | null {
-    const candidates = this.#candidates(seats);
-    if (seats.length > 0 && !candidates.some(({ load }) => load === 0)) {
-      // Nobody can be leased; whoever nobody serves any more is refused all the same.
-      for (const { request: waiting } of line.inOrder()) {
-        if (seats.some((seat) => mayServe(seat, { ...waiting.asked, warm: null }))) continue;
-        this.#take(waiting.request, 'left');
-        return { do: 'refuse', request: waiting.request };
+  /** Plans those who have no plan, in their order. Returns the first of them who can begin now, or whom nobody serves. */
+  #planNext(seats: readonly Seat[]): Step<R> | null {
+    if (this.#unplanned.size === 0) return null;
+    const candidates = this.#candidates(this.#some(seats));
+    for (const waiting of [...this.#unplanned].sort(byTag)) {
+      let choice = this.#chooseFor(waiting, candidates);
+      // Those who were drawn may not be those who are wanted.
+      if (choice.do === 'refuse' && candidates.length < seats.length) {
+        choice = this.#chooseFor(waiting, this.#candidates(seats));
       }
-      return null;
-    }
-    for (const { request: waiting } of line.inOrder(LOOKED_AT)) {
-      const work = this.#workOf(waiting.asked.model).of(waiting.asked.size);
-      const choice = this.#choose(candidates, waiting.asked, work);
       if (choice.do === 'wait') {
-        // Who comes after it finds the tab that it waits for busy for longer.
-        const awaited = candidates.find(({ tab }) => tab === choice.tab);
-        if (awaited !== undefined) awaited.busyForMs = choice.expected.scoreMs;
+        const { tab, expected } = choice;
+        this.#plans.set(waiting, {
+          tab,
+          tag: waiting.place.tag,
+          workMs: expected.workMs,
+          restMs: expected.scoreMs - waitScoreMs(expected.startMs),
+        });
+        this.#unplanned.delete(waiting);
+        waiting.plannedMs ??= expected.startMs;
         continue;
       }
-      this.#take(waiting.request, choice.do === 'lease' ? 'served' : 'left');
-      if (choice.do === 'refuse') return { do: 'refuse', request: waiting.request };
+      this.#take(waiting, choice.do === 'lease' ? 'served' : 'left');
+      return choice.do === 'refuse'
+        ? { do: 'refuse', request: waiting.request }
+        : { do: 'lease', request: waiting.request, choice };
+    }
+    return null;
+  }
+
+  #some(seats: readonly Seat[]): readonly Seat[] {
+    if (seats.length <= MOST_SEATS) return seats;
+    const drawn = new Set<Seat>();
+    for (const waiting of this.#unplanned) {
+      const warm = this.#warmOf(waiting.asked);
+      for (const seat of seats) if (seat.tab === warm?.tab || seat.tab === waiting.asked.prefer) drawn.add(seat);
+    }
+    while (drawn.size < MOST_SEATS) {
+      const one = seats[Math.floor(this.#random() * seats.length)];
+      if (one !== undefined) drawn.add(one);
+    }
+    return [...drawn];
+  }
+
+  /** A tab that has become free begins with the first in the line who waits for it, or is better off with it than where it waits. */
+  #fillFree(seats: readonly Seat[]): Step<R> | null {
+    for (const seat of seats) {
+      if (seat.load > 0) {
+        this.#idle.delete(seat.tab);
+        continue;
+      }
+      if (this.#idle.has(seat.tab)) continue;
+      const next = this.#plans.nextOn(seat.tab);
+      const [candidate] = this.#candidates([seat]);
+      const waiting = candidate === undefined ? null : (this.#betterOffOn(candidate, next) ?? next);
+      if (candidate === undefined || waiting === null) {
+        this.#idle.add(seat.tab);
+        continue;
+      }
+      const choice = this.#chooseFor(waiting, [{ ...candidate, busyForMs: 0 }]);
+      if (choice.do !== 'lease') {
+        // It serves another class by now, or may not serve any more.
+        this.#plans.delete(waiting);
+        this.#unplanned.add(waiting);
+        return this.#planNext(seats);
+      }
+      this.#take(waiting, 'served');
       return { do: 'lease', request: waiting.request, choice };
     }
     return null;
   }
 
+  /** The first in the line that begins sooner here than where it waits; of those before `next`, who waits for this tab. */
+  #betterOffOn(candidate: Candidate, next: Waiting<R> | null): Waiting<R> | null {
+    let looked = 0;
+    for (const waiting of [...this.#waiting.values()].sort(byTag)) {
+      if (waiting === next || looked++ >= MOST_LOOKED_AT) return null;
+      if (!mayServe(candidate, { ...waiting.asked, warm: null })) continue;
+      const plan = this.#plans.get(waiting);
+      if (plan === undefined) continue;
+      const plannedMs = waitScoreMs(this.#startsInMs(waiting, plan.tab)) + plan.restMs;
+      const hereMs = expectFrom(candidate, waiting.work, 0).scoreMs;
+      if (hereMs < (1 - WORTH_CHANGING) * plannedMs) return waiting;
+    }
+    return null;
+  }
+
+  /** Some plans are made again: those of tabs that went away, and of the others as many as there is time for, the oldest first. */
+  #doubt(seats: readonly Seat[]): void {
+    const connected = new Set(seats.map(({ tab }) => tab));
+    let left = Math.ceil(PLANNED_A_TICK / Math.max(1, seats.length));
+    for (const waiting of this.#waiting.values()) {
+      const plan = this.#plans.get(waiting);
+      if (plan === undefined) continue;
+      if (connected.has(plan.tab) && left-- <= 0) continue;
+      this.#plans.delete(waiting);
+      this.#unplanned.add(waiting);
+    }
+  }
+
   /** A tab for a request that does not wait: one that is hedged, asked again, or meant for one tab alone. */
   choose(seats: readonly Seat[], asked: Asked): Choice {
-    return this.#choose(this.#candidates(seats), asked, this.#workOf(asked.model).of(asked.size));
-  }
-
-  /** Where a request stands, and when its first token is to be expected; null when it does not wait. What is said first is what it is held to. */
-  turnOf(request: R, seats: readonly Seat[]): Turn | null {
-    const waiting = this.#waiting.get(request);
-    if (waiting === undefined) return null;
-    const { asked } = waiting;
-    let ahead = 0;
-    for (const place of this.#lineOf(asked.model).inOrder()) {
-      if (place.request === waiting) break;
-      ahead++;
-    }
-    const turn = { ahead, ...this.#estimate(asked, ahead, seats) };
-    if (waiting.startMs === 0) waiting.startMs = turn.startMs;
-    return { ahead, etaMs: Math.round(turn.etaMs) };
-  }
-
-  /** When the first token of a request is to be expected that is asked now, ms; null when nobody serves it. */
-  etaOf(asked: Asked, seats: readonly Seat[]): number | null {
-    const choice = this.choose(seats, asked);
-    if (choice.do === 'refuse') return null;
-    const ahead = this.#lineOf(asked.model).length;
-    if (choice.do === 'lease' && ahead === 0) return choice.expected.firstTokenMs;
-    return this.#estimate(asked, ahead, seats).etaMs;
-  }
-
-  #estimate(asked: Asked, ahead: number, seats: readonly Seat[]): { readonly startMs: number; readonly etaMs: number } {
-    const able = seats.filter((seat) => mayServe(seat, { ...asked, warm: null }));
-    const sampled = able.length <= MOST_SAMPLED ? able : drawn(able, MOST_SAMPLED, this.#random);
-    const at = this.#now();
     const work = this.#workOf(asked.model).of(asked.size);
-    const freeInMs = sampled.map(({ tab }) => this.#busyForMs(tab, at));
-    let againMs = 0;
-    let firstMs = 0;
-    for (const { tab, class: id } of sampled) {
-      const { prefill, decode, roundTripMs } = this.#speeds.of(tab, id);
-      const readMs = roundTripMs + (1000 * work.promptTokens) / prefill;
-      firstMs += readMs / sampled.length;
-      againMs += (readMs + (1000 * work.outputTokens) / decode) / sampled.length;
+    return chooseTab(this.#candidates(seats), { ...asked, warm: this.#warmOf(asked) }, work, this.#random);
+  }
+
+  /** Where a request stands, and when its first token is to be expected; null when it does not wait. */
+  turnOf(request: R): Turn | null {
+    const waiting = this.#waiting.get(request);
+    const plan = waiting === undefined ? undefined : this.#plans.get(waiting);
+    if (waiting === undefined || plan === undefined) return null;
+    let ahead = 0;
+    for (const other of this.#waiting.values()) {
+      if (other.asked.model === waiting.asked.model && other.place.tag < waiting.place.tag) ahead++;
     }
-    const scaledAhead = Math.floor((ahead * sampled.length) / Math.max(1, able.length));
-    const startMs = this.#waits.startMs(freeInMs, scaledAhead, againMs);
-    return { startMs, etaMs: startMs + firstMs };
+    const classId = waiting.asked.classes[0] ?? '';
+    const { prefill, roundTripMs } = this.#speeds.of(plan.tab, classId);
+    const readMs = roundTripMs + (1000 * waiting.work.promptTokens) / prefill;
+    const startMs = this.#waits.corrected(this.#startsInMs(waiting, plan.tab));
+    return { ahead, etaMs: Math.round(startMs + readMs) };
+  }
+
+  #startsInMs({ place }: Waiting<R>, tab: string): number {
+    return this.#busyForMs(tab, this.#now()) + this.#plans.beforeMs(tab, place.tag);
+  }
+
+  #chooseFor({ asked, work, place }: Waiting<R>, candidates: readonly (Candidate & { busyForMs: number })[]): Choice {
+    // A seat for which others wait is as good as taken, for as long as their work takes.
+    const seen = candidates.map((candidate) => {
+      const beforeMs = this.#plans.beforeMs(candidate.tab, place.tag);
+      return beforeMs === 0
+        ? candidate
+        : { ...candidate, load: Math.max(1, candidate.load), busyForMs: candidate.busyForMs + beforeMs };
+    });
+    return chooseTab(seen, { ...asked, warm: this.#warmOf(asked) }, work, this.#random);
   }
 
   // ---- leases ------------------------------------------------------------------------------------------------------
@@ -250,22 +342,30 @@ export class Allocator<R> {
   /** A tab was leased an answer. */
   began(number: number, begun: Begun): void {
     this.#warm.began(begun.tab, begun.asked.conversation);
-    this.#track(number, begun, this.#workOf(begun.asked.model).of(begun.asked.size));
+    const lengths = this.#workOf(begun.asked.model);
+    this.#track(number, begun, lengths.of(begun.asked.size), lengths);
     this.#hedges.earn();
   }
 
   /** A tab works on something else: a check, or an answer from before this memory began. It is busy, and what its engine held is gone. */
   occupied(number: number, tab: string, classId: string, model: string, maxTokens: number): void {
     this.#warm.began(tab, null);
-    const work = this.#workOf(model).of({ promptBytes: null, maxTokens });
-    const expected = { startMs: 0, firstTokenMs: 0, scoreMs: 0 };
-    this.#track(number, { tab, class: classId, asked: null, expected, warmTokens: 0, mayHedge: false }, work);
+    const lengths = this.#workOf(model);
+    const work = lengths.of({ promptBytes: null, maxTokens });
+    const expected = { startMs: 0, firstTokenMs: 0, workMs: 0, scoreMs: 0 };
+    this.#track(number, { tab, class: classId, asked: null, expected, warmTokens: 0, mayHedge: false }, work, lengths);
   }
 
-  #track(number: number, begun: Omit<Begun, 'asked'> & { readonly asked: Asked | null }, work: Work): void {
+  #track(
+    number: number,
+    begun: Omit<Begun, 'asked'> & { readonly asked: Asked | null },
+    work: Work,
+    lengths: ExpectedWork,
+  ): void {
     this.#running.set(number, {
       ...begun,
       work,
+      lengths,
       begunAt: this.#now(),
       acceptedAt: null,
       promptTokens: null,
@@ -321,19 +421,36 @@ export class Allocator<R> {
     if (running !== null) this.#speeds.lost(running.tab, running.class);
   }
 
+  /** Another tab was faster: what is known is how long this one took so far, and that is told when it is longer than expected. */
+  outrun(number: number): void {
+    const running = this.#end(number);
+    if (running === null || running.asked === null || running.warmTokens > 0) return;
+    const { tab, class: classId, begunAt, acceptedAt, work } = running;
+    const tokens = running.promptTokens ?? work.promptTokens;
+    const ms = this.#now() - (acceptedAt ?? begunAt);
+    if (ms > (1000 * tokens) / this.#speeds.of(tab, classId).prefill) this.#speeds.slower(tab, classId, { tokens, ms });
+  }
+
   /** It is over, and says nothing of the tab: stopped by its client, or a check. */
   over(number: number): void {
     this.#end(number);
   }
 
+  /** It went away: who waits for it is to look for another. */
   left(tab: string): void {
     this.#warm.left(tab);
+    this.#idle.delete(tab);
+    for (const waiting of this.#plans.of(tab)) {
+      this.#plans.delete(waiting);
+      this.#unplanned.add(waiting);
+    }
   }
 
   #end(number: number): Running | null {
     const running = this.#running.get(number);
     if (running === undefined) return null;
     this.#running.delete(number);
+    this.#idle.delete(running.tab);
     const leases = this.#leasesOf.get(running.tab);
     leases?.delete(number);
     if (leases?.size === 0) this.#leasesOf.delete(running.tab);
@@ -365,12 +482,6 @@ export class Allocator<R> {
 
   // ---- what is known -----------------------------------------------------------------------------------------------
 
-  #choose(candidates: readonly Candidate[], asked: Asked, work: Work): Choice {
-    const warm = this.#warmOf(asked);
-    const wanted: Requirements = { ...asked, warm };
-    return chooseTab(candidates, wanted, work, this.#random);
-  }
-
   #warmOf({ conversation, classes }: Asked): Warm | null {
     const warm = this.#warm.holderOf(conversation);
     return warm !== null && classes.includes(warm.class) ? warm : null;
@@ -396,27 +507,34 @@ export class Allocator<R> {
       const running = this.#running.get(number);
       if (running === undefined) continue;
       const { prefill, decode, roundTripMs } = this.#speeds.of(tab, running.class);
-      const { promptTokens, outputTokens } = running.work;
-      const writeMs = (1000 * outputTokens) / decode;
-      const readMs = roundTripMs + (1000 * Math.max(1, promptTokens - running.warmTokens)) / prefill;
-      const dueAt = running.firstTokenAt === null ? running.begunAt + readMs + writeMs : running.firstTokenAt + writeMs;
-      longest = Math.max(longest, dueAt - at, OVERDUE_SHARE * (at - running.begunAt));
+      const { firstTokenAt, begunAt, warmTokens, work } = running;
+      let restMs: number;
+      if (firstTokenAt === null) {
+        const toRead = Math.max(1, (running.promptTokens ?? work.promptTokens) - warmTokens);
+        const readMs = roundTripMs + (1000 * toRead) / prefill;
+        restMs =
+          Math.max(readMs - (at - begunAt), OVERDUE_SHARE * (at - begunAt)) + (1000 * work.outputTokens) / decode;
+      } else {
+        const written = Math.min(work.most, ((at - firstTokenAt) * decode) / 1000);
+        restMs = (1000 * Math.max(1, Math.min(work.most - written, running.lengths.remaining(written)))) / decode;
+      }
+      longest = Math.max(longest, restMs);
     }
     return longest;
   }
 
-  #take(request: R, how: 'served' | 'left'): Waiting<R> | null {
-    const waiting = this.#waiting.get(request);
-    if (waiting === undefined) return null;
+  #take(waiting: Waiting<R>, how: 'served' | 'left'): void {
+    const { request, asked, place, plannedMs } = waiting;
     this.#waiting.delete(request);
-    const line = this.#lineOf(waiting.asked.model);
-    line.take(waiting, how);
-    if (line.length === 0) this.#lines.delete(waiting.asked.model);
-    if (how === 'served' && waiting.startMs > 0) this.#waits.came(waiting.startMs, this.#now() - waiting.since);
-    return waiting;
+    this.#unplanned.delete(waiting);
+    this.#plans.delete(waiting);
+    const line = this.#lineOf(asked.model);
+    line[how](place);
+    if (line.length === 0) this.#lines.delete(asked.model);
+    if (how === 'served' && plannedMs !== null) this.#waits.came(plannedMs, this.#now() - place.since);
   }
 
-  #lineOf(model: string): FairLine<Waiting<R>> {
+  #lineOf(model: string): FairLine {
     const line = this.#lines.get(model) ?? new FairLine();
     this.#lines.set(model, line);
     return line;
@@ -430,15 +548,6 @@ export class Allocator<R> {
   }
 }
 
-function drawn<T>(all: readonly T[], most: number, random: () => number): T[] {
-  const left = [...all];
-  for (let i = 0; i < most; i++) {
-    const j = i + Math.floor(random() * (left.length - i));
-    const [a, b] = [left[i], left[j]];
-    if (a !== undefined && b !== undefined) {
-      left[i] = b;
-      left[j] = a;
-    }
-  }
-  return left.slice(0, most);
+function byTag<R>(a: Waiting<R>, b: Waiting<R>): number {
+  return a.place.tag - b.place.tag;
 }

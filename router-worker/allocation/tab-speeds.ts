@@ -41,8 +41,8 @@ const LOST_WEIGHT = 0.3;
 /** No device does more, tokens per second: whoever claims more tokens than that gains nothing by it. */
 const MOST = { prefill: 50_000, decode: 2_000 };
 
-/** Tabs remembered: more than a pool has sockets, with two classes each. */
-const MAX_REMEMBERED = 4_096;
+/** Tabs remembered of a class: more than a pool has sockets. Classes are those of the catalogue. */
+const MAX_REMEMBERED = 2_048;
 
 interface Measured {
   /** Milliseconds a token: what is averaged, because times add up and speeds do not. */
@@ -53,14 +53,19 @@ interface Measured {
   isMeasured: boolean;
 }
 
+interface ClassSpeeds {
+  prefillMs: number | null;
+  decodeMs: number | null;
+  readonly tabs: Map<string, Measured>;
+}
+
 /** Speeds by tab and class, as the pool measured them. What a tab claims of itself counts for nothing. */
 export class TabSpeeds {
-  readonly #tabs = new Map<string, Measured>();
-  readonly #classes = new Map<string, { prefillMs: number | null; decodeMs: number | null }>();
+  readonly #classes = new Map<string, ClassSpeeds>();
 
   of(tab: string, classId: string): Speeds {
-    const measured = this.#tabs.get(keyOf(tab, classId));
     const common = this.#classes.get(classId);
+    const measured = common?.tabs.get(tab);
     return {
       prefill: 1000 / (measured?.prefillMs ?? cautious(common?.prefillMs, UNPROVEN.prefill)),
       decode: 1000 / (measured?.decodeMs ?? cautious(common?.decodeMs, UNPROVEN.decode)),
@@ -82,8 +87,7 @@ export class TabSpeeds {
 
   finished(tab: string, classId: string, seen: SeenWork): void {
     const measured = this.#measured(tab, classId);
-    const common = this.#classes.get(classId) ?? { prefillMs: null, decodeMs: null };
-    this.#classes.set(classId, common);
+    const common = this.#class(classId);
     measured.isMeasured = true;
     measured.reliability += FINISHED_WEIGHT * (1 - measured.reliability);
     if (seen.prefill !== null && seen.prefill.tokens > 0) {
@@ -99,15 +103,27 @@ export class TabSpeeds {
     if (seen.roundTripMs !== null) measured.roundTripMs = blend(measured.roundTripMs, seen.roundTripMs, NEWEST);
   }
 
+  /** It has not read so many tokens in this time, ms. */
+  slower(tab: string, classId: string, read: { readonly tokens: number; readonly ms: number }): void {
+    const measured = this.#measured(tab, classId);
+    measured.prefillMs = blend(measured.prefillMs, read.ms / read.tokens, weightOf(read.tokens));
+  }
+
   /** It went away from an answer, failed at it, or missed its deadline. */
   lost(tab: string, classId: string): void {
     const measured = this.#measured(tab, classId);
     measured.reliability -= LOST_WEIGHT * measured.reliability;
   }
 
+  #class(classId: string): ClassSpeeds {
+    const common = this.#classes.get(classId) ?? { prefillMs: null, decodeMs: null, tabs: new Map() };
+    this.#classes.set(classId, common);
+    return common;
+  }
+
   #measured(tab: string, classId: string): Measured {
-    const key = keyOf(tab, classId);
-    const measured = this.#tabs.get(key) ?? {
+    const { tabs } = this.#class(classId);
+    const measured = tabs.get(tab) ?? {
       prefillMs: null,
       decodeMs: null,
       roundTripMs: null,
@@ -115,16 +131,12 @@ export class TabSpeeds {
       isMeasured: false,
     };
     // Whoever was heard last is forgotten last.
-    this.#tabs.delete(key);
-    const [oldest] = this.#tabs.keys();
-    if (oldest !== undefined && this.#tabs.size >= MAX_REMEMBERED) this.#tabs.delete(oldest);
-    this.#tabs.set(key, measured);
+    tabs.delete(tab);
+    const [oldest] = tabs.keys();
+    if (oldest !== undefined && tabs.size >= MAX_REMEMBERED) tabs.delete(oldest);
+    tabs.set(tab, measured);
     return measured;
   }
-}
-
-function keyOf(tab: string, classId: string): string {
-  return `${tab} ${classId}`;
 }
 
 function cautious(msPerToken: number | null | undefined, unproven: number): number {

@@ -1,32 +1,22 @@
-/** Weight of the newest wait in the correction. */
-const NEWEST = 0.1;
-/** No wait tells more than that the estimate was so many times off. */
+/** How far one wait moves the correction (natural logarithm): a hundred that are all too long move it by a factor of e². */
+const STEP = 0.02;
+/** No correction goes further than this many times. */
 const MOST_OFF = 4;
-/** Waits shorter than this say nothing of the estimate, ms. */
-const SHORTEST_MS = 50;
+/** Shorter waits say nothing of the estimate, ms. */
+const SHORTEST_MS = 200;
 
-/** Corrects estimates of waits by how they came true. */
+/** Corrects estimates of waits so that as many come true late as early: the correction follows the median of what the last ones were off. */
 export class WaitEstimate {
   #logCorrection = 0;
 
-  /**
-   * How long until it is the turn of a request with so many before it, ms. `freeInMs`: when each able tab is expected to be free. With as many places as
-   * tabs the line goes round: `againMs` is what one answer takes.
-   */
-  startMs(freeInMs: readonly number[], ahead: number, againMs: number): number {
-    if (freeInMs.length === 0) return againMs;
-    const sorted = [...freeInMs].sort((a, b) => a - b);
-    const rounds = Math.floor(ahead / sorted.length);
-    const turn = (sorted[ahead % sorted.length] ?? 0) + rounds * againMs;
-    return turn * Math.exp(this.#logCorrection);
+  corrected(plannedMs: number): number {
+    return plannedMs * Math.exp(this.#logCorrection);
   }
 
-  /** A wait came to its end. `estimatedMs` is what was said of it, corrected as it was then. */
-  came(estimatedMs: number, waitedMs: number): void {
-    if (estimatedMs < SHORTEST_MS && waitedMs < SHORTEST_MS) return;
-    const off = Math.log(Math.max(SHORTEST_MS, waitedMs) / Math.max(SHORTEST_MS, estimatedMs));
-    const bounded = Math.min(Math.log(MOST_OFF), Math.max(-Math.log(MOST_OFF), off));
-    this.#logCorrection += NEWEST * bounded;
-    this.#logCorrection = Math.min(Math.log(MOST_OFF), Math.max(-Math.log(MOST_OFF), this.#logCorrection));
+  /** A wait came to its end. `plannedMs`: what was planned when it began, not corrected. */
+  came(plannedMs: number, waitedMs: number): void {
+    if (plannedMs < SHORTEST_MS && waitedMs < SHORTEST_MS) return;
+    const moved = this.#logCorrection + (waitedMs > this.corrected(plannedMs) ? STEP : -STEP);
+    this.#logCorrection = Math.min(Math.log(MOST_OFF), Math.max(-Math.log(MOST_OFF), moved));
   }
 }

@@ -8,6 +8,7 @@ import { taskId } from '../../shared/protocol/task-ids.ts';
 import { type CompletionChunk, collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
+import { WaitingComments } from './waiting-comments.ts';
 
 /** How long a streaming request may wait for a tab before its headers are sent, ms: until then a refusal still has its own status. */
 const HEADERS_AFTER_MS = 2_000;
@@ -33,7 +34,8 @@ export async function respondChat(
   headers: Record<string, string>,
 ): Promise<Response> {
   const prompt = request.messages.map(({ content }) => content).join('\n');
-  const updates = lookAtAnswer(task.updates(), prompt, suspect);
+  const waiting = new WaitingComments();
+  const updates = lookAtAnswer(waiting.watch(task.updates()), prompt, suspect);
   const awaitVerdict = request.awaitVerdict || level === 'strict'; // There is no answer before it.
   if (!request.stream) {
     const completion = await collectCompletion(task, updates, awaitVerdict);
@@ -44,7 +46,7 @@ export async function respondChat(
   const next = chunks.next();
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);
   const { readable, writable } = new IdentityTransformStream();
-  void writeEvents(writable.getWriter(), chunks, next, first === null, task);
+  void writeEvents(writable.getWriter(), chunks, next, first === null ? waiting : null, task);
   // At level strict nothing is sent before it is verified.
   const sure: Sure = level === 'strict' ? 'verified' : 'unverified';
   return new Response(readable, { headers: { ...headers, ...SSE_HEADERS, [SURE_HEADER]: sure } });
@@ -55,7 +57,7 @@ async function writeEvents(
   writer: WritableStreamDefaultWriter<Uint8Array>,
   chunks: AsyncGenerator<CompletionChunk, void, undefined>,
   first: Promise<IteratorResult<CompletionChunk, void>>,
-  isWaiting: boolean,
+  waiting: WaitingComments | null,
   task: SealedTask,
 ): Promise<void> {
   const write = (text: string) => writer.write(utf8(text));
@@ -66,7 +68,13 @@ async function writeEvents(
   }, COMMENT_EVERY_MS);
   writer.closed.catch(() => task.stop()); // The client hung up.
   try {
-    if (isWaiting) await write(': waiting for a tab\n\n');
+    if (waiting !== null) {
+      await write(': waiting for a tab\n\n');
+      waiting.listen((comment) => {
+        wroteAt = Date.now();
+        void write(comment).catch(() => undefined);
+      });
+    }
     for (let result = await first; result.done !== true; result = await chunks.next()) {
       wroteAt = Date.now();
       await write(`data: ${JSON.stringify(result.value)}\n\n`);

@@ -41,6 +41,12 @@ const LAST_RANK = 9;
 /** What says of a tab that it did not bring an answer to its end. The other reasons are the client's, or the prompt's. */
 const TABS_FAULT: readonly ErrorCode[] = ['tab_lost', 'deadline_exceeded', 'engine_failed'];
 
+/** Tabs that are tried for one answer before its first frame. */
+const MAX_ATTEMPTS = 3;
+
+/** A client that has waited so long for a first frame is told that it failed, ms: one more tab would take as long again. */
+const REPLACED_WITHIN_MS = 2 * 60_000;
+
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
 
@@ -72,9 +78,9 @@ export class AnswerDesk {
   }
 
   /** Leases what can be leased to those who wait, and refuses those whom nobody serves any more. */
-  serveLine(): void {
+  serveLine(isTick = false): void {
     const { allocator, waiting } = this.#host;
-    for (const step of allocator.steps(() => this.seats(null))) {
+    for (const step of allocator.steps(() => this.seats(null), isTick)) {
       const { request } = step;
       waiting.left(request);
       if (!request.stream.isOpen) continue;
@@ -105,13 +111,13 @@ export class AnswerDesk {
     this.#host.tasks.close(task);
   }
 
-  async #lease(want: LeaseWant, choice: Leased): Promise<void> {
+  async #lease(want: LeaseWant, choice: Leased, attempt = 1, earlier: readonly string[] = []): Promise<void> {
     const { roster, leases, tasks, allocator, ports } = this.#host;
     const tab = roster.get(choice.tab);
     const variant = want.variants.find((candidate) => candidate.class === choice.class);
     if (tab === undefined || variant === undefined) throw noTab(want);
     const key = roster.takeKey(tab);
-    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, attempt: 1 });
+    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, attempt });
     const { lease, statement, number } = active;
     allocator.began(number, { ...choice, asked: askedOf(want), mayHedge: false });
     const terms: TaskTerms = {
@@ -128,6 +134,8 @@ export class AnswerDesk {
       leaseStatement: statement,
       lease,
       standing: this.#host.records.standing(tab, lease.class),
+      earlier,
+      considered: choice.considered,
     };
     let opening: Promise<void> | null = null;
     active.open = () => {
@@ -139,18 +147,22 @@ export class AnswerDesk {
       // Its client left while the lease was signed: nobody has seen it, so there is nothing to record.
       this.#host.release(number);
       tasks.close(want.task);
+      if (attempt > 1) await ports.sessions.failed(want.task, 'cancelled', attempt - 1); // Of the one before there may be a record.
       return;
     }
     tasks.answeredUnder(served, lease);
-    tasks.tell(want.task, {
+    served.want = want;
+    served.earlier = earlier;
+    served.leased = {
       t: 'leased',
       lease: statement,
       tabKey: key.statement,
       token: want.token,
       direct: tab.direct,
       strict: want.level === 'strict',
-    });
-    ports.log('task_leased', { task: want.task, tab: tab.identity, number });
+    };
+    tasks.tell(want.task, served.leased);
+    ports.log('task_leased', { task: want.task, tab: tab.identity, number, attempt });
   }
 
   /** The session cannot be reached: the client is told, and the task is ended by the session's own alarm. */
@@ -179,6 +191,11 @@ export class AnswerDesk {
     const { served, stream } = tasks.open(tail, sink);
     ports.busy();
     const { lease } = known;
+    if (served.leased !== null && served.answer !== null && served.answer.attempt > lease.attempt) {
+      // Its tab was lost while the stream was broken, and another one has its place.
+      tasks.tell(tail, served.leased);
+      return stream;
+    }
     tasks.answeredUnder(served, lease);
     const tab = roster.get(lease.tab);
     if (standing.do === 'run') {
@@ -254,7 +271,7 @@ export class AnswerDesk {
         sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
       });
     } catch (cause) {
-      await this.#failTask(lease.task, lost('integrity_failed'));
+      await this.#failTask(lease, lost('integrity_failed'));
       throw cause;
     }
     if (decision.do === 'end' && decision.outcome.value === 'failed') {
@@ -278,16 +295,41 @@ export class AnswerDesk {
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
     if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
     if (TABS_FAULT.includes(error.code)) this.#host.allocator.lost(lease.number);
+    // Its place is taken before the slot is free for others: the client has waited already.
+    const replaced = active !== null && TABS_FAULT.includes(error.code) && this.#replace(active);
     this.#host.release(lease.number);
+    if (replaced) return;
     await active?.open();
-    await this.#failTask(lease.task, error);
+    await this.#failTask(lease, error);
+  }
+
+  /** Another tab takes the place of one that was lost before its first frame, in the same stream. `false`: there is none, or too much was tried or told. */
+  #replace(active: ActiveLease): boolean {
+    const { tasks, allocator, ports } = this.#host;
+    const { lease, isDelivered, state, stoppedAt } = active;
+    const served = tasks.get(lease.task);
+    const want = served?.want ?? null;
+    if (served?.stream == null || want === null || want.only !== null) return false;
+    if (served.answer?.number !== lease.number || stoppedAt !== null || state === 'running') return false;
+    if (lease.attempt >= MAX_ATTEMPTS || ports.now() - served.since > REPLACED_WITHIN_MS) return false;
+    const others = this.seats(null).filter(({ tab }) => tab !== lease.tab && !served.earlier.includes(tab));
+    const choice = allocator.choose(others, { ...askedOf(want), prefer: null });
+    if (choice.do !== 'lease') return false;
+    // A private prompt may have gone over a link that the pool does not see.
+    const mayHaveRead = isDelivered || state !== 'leased' || (lease.private && served.leased?.direct === true);
+    const earlier = mayHaveRead ? [...served.earlier, lease.tab] : served.earlier;
+    ports.log('task_leased_again', { task: lease.task, lost: lease.tab, tab: choice.tab });
+    this.#lease(want, choice, lease.attempt + 1, earlier).catch((cause) =>
+      this.#refuse(lease.task, ShoalError.from(cause)),
+    );
+    return true;
   }
 
   /** Only an answer that is still awaited can fail: after its commit a tab's word changes nothing. */
-  async #failTask(task: TaskTail, error: ShoalError): Promise<void> {
+  async #failTask({ task, attempt }: Lease, error: ShoalError): Promise<void> {
     const { tasks, ports } = this.#host;
     try {
-      const decision = await ports.sessions.failed(task, error.code);
+      const decision = await ports.sessions.failed(task, error.code, attempt);
       if (decision.do === 'end' && decision.outcome.value !== 'answered') tasks.tell(task, failedEvent(error));
       await this.#host.decide(task, decision);
     } catch (cause) {

@@ -35,6 +35,8 @@ export interface ActiveLease {
   movedAt: number;
   /** When the tab took it up; null before, and for a lease that came back. */
   acceptedAt: number | null;
+  /** Whether the envelope was passed on: from then on the tab may have read the prompt. */
+  isDelivered: boolean;
   /** When the client asked to stop; null as long as it did not. */
   stoppedAt: number | null;
   /** The number of the frame that is due next by relay. */
@@ -170,6 +172,7 @@ export class LeaseBook {
       state,
       movedAt: this.#now(),
       acceptedAt: null,
+      isDelivered: false,
       stoppedAt: null,
       nextFrame,
       open: () => Promise.resolve(),

@@ -19,7 +19,8 @@ export interface SessionPort {
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed): Promise<Decision>;
   checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision>;
-  failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
+  /** `attempt`: of the lease under which it failed. */
+  failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Decision>;
   /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */
   standing(tail: TaskTail): Promise<Decision | null>;
 }

@@ -57,7 +57,7 @@ export class Pool {
     this.#links = new LinkDesk(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#marked = new MarkedTasks(ports.now);
-    this.#tasks = new TaskBook((served, stream) => this.#answers.clientGone(served, stream));
+    this.#tasks = new TaskBook(ports.now, (served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
       ports,
@@ -230,7 +230,10 @@ export class Pool {
     }
     if (lease.role === 'check') {
       if (active !== null) await this.#checks.deliveredByClient(active, envelope.byteLength);
-    } else void active?.open(); // The tab is at work already: what is kept of the task need not hold up its first token.
+    } else if (active !== null) {
+      active.isDelivered = true;
+      void active.open(); // The tab is at work already: what is kept of the task need not hold up its first token.
+    }
   }
 
   /** The client wrapped the body key for the checker. Throws `sealed_body_invalid` or `tab_lost`. */
@@ -408,7 +411,7 @@ export class Pool {
       this.#tasks.tell(want.task, failedEvent(overloaded('All tabs stayed busy.')));
       this.#tasks.close(want.task);
     }
-    this.#serveWaiting(); // Whoever waits for a tab that is later than expected may be better off with another by now.
+    this.#answers.serveLine(true); // Whoever waits for a tab that is later than expected may be better off with another by now.
     this.#waiting.tick();
     this.#checks.tick();
     this.#network?.tick();

@@ -37,7 +37,7 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
       call(tail, (session) => session.checkCommitted(lease, commit, handedOn)),
     checkRevealed: (tail, lease, reveal) => call(tail, (session) => session.checkRevealed(lease, reveal)),
     checkFailed: (tail, ...rest) => call(tail, (session) => session.checkFailed(tail, ...rest)),
-    failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
+    failed: (tail, code, attempt) => call(tail, (session) => session.failed(tail, code, attempt)),
     standing: (tail) => call(tail, (session) => session.standing(tail)),
   };
 }

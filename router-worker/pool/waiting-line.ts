@@ -81,7 +81,7 @@ export class WaitingLine {
   }
 
   #tell(request: WaitingRequest): void {
-    const turn = this.#allocator.turnOf(request, this.#seats());
+    const turn = this.#allocator.turnOf(request);
     if (turn === null) return;
     const told = this.#told.get(request);
     const at = this.#now();

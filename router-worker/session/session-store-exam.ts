@@ -38,7 +38,8 @@ function running(tail: string, openedAt: number): Task {
   return openTask(terms);
 }
 
-const ended = (tail: string, at: number) => stepTask(running(tail, at - 1), { type: 'failed', at, code: 'tab_lost' });
+const ended = (tail: string, at: number) =>
+  stepTask(running(tail, at - 1), { type: 'failed', at, code: 'tab_lost', attempt: 1 });
 
 function same(actual: unknown, expected: unknown): void {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) {

@@ -63,7 +63,7 @@ const events = (at: number): TaskEvent[] => [
   committed(at),
   committed(at, { commit: { ...commit, finish: 'cancelled' }, stopped: true }),
   { type: 'handed_on', at },
-  { type: 'failed', at, code: 'tab_lost' },
+  { type: 'failed', at, code: 'tab_lost', attempt: 1 },
   { type: 'clock', at },
   ...[...TABS, 'tab-x'].flatMap((tab) => ofChecker(at, tab)),
 ];

@@ -217,7 +217,7 @@ export class SealedTask {
   }
 
   async #leased(event: Extract<StreamEvent, { t: 'leased' }>): Promise<void> {
-    if (this.#lease !== null) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
+    const before = this.#lease?.lease ?? null;
     this.#watchdog.enter('leased');
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
@@ -226,10 +226,12 @@ export class SealedTask {
         throw new ShoalError('integrity_failed', `The router changed the parameter ${field}.`);
       }
     }
+    if (before !== null) refuseUnlikeBefore(before, lease, this.#answer.nextFrame);
     const held = { lease, statement: event.lease, token: event.token, direct: event.direct };
     this.#lease = held;
-    if (event.strict || this.#input.level === 'strict') this.#withheld = [];
-    this.#seal = await sealBody({
+    this.#accepted = false;
+    if (event.strict || this.#input.level === 'strict') this.#withheld ??= [];
+    this.#seal ??= await sealBody({
       v: 1,
       salt: toBase64Url(this.#salt),
       messages: [...this.#input.messages],
@@ -240,7 +242,12 @@ export class SealedTask {
     await this.#answer.start(exporter);
     if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
     this.#updates.push({ type: 'leased', lease });
-    await this.#ports.deliver(encodeEnvelope(wrap, this.#seal.sealed), held);
+    try {
+      await this.#ports.deliver(encodeEnvelope(wrap, this.#seal.sealed), held);
+    } catch (cause) {
+      // The tab is gone. The stream tells whether another one takes its place.
+      if (ShoalError.from(cause).code !== 'tab_lost') throw cause;
+    }
   }
 
   async #committed(statement: Signed): Promise<void> {
@@ -362,6 +369,19 @@ export class SealedTask {
     }
     this.#updates.push({ type: 'similarity', cosine });
   }
+}
+
+/** A second lease is for the same answer by another tab, in place of one that was lost before it wrote anything. Throws `integrity_failed` or `tab_lost`. */
+function refuseUnlikeBefore(before: Lease, lease: Lease, nextFrame: number): void {
+  const isSameWork =
+    lease.task === before.task &&
+    lease.model === before.model &&
+    lease.draw === before.draw &&
+    lease.attempt > before.attempt &&
+    lease.tab !== before.tab &&
+    JSON.stringify(lease.sampling) === JSON.stringify(before.sampling);
+  if (!isSameWork) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
+  if (nextFrame > 0) throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer.');
 }
 
 function tooEarly(): ShoalError {
