@@ -25,7 +25,7 @@ export class WarmPrefixes {
 
   /** The tab has finished a turn of the conversation. */
   served(tab: string, classId: string, conversation: string, tokens: number): void {
-    this.#byConversation.delete(conversation);
+    this.#drop(conversation); // Whoever held it before has an older turn.
     const [oldest] = this.#byConversation.keys();
     if (oldest !== undefined && this.#byConversation.size >= MAX_CONVERSATIONS) this.#drop(oldest);
     this.#byConversation.set(conversation, { tab, class: classId, tokens });

@@ -97,9 +97,16 @@ export class AnswerDesk {
 
   /** For whoever means one tab alone, and does not wait for it. */
   #leaseNow(want: LeaseWant): void {
-    const choice = this.#host.allocator.choose(this.seats(want.only), askedOf(want));
-    if (choice.do === 'lease') this.#begin(want, choice);
-    else this.#refuse(want.task, choice.do === 'wait' ? overloaded('The tab is busy.') : noTab(want));
+    const { allocator } = this.#host;
+    const choice = allocator.choose(this.seats(want.only), askedOf(want));
+    if (choice.do === 'lease') {
+      // On its page it must look like any other's: beside tabs that were thought of, and lost.
+      const usual = allocator.choose(this.seats(null), { ...askedOf(want), only: null, prefer: want.only });
+      const [chosen, ...rest] = choice.considered;
+      const others = usual.do === 'lease' ? usual.considered.slice(1) : rest;
+      const worse = others.filter(({ tab, scoreMs }) => tab !== choice.tab && scoreMs >= choice.expected.scoreMs);
+      this.#begin(want, { ...choice, considered: chosen === undefined ? worse : [chosen, ...worse] });
+    } else this.#refuse(want.task, choice.do === 'wait' ? overloaded('The tab is busy.') : noTab(want));
   }
 
   #begin(want: LeaseWant, choice: Leased): void {

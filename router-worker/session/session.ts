@@ -350,7 +350,7 @@ export interface TaskView {
   readonly level: string | null;
   readonly wanted_checks: number | null;
   readonly tab: string;
-  /** Tabs that were thought of for the answer: what was expected of each, in weighed ms, and why it was not taken. */
+  /** Tabs that were thought of for the answer: what was expected of each, in weighed ms, and why it was not taken. Empty before the commit, as the level is. */
   readonly candidates: readonly {
     readonly tab: string;
     readonly class: string;
@@ -404,13 +404,15 @@ function viewOf(task: Task, hasReceipt: boolean): TaskView {
     level: task.phase === 'running' ? null : task.level,
     wanted_checks: task.phase === 'running' ? null : task.wanted,
     tab: task.lease.tab,
-    candidates: (task.considered ?? []).map(({ tab, class: id, scoreMs, warmTokens, outcome }) => ({
-      tab,
-      class: id,
-      score_ms: scoreMs,
-      warm_tokens: warmTokens,
-      outcome,
-    })),
+    candidates: (task.phase === 'running' ? [] : (task.considered ?? [])).map(
+      ({ tab, class: id, scoreMs, warmTokens, outcome }) => ({
+        tab,
+        class: id,
+        score_ms: scoreMs,
+        warm_tokens: warmTokens,
+        outcome,
+      }),
+    ),
     earlier_tabs: task.earlier ?? [],
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,

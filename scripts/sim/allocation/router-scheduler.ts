@@ -18,7 +18,11 @@ export class RouterScheduler implements Scheduler {
   #questions = 0;
   readonly #rivals = new Map<number, Run>();
 
-  constructor(world: World, random: () => number) {
+  readonly #places: number;
+
+  /** `places`: requests that may wait; those that find no place are refused, and do not come again. */
+  constructor(world: World, random: () => number, places = Number.POSITIVE_INFINITY) {
+    this.#places = places;
     this.#world = world;
     this.#allocator = new Allocator(() => world.clock.now, random);
   }
@@ -56,6 +60,7 @@ export class RouterScheduler implements Scheduler {
     this.#serve((served, choice) => {
       if (served === request) etaMs = choice.expected.firstTokenMs;
     });
+    this.#allocator.overflow(this.#places, request);
     return etaMs ?? this.#allocator.turnOf(request)?.etaMs ?? null;
   }
 
