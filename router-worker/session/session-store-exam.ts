@@ -32,7 +32,7 @@ function running(tail: string, openedAt: number): Task {
     openedAt,
     readablePromptBytes: 0,
     leaseStatement: statement,
-    lease: { tab: 'tab' } as Lease,
+    lease: { tab: 'tab', attempt: 1 } as Lease,
     standing: 'new',
   };
   return openTask(terms);
