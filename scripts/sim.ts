@@ -14,7 +14,14 @@ import { TRUST_DEFAULTS } from './sim/trust-options.ts';
 import { TrustSimulation } from './sim/trust-simulation.ts';
 import { goalsOf, summarize, tableOf } from './sim/trust-summary.ts';
 
+if (process.argv[2] === 'azure') {
+  const { simulateAzure } = await import('./sim/azure.ts');
+  await runCommand(simulateAzure);
+  process.exit();
+}
+
 const USAGE = `npm run sim -- trust [options]
+npm run sim -- azure --help
 
 Thousands of tabs, some of them hostile, under a day's load, with the router's own rules for records, checks and network tasks. Prints what each
 kind did and earned. Exit status 0 only when checking costs at most 5 % while tabs are short, no attack earns more than honesty, and honest tabs

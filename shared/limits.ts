@@ -57,9 +57,13 @@ export const SUBTASK_DEADLINE_MS = 600_000;
 /** How long the router waits for a tab that dropped its socket to come back with the same identity, ms. */
 export const RECONNECT_GRACE_MS = 5_000;
 
-/** Requests that may wait for a free tab, and for how long, ms. Beyond: 503 with Retry-After. */
+/**
+ * Requests that may wait for a free tab (or one for each tab, where there are more), and for how long, ms; those of class `batch` longer. Beyond: 503 with
+ * Retry-After.
+ */
 export const MAX_WAITING_REQUESTS = 64;
 export const MAX_WAIT_MS = 30_000;
+export const MAX_BATCH_WAIT_MS = 10 * 60 * 1000;
 
 /** How long a tab keeps an answer: for a client that lost its connection, and for a checker, ms. Longer than the slowest check takes. */
 export const ANSWER_KEPT_MS = 360_000;

@@ -9,11 +9,11 @@ import type { Terms } from '../billing/bill.ts';
 import type { HoldOrder } from '../billing/cashier.ts';
 import type { Payer } from '../billing/grant.ts';
 import type { Holding } from '../billing/holding.ts';
+import { networkPrefix } from '../keys/network-prefix.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { callSession, sessionStub, unwrap } from '../pool/session-calls.ts';
 import type { AppContext } from './context.ts';
 import { isLocal } from './is-local.ts';
-import { networkPrefix } from './network-prefix.ts';
 
 export interface Caller {
   readonly payer: Payer;

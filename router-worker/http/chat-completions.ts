@@ -14,6 +14,7 @@ import { openPlainTask } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
 import { levelOf } from './level-of.ts';
@@ -37,12 +38,13 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const caller = await admit(c, request.model, most.total);
     const session = await sessionNameOf(keys, conversationSeed(caller.seed, request));
     const task = await newTaskTail(keys, session);
+    const claim = claimOf(c, caller.payer.account, session);
     const { held, release } = await holdFor(
       c,
       session,
       task,
       caller.payer,
-      quoteFor(variants, most, level, request.checks),
+      quoteFor(variants, most, level, request.checks, claim.sla),
     );
     const plain = await openPlainTask(
       c.env,
@@ -63,6 +65,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
         only: null,
         token: '', // For clients that seal for themselves; here the router is the client.
         readablePromptBytes,
+        claim,
       },
       held,
     );

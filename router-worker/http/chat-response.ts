@@ -8,6 +8,7 @@ import { taskId } from '../../shared/protocol/task-ids.ts';
 import { collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
+import { WaitingComments } from './waiting-comments.ts';
 
 /** How long a streaming request may wait for a tab before its headers are sent, ms: until then a refusal still has its own status. */
 const HEADERS_AFTER_MS = 2_000;
@@ -33,7 +34,8 @@ export async function respondChat(
   headers: Record<string, string>,
 ): Promise<Response> {
   const prompt = request.messages.map(({ content }) => content).join('\n');
-  const updates = lookAtAnswer(task.updates(), prompt, suspect);
+  const waiting = new WaitingComments();
+  const updates = lookAtAnswer(waiting.watch(task.updates()), prompt, suspect);
   const awaitVerdict = request.awaitVerdict || level === 'strict'; // There is no answer before it.
   if (!request.stream) {
     const completion = await collectCompletion(task, updates, awaitVerdict);
@@ -42,7 +44,7 @@ export async function respondChat(
   const chunks = completionChunks(task, updates, { includeUsage: request.includeUsage, awaitVerdict });
   // At level strict nothing is sent before it is verified.
   const sure: Sure = level === 'strict' ? 'verified' : 'unverified';
-  return respondEvents(chunks, task, { ...headers, [SURE_HEADER]: sure });
+  return respondEvents(chunks, task, { ...headers, [SURE_HEADER]: sure }, waiting);
 }
 
 /** What stands behind a stream of events. */
@@ -58,11 +60,12 @@ export async function respondEvents<T extends object>(
   chunks: AsyncGenerator<T, void, undefined>,
   source: EventSource,
   headers: Record<string, string> | (() => Record<string, string>),
+  waiting = new WaitingComments(),
 ): Promise<Response> {
   const next = chunks.next();
   const first = await withDeadline(next, HEADERS_AFTER_MS, null);
   const { readable, writable } = new IdentityTransformStream();
-  void writeEvents(writable.getWriter(), chunks, next, first === null, source);
+  void writeEvents(writable.getWriter(), chunks, next, first === null ? waiting : null, source);
   const told = typeof headers === 'function' ? headers() : headers;
   return new Response(readable, { headers: { ...told, ...SSE_HEADERS } });
 }
@@ -72,7 +75,7 @@ async function writeEvents<T extends object>(
   writer: WritableStreamDefaultWriter<Uint8Array>,
   chunks: AsyncGenerator<T, void, undefined>,
   first: Promise<IteratorResult<T, void>>,
-  isWaiting: boolean,
+  waiting: WaitingComments | null,
   task: EventSource,
 ): Promise<void> {
   const write = (text: string) => writer.write(utf8(text));
@@ -83,7 +86,13 @@ async function writeEvents<T extends object>(
   }, COMMENT_EVERY_MS);
   writer.closed.catch(() => task.stop()); // The client hung up.
   try {
-    if (isWaiting) await write(': waiting for a tab\n\n');
+    if (waiting !== null) {
+      await write(': waiting for a tab\n\n');
+      waiting.listen((comment) => {
+        wroteAt = Date.now();
+        void write(comment).catch(() => undefined);
+      });
+    }
     for (let result = await first; result.done !== true; result = await chunks.next()) {
       wroteAt = Date.now();
       await write(`data: ${JSON.stringify(result.value)}\n\n`);

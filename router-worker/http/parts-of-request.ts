@@ -10,6 +10,7 @@ import { poolStub } from '../pool/pool-address.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
 import { PartsRun } from '../segmentation/parts-run.ts';
 import { admit, holdFor } from './admission.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
 import { levelOf } from './level-of.ts';
 
@@ -57,6 +58,7 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
   const level = levelOf(c, asked.level);
   const tasks: TaskTail[] = [];
   const session = await sessionNameOf(keys, JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]));
+  const claim = claimOf(c, caller.payer.account, session);
   const run = new PartsRun(
     partsOfPool({
       env: c.env,
@@ -66,9 +68,10 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
       variants,
       level,
       checks: asked.checks,
+      claim,
       hold: (task, { messages, sampling }) => {
         const most = tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
-        return holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, asked.checks));
+        return holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, asked.checks, claim.sla));
       },
       onTask: (task) => tasks.push(task),
       suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),

@@ -28,6 +28,7 @@ import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import { admit, holdFor } from './admission.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { levelOf } from './level-of.ts';
 import { readBytes, readJson } from './read-body.ts';
@@ -47,7 +48,8 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const { payer } = await admit(c, request.model, most.total);
     const session = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const task = await newTaskTail(keys, session);
-    const { held } = await holdFor(c, session, task, payer, quoteFor(variants, most, level, wanted));
+    const claim = claimOf(c, payer.account, session);
+    const { held } = await holdFor(c, session, task, payer, quoteFor(variants, most, level, wanted, claim.sla));
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,
@@ -63,6 +65,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
+      claim,
     });
     await held.catch(async (cause) => {
       await stream.cancel();

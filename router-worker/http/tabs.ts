@@ -1,13 +1,12 @@
 import type { Hono } from 'hono';
 import * as v from 'valibot';
-import { toBase64Url } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { classId, key32 } from '../../shared/protocol/fields.ts';
-import { isOperatorPass, type RouterKeys, routerKeys } from '../keys/router-keys.ts';
+import { networkDigest } from '../keys/network-digest.ts';
+import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
-import { networkPrefix } from './network-prefix.ts';
 import { readJson } from './read-body.ts';
 
 const standingRequest = v.strictObject({ class: classId, standing: v.picklist(['banned', 'new']) });
@@ -50,9 +49,4 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     await pool.setStanding(tab, parsed.output.class, parsed.output.standing);
     return c.json(await pool.tabView(tab));
   });
-}
-
-/** Tabs behind one prefix may well belong to one person. Only a keyed digest of it is kept. */
-async function networkDigest(keys: RouterKeys, address: string): Promise<string> {
-  return toBase64Url((await keys.mac('network', networkPrefix(address))).subarray(0, 12));
 }

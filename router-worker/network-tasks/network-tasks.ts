@@ -90,6 +90,7 @@ export class NetworkTasks {
       only: target.tab,
       token: '',
       readablePromptBytes: utf8(question.prompt).byteLength,
+      claim: { account: 'network', sla: 'batch', conversation: null, allow: null, block: [] },
     };
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;

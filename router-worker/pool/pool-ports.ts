@@ -4,6 +4,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { Sla } from '../allocation/fair-line.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -18,7 +19,8 @@ export interface SessionPort {
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed, leaves: readonly string[]): Promise<Decision>;
   checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision>;
-  failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
+  /** `attempt`: of the lease under which it failed. */
+  failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Decision>;
   /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */
   standing(tail: TaskTail): Promise<Decision | null>;
 }
@@ -57,8 +59,20 @@ export interface LeaseWant {
   readonly prefer: string | null;
   /** The only tab that is meant, and not waited for; null: any. */
   readonly only: string | null;
-  /** Tabs that are not to be leased: they failed this part of a request, or work on its twin. */
-  readonly avoid?: readonly string[];
   readonly token: string;
   readonly readablePromptBytes: number;
+  readonly claim: Claim;
+}
+
+/** Who shares the tabs with whom, and which of them are wanted. */
+export interface Claim {
+  /** Whoever pays. */
+  readonly account: string;
+  readonly sla: Sla;
+  /** Digest of the conversation's beginning: a tab that holds it need not read it again. Null: the request belongs to none. */
+  readonly conversation: string | null;
+  /** Tabs that may answer; null: all. Their checks are drawn as any other's. */
+  readonly allow: readonly string[] | null;
+  /** Tabs that may not: they are not wanted, failed this part of a request, or work on its twin. */
+  readonly block: readonly string[];
 }

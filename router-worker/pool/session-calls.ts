@@ -29,7 +29,7 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     checkRevealed: (tail, lease, reveal, leaves) =>
       call(tail, (session) => session.checkRevealed(lease, reveal, leaves)),
     checkFailed: (tail, ...rest) => call(tail, (session) => session.checkFailed(tail, ...rest)),
-    failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
+    failed: (tail, code, attempt) => call(tail, (session) => session.failed(tail, code, attempt)),
     standing: (tail) => call(tail, (session) => session.standing(tail)),
   };
 }

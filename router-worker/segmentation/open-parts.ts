@@ -10,7 +10,7 @@ import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
-import type { LeaseWant } from '../pool/pool-ports.ts';
+import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { plainTask } from '../task/plain-task.ts';
@@ -36,6 +36,8 @@ export interface PartTerms {
   readonly variants: readonly ServedVariant[];
   readonly level: Level;
   readonly checks: 1 | 2 | 3;
+  /** Who asks, and how urgently. */
+  readonly claim: Claim;
   /** Sets aside what a task can cost: nothing is delivered to its tab before. */
   readonly hold: (task: TaskTail, prompt: PartPrompt) => Promise<Holding>;
   /** Told of every task that is opened, in order. */
@@ -92,7 +94,7 @@ async function leaseWantOf(
     nonce: toBase64Url(randomBytes(16)),
     prefer: null,
     only: null,
-    avoid,
+    claim: { ...terms.claim, block: [...terms.claim.block, ...avoid] },
     token: '', // For clients that seal for themselves; here the router is the client.
     readablePromptBytes: promptBytes(prompt.messages),
   };

@@ -112,8 +112,8 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => session.checkFailed(tail, checker, reason, isBlameless));
   }
 
-  failed(tail: TaskTail, code: ErrorCode): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.failed(tail, code));
+  failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.failed(tail, code, attempt));
   }
 
   standing(tail: TaskTail): Promise<Reply<Decision | null>> {

@@ -223,6 +223,7 @@ export class TestNetwork {
       only: null,
       token: 'token',
       readablePromptBytes: 3,
+      claim: { account: 'test', sla: 'standard', conversation: null, allow: null, block: [] },
       ...part,
     };
   }
@@ -355,7 +356,7 @@ export class TestNetwork {
       checkCommitted: async (tail, ...rest) => (await this.session(tail)).checkCommitted(...rest),
       checkRevealed: async (tail, ...rest) => (await this.session(tail)).checkRevealed(...rest),
       checkFailed: async (tail, ...rest) => (await this.session(tail)).checkFailed(tail, ...rest),
-      failed: async (tail, code) => (await this.session(tail)).failed(tail, code),
+      failed: async (tail, ...rest) => (await this.session(tail)).failed(tail, ...rest),
       standing: async (tail) => (await this.session(tail)).standing(tail),
     };
   }
