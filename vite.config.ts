@@ -42,6 +42,7 @@ export default defineConfig({
               bindings: {
                 SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh',
                 SHOAL_NETWORK_TASKS: 'off',
+                SHOAL_ANONYMOUS: 'open',
               },
             },
           }),

@@ -63,6 +63,21 @@ describe('the client package', () => {
       fetch: async (input) => new Response(new URL((input as Request).url).pathname),
     });
     expect(await (await shoal.fetch('https://shoal.example/v1/models')).text()).toBe('/v1/models');
+    for (const path of ['/v1/completions', '/v1/embeddings', '/v1/map', '/v1/quotes']) {
+      const refused = await shoal.fetch(`https://shoal.example${path}`, {
+        method: 'POST',
+        body: '{"prompt":"secret"}',
+      });
+      expect([refused.status, ((await refused.json()) as { error: object }).error]).toEqual([
+        404,
+        expect.objectContaining({ code: 'route_not_found' }),
+      ]);
+    }
+    for (const more of [{ n: 2 }, { shoal: { redundancy: 2 } }]) {
+      const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'secret' }], ...more });
+      const refused = await shoal.fetch('https://shoal.example/v1/chat/completions', { method: 'POST', body });
+      expect(refused.status).toBe(400);
+    }
     const refused = await shoal.fetch('https://shoal.example/v1/chat/completions', {
       method: 'POST',
       body: '{"model":"m","messages":[]}',

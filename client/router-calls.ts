@@ -52,11 +52,17 @@ export class RouterCalls {
     return parsed.output.router_keys.map(({ key }) => key);
   }
 
+  /** `bearer`: whose account pays; null: nobody's. `session`: one that was set up; null: none. */
   async openTask(
     request: SealedTaskRequest,
     signal: AbortSignal,
-    headers: Record<string, string> = {},
+    bearer: string | null = null,
+    session: string | null = null,
   ): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = {
+      ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
+      ...(session !== null && { [SESSION_HEADER]: session }),
+    };
     return this.#stream('/v1/tasks', JSON.stringify(request), headers, signal);
   }
 

@@ -18,13 +18,13 @@ export interface SealedClientOptions {
    * router that lies from the start.
    */
   readonly routerKey?: string;
+  /** Whose account pays, where the router wants to know. Default: nobody's. */
+  readonly apiKey?: string;
   /** Open direct links to tabs that allow them. Both sides then see each other's network address. Default: no. */
   readonly directLinks?: boolean;
   /** STUN and TURN servers for direct links. Default: none. */
   readonly iceServers?: readonly RTCIceServer[];
   readonly fetch?: typeof fetch;
-  /** Sent when a task is opened: `authorization` with a key, `shoal-session` with a session that the key has set up. */
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Question {
@@ -41,8 +41,10 @@ export interface Question {
 export interface CallOptions {
   /** Stops the call, from its opening to its end. */
   readonly signal?: AbortSignal | undefined;
-  /** As those of the client, and before them. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Another key than the client's, for this call. */
+  readonly apiKey?: string | undefined;
+  /** A session that the key has set up: `sess_…`. Default: none. */
+  readonly session?: string | null | undefined;
 }
 
 /** Bytes of one answer by each way. */
@@ -104,7 +106,7 @@ export class SealedClient {
   }
 
   /** Opens a task for the question. Throws {@link ShoalError}: `cancelled` once the signal is aborted. */
-  async ask(question: Question, { signal, headers }: CallOptions = {}): Promise<SealedAnswer> {
+  async ask(question: Question, { signal, apiKey, session }: CallOptions = {}): Promise<SealedAnswer> {
     const over = new AbortController();
     const stopped = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
     if (stopped.aborted) throw wasStopped();
@@ -127,7 +129,8 @@ export class SealedClient {
         prefer: direct?.openPeer ?? null,
       },
       stopped,
-      { ...this.#options.headers, ...headers },
+      apiKey ?? this.#options.apiKey,
+      session,
     );
     const task: SealedTask = new SealedTask(
       counter.count(opened),

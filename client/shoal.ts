@@ -36,9 +36,6 @@ export interface ChatParams {
   };
 }
 
-/** Headers of an OpenAI client that a sealed task keeps. */
-const PASSED_ON = ['authorization', SESSION_HEADER];
-
 /** Chunks of an answer as they arrive. Read once; leaving the loop early stops the tab. */
 export interface ChatStream extends AsyncIterable<CompletionChunk> {
   readonly answer: SealedAnswer;
@@ -65,24 +62,25 @@ export class Shoal {
   };
 
   /**
-   * A `fetch` that seals chat completions and passes every other call on: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
-   * written for that client a sealed path.
+   * A `fetch` that seals chat completions and passes on what carries no prompt: `new OpenAI({ baseURL, apiKey, fetch: shoal.fetch })` gives any code
+   * written for that client a sealed path. Any other POST is refused, because the router could read it.
    */
   readonly fetch: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
-    if (request.method !== 'POST' || !new URL(request.url).pathname.endsWith('/chat/completions')) {
-      return this.#passOn(request);
-    }
+    if (request.method !== 'POST') return this.#passOn(request);
+    const { pathname } = new URL(request.url);
     try {
+      if (!pathname.endsWith('/chat/completions')) {
+        throw new ShoalError(
+          'route_not_found',
+          `${pathname} cannot be sealed: ask the router itself, which can read it.`,
+        );
+      }
       const body = (await request.json()) as ChatParams & { readonly stream?: boolean };
       const least = levelInHeader(request.headers.get(LEVEL_HEADER));
-      const headers = Object.fromEntries(
-        PASSED_ON.flatMap((name) => {
-          const value = request.headers.get(name);
-          return value === null ? [] : [[name, value]];
-        }),
-      );
-      const result = await this.#create(body, { signal: request.signal, headers }, least);
+      const apiKey = /^Bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+      const session = request.headers.get(SESSION_HEADER);
+      const result = await this.#create(body, { signal: request.signal, apiKey, session }, least);
       if (!(Symbol.asyncIterator in result)) return Response.json(result);
       return new Response(eventsOf(result), { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
     } catch (cause) {
@@ -98,18 +96,20 @@ export class Shoal {
   ): Promise<Completion | ChatStream> {
     const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
-    const { model, messages, stop, sampling, checks, session } = request;
-    if (request.dryRun) {
-      throw new ShoalError('unsupported_field', 'A sealed prompt is not quoted.', { param: 'shoal.dry_run' });
+    if (request.dryRun || request.n > 1 || request.redundancy > 1) {
+      const what = request.dryRun ? 'is not quoted' : 'has one answer: ask again for another';
+      throw new ShoalError('unsupported_field', `A sealed prompt ${what}.`, {
+        param: request.dryRun ? 'shoal.dry_run' : request.n > 1 ? 'n' : 'shoal.redundancy',
+      });
     }
-    const headers = { ...options.headers, ...(session !== null && { [SESSION_HEADER]: session }) };
+    const { model, messages, stop, sampling, checks } = request;
     const level = least === null ? request.level : strongest(request.level, least);
     const call = linkedTo(options.signal);
     try {
-      const answer = await this.sealed.ask(
-        { model, messages, stop, sampling, level, checks },
-        { signal: call.signal, headers },
-      );
+      const { apiKey } = options;
+      const session = request.session ?? options.session;
+      const question = { model, messages, stop, sampling, level, checks };
+      const answer = await this.sealed.ask(question, { signal: call.signal, apiKey, session });
       if (request.stream) return { answer, [Symbol.asyncIterator]: () => chunksOf(answer, request, call.release) };
       const completion = await collectCompletion(answer, answer.updates(), request.awaitVerdict || level === 'strict');
       call.release();

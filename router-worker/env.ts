@@ -1,3 +1,8 @@
+import type { AccountObject } from './accounts/account-object.ts';
+import type { BatchObject } from './batches/batch-object.ts';
+import type { Payer } from './billing/grant.ts';
+import type { IdempotencyObject } from './idempotency/idempotency-object.ts';
+import type { LedgerObject } from './ledger/ledger-object.ts';
 import type { LogObject } from './log/log-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionListObject } from './session/session-list-object.ts';
@@ -7,16 +12,33 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
+  readonly BATCH: DurableObjectNamespace<BatchObject>;
+  readonly IDEMPOTENCY: DurableObjectNamespace<IdempotencyObject>;
+  readonly LEDGER: DurableObjectNamespace<LedgerObject>;
+  readonly ACCOUNT: DurableObjectNamespace<AccountObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   readonly SESSION_LIST: DurableObjectNamespace<SessionListObject>;
+  /** Set by the router itself for a request that is a line of a batch. No client can set it. */
+  readonly BATCH_LINE?: BatchLine;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */
   readonly SHOAL_NETWORK_PROMPTS?: string;
   /** Least level of every request; the default is `none`. */
   readonly SHOAL_LEVEL_FLOOR?: string;
+  /**
+   * Whether one may ask without a key: `open` (no limits but a large daily allowance: for development), `limited` (the default), or `off`.
+   */
+  readonly SHOAL_ANONYMOUS?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
+}
+
+/** On whose behalf a line runs, and its name: the same for every attempt, so that what is charged for it is charged once. */
+export interface BatchLine {
+  readonly owner: string;
+  readonly payer: Payer;
+  readonly name: string;
 }
 
 declare global {

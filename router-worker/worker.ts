@@ -1,5 +1,9 @@
 import { createApp } from './http/app.ts';
 
+export { AccountObject } from './accounts/account-object.ts';
+export { BatchObject } from './batches/batch-object.ts';
+export { IdempotencyObject } from './idempotency/idempotency-object.ts';
+export { LedgerObject } from './ledger/ledger-object.ts';
 export { LogObject } from './log/log-object.ts';
 export { PoolObject } from './pool/pool-object.ts';
 export { SessionListObject } from './session/session-list-object.ts';

@@ -4,7 +4,7 @@ import { ROOT } from './paths.ts';
 
 /** Loaded when first used: OpenAI's requests, direct links, and the verification of receipts. */
 const ON_DEMAND =
-  /chat-api|field-errors|inherited-names|direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|checking\/(draw|tally|standing|rung|forced-decode|next-token-commits|probe-statistics)/;
+  /chat-api|field-errors|inherited-names|direct-path|direct-links|page-link-port|peer-link|simple-peer|message-chunks|signaling|receipt\/|similarity|classes\/|checking\/(draw|tally|standing|rung|forced-decode|next-token|probe-statistics|seeded-draws|nucleus|limits-of)/;
 
 /** The client package as one file for pages, `index.js`, and parts that it loads on demand. The router serves it at `/client/`. */
 export async function buildClient(outDir: string, manifest: boolean): Promise<void> {

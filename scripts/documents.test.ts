@@ -48,13 +48,14 @@ describe('the documents', () => {
       presence_penalty: 0,
       seed: 1,
       stop: 'x',
+      n: 1,
       user: 'x',
-      shoal: { level: 'none', checks: 2, await_verdict: true, session: 'sess_x', dry_run: true },
+      shoal: { level: 'none', checks: 2, await_verdict: true, redundancy: 2, session: 'sess_x', dry_run: true },
     };
     expect(parseChatRequest(request)).toMatchObject({ model: 'm', level: 'none', awaitVerdict: true });
     const accepted = Object.keys(request).flatMap((name) =>
       name === 'shoal'
-        ? ['shoal.level', 'shoal.checks', 'shoal.await_verdict', 'shoal.session', 'shoal.dry_run']
+        ? ['shoal.level', 'shoal.checks', 'shoal.await_verdict', 'shoal.redundancy', 'shoal.session', 'shoal.dry_run']
         : name === 'stream_options'
           ? ['stream_options.include_usage']
           : [name],

@@ -39,6 +39,8 @@ describe('npm run sim', () => {
       '1.2',
       '--swing',
       '0',
+      '--qualifying-share',
+      '0.5',
       '--deposit',
       '0',
       '--set',

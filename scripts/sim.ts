@@ -7,18 +7,27 @@ import { CommandError, readArguments, runCommand } from './command-line.ts';
 import { ROOT } from './paths.ts';
 import { BASIC_ONLY, parseTrace, type Trace, USUAL_LEVELS } from './sim/demand.ts';
 import { tabsOfKinds } from './sim/hostile-shares.ts';
+import { runMoney } from './sim/run-money.ts';
 import { ALL_KINDS, ATTACKS, KINDS, type Kind } from './sim/tab-kinds.ts';
 import { trustChart } from './sim/trust-chart.ts';
-import { TRUST_DEFAULTS, TrustSimulation } from './sim/trust-simulation.ts';
+import { TRUST_DEFAULTS } from './sim/trust-options.ts';
+import { TrustSimulation } from './sim/trust-simulation.ts';
 import { goalsOf, summarize, tableOf } from './sim/trust-summary.ts';
 
+if (process.argv[2] === 'azure') {
+  const { simulateAzure } = await import('./sim/azure.ts');
+  await runCommand(simulateAzure);
+  process.exit();
+}
+
 const USAGE = `npm run sim -- trust [options]
+npm run sim -- azure --help
 
 Thousands of tabs, some of them hostile, under a day's load, with the router's own rules for records, checks and network tasks. Prints what each
 kind did and earned. Exit status 0 only when checking costs at most 5 % while tabs are short, no attack earns more than honesty, and honest tabs
 lose at most 0.1 % of their pay.
 
-  --tabs 5000            tabs in all
+  --tabs 1000            tabs in all
   --hostile 0.1          share of hostile tabs, spread over the attacks
   --attack NAME          only this attack (may be repeated)
   --broken 0.01          share of the honest tabs whose device computes wrong
@@ -28,15 +37,21 @@ lose at most 0.1 % of their pay.
   --turnover 0.05        share of honest tabs that newcomers replace in a day
   --basic-only           nobody asks for a check: every prompt is of level basic
   --deposit 80           mean tasks whose pay is held back from every tab
+  --qualifying-share 0   share of a new tab's chances to serve that it spends on a question of the network while users wait (the router: none)
   --trace FILE           sizes and gaps from a CSV of TIMESTAMP,ContextTokens,GeneratedTokens
   --set NAME=VALUE       another value of the policy, as in rateFloor=0.1 (may be repeated)
   --chart FILE           where the picture goes; "none" for no picture
+
+npm run sim -- money [--seed 1] [--steps 100000]
+
+The router's own ledger and the money of its sessions, while calls are lost, doubled and delayed and objects die at every await. Ends with an error at the first
+sum that is not 0, balance below zero, or transfer that is written twice.
 
 Kinds of tabs:
 ${ALL_KINDS.map((kind) => `  ${kind.padEnd(15)} ${KINDS[kind]}`).join('\n')}`;
 
 const { values, positionals } = readArguments(USAGE, {
-  tabs: { type: 'string', default: '5000' },
+  tabs: { type: 'string', default: '1000' },
   hostile: { type: 'string', default: '0.1' },
   attack: { type: 'string', multiple: true, default: [] },
   broken: { type: 'string', default: '0.01' },
@@ -47,9 +62,11 @@ const { values, positionals } = readArguments(USAGE, {
   turnover: { type: 'string', default: String(TRUST_DEFAULTS.turnover) },
   'basic-only': { type: 'boolean', default: false },
   deposit: { type: 'string', default: String(TRUST_DEFAULTS.depositTasks) },
+  'qualifying-share': { type: 'string', default: String(TRUST_DEFAULTS.qualifyingShare) },
   trace: { type: 'string' },
   set: { type: 'string', multiple: true, default: [] },
   chart: { type: 'string' },
+  steps: { type: 'string', default: '100000' },
 });
 
 function numberOf(name: string, text: string, least: number, most: number): number {
@@ -97,6 +114,7 @@ async function simulateTrust(): Promise<void> {
     swing: numberOf('swing', values.swing, 0, 1),
     turnover: numberOf('turnover', values.turnover, 0, 100),
     depositTasks: numberOf('deposit', values.deposit, 0, 1_000_000),
+    qualifyingShare: numberOf('qualifying-share', values['qualifying-share'], 0, 1),
   };
   const policy = changedPolicy(values.set);
   const attacks = values.attack.length === 0 ? ATTACKS : values.attack.map(attackNamed);
@@ -146,6 +164,9 @@ async function simulateTrust(): Promise<void> {
 
 await runCommand(async () => {
   const [what] = positionals;
+  if (what === 'money') {
+    return runMoney(numberOf('seed', values.seed, 0, 0xffff_ffff), numberOf('steps', values.steps, 1, 10_000_000));
+  }
   if (what !== 'trust') throw new CommandError(`Say what to simulate.\n\n${USAGE}`);
   await simulateTrust();
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { buildAll } from './build.ts';
 import { readArguments } from './command-line.ts';
 import { ROOT } from './paths.ts';
+import { ensureDevKey } from './router/dev-key.ts';
 import { ensureDevSecret } from './router/dev-secret.ts';
 import { freePort } from './router/free-port.ts';
 import { startRouter } from './router/router-process.ts';
@@ -40,6 +41,11 @@ const router = await startRouter({
   process.exit(1);
 });
 ready = true;
+const keyFile = join(ROOT, '.wrangler', `dev-key-${port}`);
+const key = await ensureDevKey(router.url, secretFile, keyFile).catch((cause) => {
+  console.error(`There is no development key: ${cause instanceof Error ? cause.message : cause}`);
+  return null;
+});
 
 console.log(`
 Shoal's router is running.
@@ -47,11 +53,14 @@ Shoal's router is running.
   Lend a tab    ${router.url}/join
   Ask           ${router.url}/chat
   Models        ${router.url}/v1/models
+  Key           ${key ?? 'none: see above'}
+                with credits to spend; on this machine one may also ask without a key
 
 Open /join in two or more browser profiles, so that one can check the other; then, from any OpenAI client:
 
   curl ${router.url}/v1/chat/completions \\
     -H 'content-type: application/json' \\
+    -H 'authorization: Bearer ${key ?? 'none'}' \\
     -d '{"model": "shoal-pup-3m", "stream": true, "messages": [{"role": "user", "content": "How do I make a cup of tea?"}]}'
 
 Stop with Ctrl-C.

@@ -66,6 +66,7 @@ describe('the structure', () => {
     ['simple-peer', 'shared/peer'],
     ['hpke', 'shared/sealing'],
     ['hono', 'router-worker/http'],
+    ['multipasta', 'router-worker/http'],
     ['idb', 'web-miner/identity'],
     ['openai', 'scripts/demo'],
   ])('%s is imported in %s only', (vendor, folder) => {

@@ -57,9 +57,13 @@ export const SUBTASK_DEADLINE_MS = 600_000;
 /** How long the router waits for a tab that dropped its socket to come back with the same identity, ms. */
 export const RECONNECT_GRACE_MS = 5_000;
 
-/** Requests that may wait for a free tab, and for how long, ms. Beyond: 503 with Retry-After. */
+/**
+ * Requests that may wait for a free tab (or one for each tab, where there are more), and for how long, ms; those of class `batch` longer. Beyond: 503 with
+ * Retry-After.
+ */
 export const MAX_WAITING_REQUESTS = 64;
 export const MAX_WAIT_MS = 30_000;
+export const MAX_BATCH_WAIT_MS = 10 * 60 * 1000;
 
 /** How long a tab keeps an answer: for a client that lost its connection, and for a checker, ms. Longer than the slowest check takes. */
 export const ANSWER_KEPT_MS = 360_000;
@@ -138,3 +142,24 @@ export const MAX_PLACED_TABS = 256;
 
 /** Most sessions that one owner has set up at a time: each is an object with storage of its own. */
 export const MAX_SESSIONS_PER_OWNER = 256;
+/** Most choices of one request: OpenAI's limit. */
+export const MAX_CHOICES = 128;
+
+/** Tabs that may write one answer at the same time: with a check of each, ten executions. */
+export const MAX_REDUNDANCY = 5;
+
+/** Most prompts of one completion request, and answers in all: each is a task of its own. */
+export const MAX_PROMPTS = 256;
+
+/** Most texts of one embedding request: OpenAI's limit. */
+export const MAX_EMBEDDING_INPUTS = 2_048;
+
+/** Longest document of a map, UTF-8 bytes: with its JSON escapes it fits the body of a POST. */
+export const MAX_DOCUMENT_BYTES = 512 * 1024;
+
+/** Parts of one document: each is a task of its own, and one Worker follows them all. */
+export const MAX_DOCUMENT_PARTS = 1_024;
+
+/** Longest time for a map, ms, and what it has when it does not say. */
+export const MAX_MAP_MS = 60 * 60 * 1000;
+export const MAP_MS = 15 * 60 * 1000;

@@ -1,28 +1,68 @@
+import type { Work } from './expected-work.ts';
+import type { Speeds } from './tab-speeds.ts';
+
 /** What the choice of a tab knows of it. */
 export interface Candidate {
   readonly tab: string;
   readonly class: string;
   /** Leases that the tab works on now. */
   readonly load: number;
-  /** Tokens per second, as the pool measured them last; null before the first answer. */
-  readonly decodeSpeed: number | null;
+  /** Until it is expected to be free, ms; 0 for a free one. */
+  readonly busyForMs: number;
+  readonly speeds: Speeds;
   /** By its record: 0 is asked first. */
   readonly rank: number;
   /** It missed a deadline not long ago. */
   readonly isResting: boolean;
 }
 
-export interface Wanted {
+/** What a request demands of its tab. Its context is a property of the class, and was held against the prompt before. */
+export interface Requirements {
   readonly classes: readonly string[];
-  /** The tab that the client has a link to: taken when it is free, and not under suspicion while another is not. */
-  readonly prefer: string | null;
   /** The only tab that is meant; null: any. */
   readonly only: string | null;
+  /** Tabs that may serve; null: all. */
+  readonly allow: readonly string[] | null;
+  readonly block: readonly string[];
+  /** The tab that the client has a link to: taken when it is free, and not under suspicion while another is not. */
+  readonly prefer: string | null;
+  /** The tab whose engine still holds the beginning of the conversation, and how much of it. */
+  readonly warm: { readonly tab: string; readonly tokens: number } | null;
+}
+
+/** Times from now on, ms. */
+export interface Expected {
+  readonly startMs: number;
+  readonly firstTokenMs: number;
+  /** From its start to its end. */
+  readonly workMs: number;
+  /** What tabs are compared by: waiting, reading and writing by what they count for, over the chance that the tab comes to the end of it. */
+  readonly scoreMs: number;
+}
+
+export type Outcome = 'chosen' | 'busy' | 'slower' | 'as_good' | 'lower_standing' | 'missed_deadline';
+
+/** A tab that was thought of: its score, and why it was not taken. */
+export interface Considered {
+  readonly tab: string;
+  readonly class: string;
+  readonly scoreMs: number;
+  readonly warmTokens: number;
+  readonly outcome: Outcome;
 }
 
 export type Choice =
-  | { readonly tab: string; readonly class: string }
-  | { readonly tab: null; readonly why: 'nobody_serves' | 'all_busy' };
+  | {
+      readonly do: 'lease';
+      readonly tab: string;
+      readonly class: string;
+      readonly expected: Expected;
+      readonly warmTokens: number;
+      readonly considered: readonly Considered[];
+    }
+  /** All are busy, or one that is busy will be through with it sooner than any that is free. */
+  | { readonly do: 'wait'; readonly tab: string; readonly expected: Expected }
+  | { readonly do: 'refuse' };
 
 /** One engine runs one answer at a time: a second one would share its cores, so both would come at half the speed. */
 export const MAX_LEASES_PER_TAB = 1;
@@ -30,35 +70,181 @@ export const MAX_LEASES_PER_TAB = 1;
 /** A link to a tab that is new is worth more than another's record; one to a tab under suspicion is not. */
 const LAST_PREFERRED_RANK = 1;
 
-/** Speed assumed of a tab that has not answered yet, tokens per second: low, so that proven tabs go first. */
-const UNPROVEN_SPEED = 1;
+/**
+ * Tabs whose scores are within this share of the best are equals; of two of them, drawn at random, the better one is taken (the power of two choices;
+ * Mitzenmacher, 2001). Always taking the very best would send everybody who asks at once the same way.
+ */
+const EQUALS = 0.1;
 
-/** Which tab serves, or why none. `draw`, 0 … 1, breaks ties, so that equal tabs share the work. */
-export function chooseTab(candidates: readonly Candidate[], wanted: Wanted, draw: number): Choice {
-  const able = candidates.filter(
-    (candidate) => wanted.classes.includes(candidate.class) && (wanted.only ?? candidate.tab) === candidate.tab,
-  );
-  if (able.length === 0) return { tab: null, why: 'nobody_serves' };
+/** Where more tabs could serve, so many are drawn and compared: the best of 64 is among the best 5 % of all with a chance of 96 %. */
+export const MOST_COMPARED = 64;
+
+/** A busy tab is waited for when that saves this share of the time, and at least so many ms: its end is a guess. */
+const WORTH_WAITING = { share: 0.2, ms: 500 };
+
+/** However often a tab fails, it is expected to succeed this often: it is never asked if it is never given a chance. */
+const LEAST_RELIABILITY = 0.05;
+
+/** Tabs that are shown for a task. */
+const MOST_SHOWN = 8;
+
+/**
+ * What a second of each kind counts for. Waiting counts three times: whoever waits for a fast tab holds up all who come after it, which it does not
+ * feel itself, and its start is a guess. So does reading: until the first token a person sees nothing. By `npm run sim -- azure`; with all weights 1 the 99th
+ * percentile of the wait is a third longer.
+ */
+const WEIGHTS = { wait: 3, read: 3, write: 1 };
+
+/** What it takes this tab from now on. */
+export function expect(candidate: Candidate, work: Omit<Work, 'most'>, warmTokens: number): Expected {
+  const { speeds, busyForMs } = candidate;
+  // The last token is always read anew: its logits are the first token of the answer.
+  const toRead = Math.max(1, work.promptTokens - warmTokens);
+  const firstTokenMs = busyForMs + speeds.roundTripMs + (1000 * toRead) / speeds.prefill;
+  const readMs = firstTokenMs - busyForMs;
+  const writeMs = (1000 * work.outputTokens) / speeds.decode;
+  const weighedMs = WEIGHTS.read * readMs + WEIGHTS.write * writeMs;
+  return {
+    startMs: busyForMs,
+    firstTokenMs,
+    workMs: readMs + writeMs,
+    scoreMs: waitScoreMs(busyForMs) + weighedMs / Math.max(LEAST_RELIABILITY, speeds.reliability),
+  };
+}
+
+/** What a wait counts for. */
+export function waitScoreMs(ms: number): number {
+  return WEIGHTS.wait * ms;
+}
+
+/** Which tab serves, or whom to wait for, or nobody. `random`: numbers in 0 … 1. */
+export function chooseTab(
+  candidates: readonly Candidate[],
+  wanted: Requirements,
+  work: Omit<Work, 'most'>,
+  random: () => number,
+): Choice {
+  const able = candidates.filter((candidate) => mayServe(candidate, wanted));
+  if (able.length === 0) return { do: 'refuse' };
+  const score = (candidate: Candidate): Scored => {
+    const warmTokens = wanted.warm?.tab === candidate.tab ? wanted.warm.tokens : 0;
+    return { candidate, warmTokens, expected: expect(candidate, work, warmTokens) };
+  };
   // A request rather waits for a tab that is known to work than goes to one that was just lost sight of.
-  const rested = able.filter((candidate) => !candidate.isResting);
-  const serving = rested.length > 0 ? rested : able;
-  const free = serving.filter((candidate) => candidate.load < MAX_LEASES_PER_TAB);
-  if (free.length === 0) return { tab: null, why: 'all_busy' };
-  const first = Math.min(...free.map(({ rank }) => rank));
-  const preferred = free.find((candidate) => candidate.tab === wanted.prefer);
-  if (preferred !== undefined && preferred.rank <= Math.max(first, LAST_PREFERRED_RANK)) return chosen(preferred);
-  const proven = free.filter(({ rank }) => rank === first);
-  const fastest = Math.max(...proven.map(speedOf));
-  // Tabs within a fifth of the fastest are equals: a finer order would send everything to one of them.
-  const equals = proven.filter((candidate) => speedOf(candidate) >= 0.8 * fastest);
-  const drawn = equals[Math.min(equals.length - 1, Math.floor(draw * equals.length))];
-  return drawn === undefined ? { tab: null, why: 'all_busy' } : chosen(drawn);
+  const areRested = able.some((candidate) => !candidate.isResting);
+  const serving = areRested ? able.filter((candidate) => !candidate.isResting) : able;
+  const free = serving.filter(isFree);
+  const first = free.reduce((least, { rank }) => Math.min(least, rank), Number.POSITIVE_INFINITY);
+  const drawn = drawSome(
+    free.filter(({ rank }) => rank === first),
+    wanted,
+    random,
+  );
+  const scored = drawn.map(score).sort(byScore);
+  const [best] = scored;
+  // Only those that have at least the standing of whoever is free are waited for.
+  const next = bestOf(
+    serving.filter((candidate) => !isFree(candidate) && candidate.rank <= first),
+    score,
+  );
+  const preferred = free.find(({ tab, rank }) => tab === wanted.prefer && rank <= Math.max(first, LAST_PREFERRED_RANK));
+  const chosen =
+    preferred !== undefined
+      ? score(preferred)
+      : best === undefined || (next !== null && isWorthWaiting(next, best))
+        ? null
+        : betterOfTwo(scored, best, random);
+  if (chosen === null) {
+    return next === null ? { do: 'refuse' } : { do: 'wait', tab: next.candidate.tab, expected: next.expected };
+  }
+  const others = [...scored, ...someOf(able, drawn).map(score)].filter(
+    ({ candidate }) => candidate.tab !== chosen.candidate.tab,
+  );
+  return {
+    do: 'lease',
+    tab: chosen.candidate.tab,
+    class: chosen.candidate.class,
+    expected: chosen.expected,
+    warmTokens: chosen.warmTokens,
+    considered: [
+      shown(chosen, 'chosen'),
+      ...others
+        .sort(byScore)
+        .slice(0, MOST_SHOWN - 1)
+        .map((one) => shown(one, whyNot(one, chosen, areRested))),
+    ],
+  };
 }
 
-function chosen({ tab, class: id }: Candidate): Choice {
-  return { tab, class: id };
+interface Scored {
+  readonly candidate: Candidate;
+  readonly warmTokens: number;
+  readonly expected: Expected;
 }
 
-function speedOf(candidate: Candidate): number {
-  return candidate.decodeSpeed ?? UNPROVEN_SPEED;
+export function mayServe({ tab, class: id }: Pick<Candidate, 'tab' | 'class'>, wanted: Requirements): boolean {
+  if (wanted.only !== null) return wanted.only === tab && wanted.classes.includes(id);
+  return wanted.classes.includes(id) && wanted.allow?.includes(tab) !== false && !wanted.block.includes(tab);
+}
+
+function isFree({ load }: Candidate): boolean {
+  return load < MAX_LEASES_PER_TAB;
+}
+
+function bestOf(candidates: readonly Candidate[], score: (candidate: Candidate) => Scored): Scored | null {
+  let best: Scored | null = null;
+  for (const candidate of candidates) {
+    const scored = score(candidate);
+    if (best === null || byScore(scored, best) < 0) best = scored;
+  }
+  return best;
+}
+
+/** Some that were not compared: busy ones, and those that others go before. */
+function someOf(able: readonly Candidate[], compared: readonly Candidate[]): Candidate[] {
+  const some: Candidate[] = [];
+  for (const candidate of able) {
+    if (some.length === MOST_SHOWN) break;
+    if (!compared.includes(candidate)) some.push(candidate);
+  }
+  return some;
+}
+
+function byScore(a: Scored, b: Scored): number {
+  return a.expected.scoreMs - b.expected.scoreMs;
+}
+
+function isWorthWaiting(busy: Scored, free: Scored): boolean {
+  const saved = free.expected.scoreMs - busy.expected.scoreMs;
+  return saved > WORTH_WAITING.ms && saved > WORTH_WAITING.share * free.expected.scoreMs;
+}
+
+/** At most {@link MOST_COMPARED} of them: the one that holds the conversation, and of the rest each as likely as another. */
+function drawSome(all: readonly Candidate[], { warm }: Requirements, random: () => number): Candidate[] {
+  if (all.length <= MOST_COMPARED) return [...all];
+  const drawn = new Set(all.filter(({ tab }) => tab === warm?.tab));
+  while (drawn.size < MOST_COMPARED) {
+    const one = all[Math.floor(random() * all.length)];
+    if (one !== undefined) drawn.add(one);
+  }
+  return [...drawn];
+}
+
+function betterOfTwo(scored: readonly Scored[], best: Scored, random: () => number): Scored {
+  const equals = scored.filter(({ expected }) => expected.scoreMs <= (1 + EQUALS) * best.expected.scoreMs);
+  const draw = () => equals[Math.min(equals.length - 1, Math.floor(random() * equals.length))] ?? best;
+  const [one, other] = [draw(), draw()];
+  return byScore(one, other) <= 0 ? one : other;
+}
+
+function whyNot({ candidate, expected }: Scored, chosen: Scored, areRested: boolean): Outcome {
+  if (areRested && candidate.isResting) return 'missed_deadline';
+  if (candidate.rank > chosen.candidate.rank) return 'lower_standing';
+  if (!isFree(candidate)) return 'busy';
+  return expected.scoreMs <= (1 + EQUALS) * chosen.expected.scoreMs ? 'as_good' : 'slower';
+}
+
+function shown({ candidate, warmTokens, expected }: Scored, outcome: Outcome): Considered {
+  const { tab, class: id } = candidate;
+  return { tab, class: id, scoreMs: Math.round(expected.scoreMs), warmTokens: Math.round(warmTokens), outcome };
 }

@@ -3,11 +3,21 @@ import { cors } from 'hono/cors';
 import { ShoalError } from '../../shared/errors.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { accountRoutes } from './account.ts';
+import { batchRoutes } from './batches.ts';
 import { chatRoutes } from './chat-completions.ts';
+import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
+import { embeddingRoutes } from './embeddings.ts';
+import { fileRoutes } from './files.ts';
+import { REPLAYED_HEADER } from './idempotent.ts';
+import { isLocal } from './is-local.ts';
+import { ledgerRoutes } from './ledger.ts';
 import { logRoutes } from './log.ts';
+import { mapRoutes } from './map.ts';
 import { modelRoutes } from './models.ts';
 import { quoteRoutes } from './quotes.ts';
+import { RATE_HEADERS, setRateHeaders } from './rate-headers.ts';
 import { recordRoutes } from './records.ts';
 import { respondError } from './respond-error.ts';
 import { sealedTaskRoutes } from './sealed-tasks.ts';
@@ -25,13 +35,22 @@ export function createApp(): Hono<AppEnv> {
       throw new ShoalError('insecure_transport', 'Plain http:// is refused: prompts would cross the network readable.');
     }
     await next();
+    setRateHeaders(c);
     if (!c.res.headers.has('x-request-id') && c.res.status !== 101) c.header('x-request-id', c.get('requestId'));
   });
   app.use(
     '/v1/*',
     cors({
       origin: '*', // Request headers are allowed as asked: SDKs send many of their own.
-      exposeHeaders: ['shoal-task', 'shoal-level', 'shoal-sure', 'x-request-id', 'retry-after'],
+      exposeHeaders: [
+        'shoal-task',
+        'shoal-level',
+        'shoal-sure',
+        'x-request-id',
+        'retry-after',
+        REPLAYED_HEADER,
+        ...RATE_HEADERS,
+      ],
       maxAge: 86_400,
     }),
   );
@@ -50,6 +69,9 @@ export function createApp(): Hono<AppEnv> {
   });
 
   chatRoutes(app);
+  completionRoutes(app);
+  mapRoutes(app);
+  embeddingRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
   logRoutes(app);
@@ -57,6 +79,10 @@ export function createApp(): Hono<AppEnv> {
   tabRoutes(app);
   quoteRoutes(app);
   sessionRoutes(app);
+  fileRoutes(app);
+  batchRoutes(app);
+  accountRoutes(app);
+  ledgerRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;
@@ -75,12 +101,6 @@ export function createApp(): Hono<AppEnv> {
   });
   app.onError((cause, c) => respondError(cause, c.get('requestId') ?? 'req_unknown'));
   return app;
-}
-
-function isLocal(hostname: string): boolean {
-  return (
-    hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '127.0.0.1' || hostname === '[::1]'
-  );
 }
 
 function routeTable(app: Hono<AppEnv>): Map<string, Set<string>> {

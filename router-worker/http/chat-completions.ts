@@ -1,59 +1,95 @@
 import type { Hono } from 'hono';
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { drawCommitment } from '../../shared/checking/draw.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
+import { quoteFor } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask } from '../task/plain-task.ts';
+import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
+import { respondChoices } from './choices-response.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
-import { admitToSession, namedSession, withModelOf } from './named-session.ts';
-import { callerOf } from './owner.ts';
+import { idempotent } from './idempotent.ts';
+import { admitToSession, namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
-import { quoteView, verifyRequest } from './verify-request.ts';
+import { respondRedundant } from './redundant-response.ts';
+import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
-  app.post('/v1/chat/completions', async (c) => {
+  app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
     const request = parseChatRequest(withModelOf(named, body));
+    if (request.n > 1 || request.redundancy > 1) {
+      refuseSeveralIn(named, request);
+      if (request.dryRun) {
+        const message = 'Several answers are not tried in advance: POST /v1/quotes says what they cost.';
+        throw new ShoalError('unsupported_field', message, { param: 'shoal.dry_run' });
+      }
+      return request.n > 1 ? respondChoices(c, request) : respondRedundant(c, request);
+    }
     const readablePromptBytes = promptBytes(request.messages);
     const asked = { ...request, promptBytes: readablePromptBytes, messages: request.messages.length };
-    const verified = await verifyRequest(c, named, asked, request.dryRun ? 'dry_run' : 'work');
+    const offered = await offerRequest(c, named, asked);
+    const caller = await admit(c, offered.name, request.dryRun ? 0 : offered.tokensAtMost);
+    const verified = await verifyRequest(c, offered, request.dryRun ? 'dry_run' : 'work');
     const { variants, model, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const session = named?.name ?? (await sessionNameOf(keys, conversationSeed(callerOf(c), request)));
+    const conversation = await sessionNameOf(keys, conversationSeed(caller.seed, request));
+    const session = named?.name ?? conversation;
     const task = await newTaskTail(keys, session);
     if (named !== null) {
       const order = { task, tokensAtMost: verified.tokens.total, price: verified.price };
       await admitToSession(c, named, order, request.dryRun);
     }
     if (request.dryRun) return c.json(quoteView(verified));
-    const plain = await openPlainTask(c.env, keys, request, {
+    const claim = claimOf(c, caller.payer.account, conversation, named?.settings);
+    const { held, release } = await holdFor(
+      c,
+      session,
       task,
-      network: new URL(c.req.url).origin,
-      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level,
-      wanted: checks,
-      draw: await drawCommitment(await drawSecret(keys, task)),
-      private: false,
-      sampling: verified.sampling,
-      client: keys.signer.publicKey,
-      nonce: toBase64Url(randomBytes(16)),
-      prefer: null,
-      only: null,
-      token: '', // For clients that seal for themselves; here the router is the client.
-      readablePromptBytes,
-      placement: verified.placement,
-      deadlineAt: verified.deadlineAt,
-    });
+      caller.payer,
+      quoteFor(variants, verified.tokens, level, checks, verified.sla),
+    );
+    const plain = await openPlainTask(
+      c.env,
+      keys,
+      request,
+      {
+        task,
+        network: new URL(c.req.url).origin,
+        variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
+        level,
+        wanted: checks,
+        draw: await drawCommitment(await drawSecret(keys, task)),
+        private: false,
+        sampling: verified.sampling,
+        client: keys.signer.publicKey,
+        nonce: toBase64Url(randomBytes(16)),
+        prefer: null,
+        only: null,
+        token: '', // For clients that seal for themselves; here the router is the client.
+        readablePromptBytes,
+        claim,
+        deadlineAt: verified.deadlineAt,
+      },
+      held,
+    );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished);
+    c.executionCtx.waitUntil(plain.finished.then(() => (plain.held === null ? release() : undefined)));
+    await held.catch((cause) => {
+      void plain.stop();
+      throw cause;
+    });
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
+    c.get('taskNamed')?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
       c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));

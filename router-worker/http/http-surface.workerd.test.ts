@@ -181,6 +181,7 @@ describe('a quote', () => {
     const response = await post('/v1/quotes', { ...good, max_tokens: 40, shoal: { level: 'cross', checks: 2 } });
     expect(await response.json()).toEqual({
       object: 'quote',
+      answers: 1,
       model: 'shoal-pup-3m:q8_0',
       level: 'cross',
       checks: 2,

@@ -1,26 +1,55 @@
 import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { isExactClass } from '../../shared/classes/class-id.ts';
+import { LEVELS } from '../../shared/protocol/level.ts';
+import { levelPercent, pricePerToken, SLA_PERCENT } from '../models/price.ts';
+import { SENTENCE_TABLE_MODEL } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { Census } from '../pool/tab-roster.ts';
 import type { AppEnv } from './context.ts';
 
-/** OpenAI's list of models; under `shoal` what this network adds: variants, classes, and how many tabs serve them now. */
+/** OpenAI's list of models; under `shoal` what this network adds: variants, classes, and how many tabs serve them now. The sentence table is listed for what it is. */
 export function modelRoutes(app: Hono<AppEnv>): void {
   app.get('/v1/models', async (c) => {
     const served = await servedCatalogue(c.env);
     const tabs = await tabsByClass(c.env);
     const models = [...new Set(served.map(({ model }) => model))];
-    return c.json({ object: 'list', data: models.map((model) => describe(model, served, tabs)) });
+    return c.json({ object: 'list', data: [...models.map((model) => describe(model, served, tabs)), TABLE] });
   });
 
   app.get('/v1/models/:id', async (c) => {
+    if (c.req.param('id') === SENTENCE_TABLE_MODEL) return c.json(TABLE);
     const served = await servedCatalogue(c.env);
     const [{ model }] = findVariants(served, c.req.param('id'));
     return c.json(describe(model, served, await tabsByClass(c.env)));
   });
 }
+
+/** The one model that no tab is needed for. */
+const TABLE = {
+  id: SENTENCE_TABLE_MODEL,
+  object: 'model',
+  created: 0,
+  owned_by: 'shoal',
+  shoal: {
+    name: 'Shoal Embed',
+    description:
+      'A table of word pieces that the router looks up itself: what a text is about, not whether it is true.',
+    capabilities: ['embed'],
+    dimensions: 64,
+    licence: { id: 'apache-2.0', notice: 'Distilled from all-MiniLM-L6-v2 (Apache-2.0).' },
+    variants: [],
+    tabs: 0,
+  },
+};
+
+/** Percents of the plain price; each check more than one adds 100 at `cross` and `strict`. */
+const PRICING = {
+  unit: 'micro-credit',
+  level_percent: Object.fromEntries(LEVELS.map((level) => [level, levelPercent(level, 1)])),
+  sla_percent: SLA_PERCENT,
+};
 
 type Tabs = ReadonlyMap<string, Census>;
 
@@ -45,6 +74,8 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
     return {
       id: variant.id,
       bytes: variant.weights.bytes,
+      /** Micro-credits for each token read or written, at level `none`. */
+      price_per_token: pricePerToken({ variant }),
       sha256: variant.weights.sha256,
       tabs: total('tabs'),
       free_tabs: total('free_tabs'),
@@ -64,6 +95,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       context_tokens: model.contextTokens,
       defaults: model.defaults,
       licence: model.licence,
+      pricing: PRICING,
       variants,
       tabs: variants.reduce((total, variant) => total + variant.tabs, 0),
     },

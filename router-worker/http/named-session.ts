@@ -19,7 +19,8 @@ export interface NamedSession {
 
 /**
  * The session that a request names by header or body; null when it names none, and has an implicit one. A wrong type is left to whoever parses the body. Throws
- * `invalid_value` for two that differ, `session_not_found`.
+ * `invalid_value` for two that differ, `session_not_found`,
+ * `unsupported_field` for a line of a batch.
  */
 export async function namedSession(c: AppContext, body: unknown): Promise<NamedSession | null> {
   const header = c.req.header(SESSION_HEADER) ?? null;
@@ -31,9 +32,29 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   }
   const id = header ?? inBody;
   if (typeof id !== 'string') return null;
+  if (c.env.BATCH_LINE !== undefined) throw outsideOfSessions('A line of a batch', 'shoal.session');
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const owner = await ownerOf(c);
   return { name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
+}
+
+/** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
+export function refuseSessionHeader(c: AppContext): void {
+  if (c.req.header(SESSION_HEADER) !== undefined) throw outsideOfSessions(c.req.path, SESSION_HEADER);
+}
+
+/** Refuses several answers within a session: its places and its budget count one for each request. Throws `unsupported_field`. */
+export function refuseSeveralIn(
+  session: NamedSession | null,
+  { n, redundancy }: { readonly n: number; readonly redundancy: number },
+): void {
+  if (session === null || (n === 1 && redundancy === 1)) return;
+  throw outsideOfSessions('A request for several answers', n > 1 ? 'n' : 'shoal.redundancy');
+}
+
+function outsideOfSessions(what: string, param: string): ShoalError {
+  const message = `${what} cannot be part of a session that was set up: ask for it without one.`;
+  return new ShoalError('unsupported_field', message, { param });
 }
 
 /** The body with the session's model, where it names none. */

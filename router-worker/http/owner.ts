@@ -1,14 +1,18 @@
 import { toBase64Url } from '../../shared/bytes.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { accountOf } from './admission.ts';
 import type { AppContext } from './context.ts';
 
-/** Who calls, as far as that is known without accounts: the text that is given as `apiKey`, else the address. Never stored or logged as it is. */
-export function callerOf(c: AppContext): string {
-  return c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
-}
-
-/** Whose sessions these are: a name that nobody can guess. Whoever gives the same `apiKey` is the same owner. */
+/**
+ * Whose files, batches and idempotency keys these are: a name that nobody can guess. All keys of an account are one owner; without a key it is whoever gives the
+ * same text as `apiKey`, else the address, never stored or logged as it is. Throws `invalid_api_key` or `key_not_allowed`.
+ */
 export async function ownerOf(c: AppContext): Promise<string> {
+  const line = c.env.BATCH_LINE;
+  if (line !== undefined) return line.owner;
+  const account = await accountOf(c);
+  const caller = c.req.header('authorization') ?? c.req.header('cf-connecting-ip') ?? '';
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-  return toBase64Url((await keys.mac('owner', callerOf(c))).subarray(0, 16));
+  const owner = await keys.mac('owner', account === null ? caller : `account ${account}`);
+  return toBase64Url(owner.subarray(0, 16));
 }

@@ -3,9 +3,9 @@ import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import type { AppEnv } from './context.ts';
-import { namedSession, withModelOf } from './named-session.ts';
+import { namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
-import { quoteView, verifyRequest } from './verify-request.ts';
+import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
 /** What a chat request would cost at most, at each level, who could answer and check it now, and how long it would wait. Nothing is begun. */
 export function quoteRoutes(app: Hono<AppEnv>): void {
@@ -13,7 +13,9 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
     const request = parseChatRequest(withModelOf(named, body));
+    refuseSeveralIn(named, request);
     const asked = { ...request, promptBytes: promptBytes(request.messages), messages: request.messages.length };
-    return c.json(quoteView(await verifyRequest(c, named, asked, 'quote')));
+    const verified = await verifyRequest(c, await offerRequest(c, named, asked), 'quote');
+    return c.json(quoteView(verified, request.n * request.redundancy));
   });
 }

@@ -3,7 +3,7 @@ import { withDeadline } from '../../shared/deadline.ts';
 import { ShoalError } from '../../shared/errors.ts';
 
 /** Longest silence while a body comes in, ms. */
-const BODY_GAP_MS = 20_000;
+export const BODY_GAP_MS = 20_000;
 
 /** The body, at most `limit` bytes. Throws `body_too_large` as soon as that is clear, not after reading it all, or `body_too_slow`. */
 export async function readBytes(request: Request, limit: number): Promise<Bytes> {

@@ -22,12 +22,15 @@ import {
   sessionOfTask,
   taskToken,
 } from '../keys/router-keys.ts';
+import { quoteFor } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
+import { admit, holdFor } from './admission.ts';
+import { claimOf } from './claim-of.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { admitToSession, namedSession } from './named-session.ts';
 import { readBytes, readJson } from './read-body.ts';
-import { verifyRequest } from './verify-request.ts';
+import { offerRequest, verifyRequest } from './verify-request.ts';
 
 /** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
 export function sealedTaskRoutes(app: Hono<AppEnv>): void {
@@ -35,33 +38,34 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const request = await parseBody(c, sealedTaskRequest);
     const named = await namedSession(c, null);
     const sampling = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
-    const verified = await verifyRequest(
-      c,
-      named,
-      {
-        model: request.model,
-        promptBytes: null,
-        messages: 0,
-        sampling,
-        level: request.level ?? null,
-        checks: request.checks ?? 1,
-        awaitVerdict: false,
-      },
-      'work',
-    );
-    const { variants, model } = verified;
+    const offered = await offerRequest(c, named, {
+      model: request.model,
+      promptBytes: null, // Sealed: nobody here knows how long the prompt is.
+      messages: 0,
+      sampling,
+      level: request.level ?? null,
+      checks: request.checks ?? 1,
+      awaitVerdict: false,
+    });
+    const { payer } = await admit(c, offered.name, offered.tokensAtMost);
+    const verified = await verifyRequest(c, offered, 'work');
+    const { variants, model, level, checks } = verified;
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-    const conversation = JSON.stringify(['sealed', request.client, request.session]);
-    const task = await newTaskTail(keys, named?.name ?? (await sessionNameOf(keys, conversation)));
+    const conversation = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
+    const session = named?.name ?? conversation;
+    const task = await newTaskTail(keys, session);
     if (named !== null) {
       await admitToSession(c, named, { task, tokensAtMost: verified.tokens.total, price: verified.price });
     }
+    const claim = claimOf(c, payer.account, conversation, named?.settings);
+    const quote = quoteFor(variants, verified.tokens, level, checks, verified.sla);
+    const { held } = await holdFor(c, session, task, payer, quote);
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,
       variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level: verified.level,
-      wanted: verified.checks,
+      level,
+      wanted: checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
       sampling: verified.sampling,
@@ -71,8 +75,12 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       only: null,
       token: await taskToken(keys, task),
       readablePromptBytes: 0,
-      placement: verified.placement,
+      claim,
       deadlineAt: verified.deadlineAt,
+    });
+    await held.catch(async (cause) => {
+      await stream.cancel();
+      throw cause;
     });
     return new Response(stream, {
       headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store', 'shoal-task': taskId(task) },

@@ -1,9 +1,9 @@
 import type { Hono } from 'hono';
 import * as v from 'valibot';
-import { toBase64Url } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { classId, key32 } from '../../shared/protocol/fields.ts';
-import { isOperatorPass, type RouterKeys, routerKeys } from '../keys/router-keys.ts';
+import { networkDigest } from '../keys/network-digest.ts';
+import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
@@ -49,21 +49,4 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     await pool.setStanding(tab, parsed.output.class, parsed.output.standing);
     return c.json(await pool.tabView(tab));
   });
-}
-
-/** Tabs behind one prefix (IPv4 /24, IPv6 /48) may well belong to one person. Only a keyed digest of it is kept. */
-async function networkDigest(keys: RouterKeys, address: string): Promise<string> {
-  const prefix = address.includes(':')
-    ? expandIpv6(address).slice(0, 3).join(':')
-    : address.split('.').slice(0, 3).join('.');
-  return toBase64Url((await keys.mac('network', prefix)).subarray(0, 12));
-}
-
-function expandIpv6(address: string): string[] {
-  const [left = '', right = ''] = address.toLowerCase().split('::');
-  const head = left === '' ? [] : left.split(':');
-  const tail = right === '' ? [] : right.split(':');
-  const missing = Math.max(0, 8 - head.length - tail.length);
-  const groups = address.includes('::') ? [...head, ...Array<string>(missing).fill('0'), ...tail] : head;
-  return groups.map((group) => group.padStart(4, '0'));
 }

@@ -4,6 +4,7 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import { type Level, strongest } from '../../shared/protocol/level.ts';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { BEST_MODEL, floorsOf } from '../../shared/protocol/session-api.ts';
+import type { Sla } from '../allocation/fair-line.ts';
 import { bestServing } from '../models/best-serving.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
 import { priceOf, pricesOf } from '../models/price.ts';
@@ -11,6 +12,7 @@ import { type TokensAtMost, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import type { Outlook } from '../pool/outlook.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { slaOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
 import { levelOf } from './level-of.ts';
 import type { NamedSession } from './named-session.ts';
@@ -27,6 +29,20 @@ export interface Asked {
   readonly awaitVerdict: boolean;
 }
 
+/** A request that agrees with its session, and that some model can hold within the price ceiling. No tab was looked for yet. */
+export interface OfferedRequest {
+  readonly session: NamedSession | null;
+  readonly asked: Asked;
+  /** Of the model: the narrower of the session's and the request's. */
+  readonly name: string;
+  readonly level: Level;
+  readonly checks: 1 | 2 | 3;
+  readonly sla: Sla;
+  readonly quoted: readonly [QuotedVariant, ...QuotedVariant[]];
+  /** Of the variant that takes the most. */
+  readonly tokensAtMost: number;
+}
+
 /** A request that may be given to a tab. */
 export interface VerifiedRequest {
   /** Those that may serve it: of one model, and within the price ceiling. */
@@ -35,11 +51,11 @@ export interface VerifiedRequest {
   readonly sampling: Sampling;
   readonly level: Level;
   readonly checks: 1 | 2 | 3;
+  readonly sla: Sla;
   readonly tokens: TokensAtMost;
   /** The dearest of the variants, and the most that the task can cost by it, micro-credits. */
   readonly dearest: ServedVariant;
   readonly price: number;
-  readonly placement: Placement;
   readonly deadlineAt: number | null;
   /** Null where nobody had to ask for it. */
   readonly outlook: Outlook | null;
@@ -49,16 +65,14 @@ export interface VerifiedRequest {
 export type Purpose = 'work' | 'dry_run' | 'quote';
 
 /**
- * Verifies everything that can be verified before a tab is troubled: that the request agrees with its session, the model exists and can hold the prompt, the price ceiling
- * covers the quote, enough tabs serve, and one will be free in time. Throws `session_mismatch`, `model_not_found`, `context_length_exceeded`, `price_above_ceiling`, `no_tab`,
- * `deadline_unreachable`.
+ * Verifies what needs no tab: that the request agrees with its session, the model exists and can hold the prompt, and the price ceiling covers the quote. Throws
+ * `session_mismatch`, `model_not_found`, `context_length_exceeded`, `price_above_ceiling`, `invalid_value`.
  */
-export async function verifyRequest(
+export async function offerRequest(
   c: AppContext,
   session: NamedSession | null,
   asked: Asked,
-  purpose: Purpose,
-): Promise<VerifiedRequest> {
+): Promise<OfferedRequest> {
   const settings = session?.settings ?? null;
   if (settings?.delivery === 'poll' && asked.awaitVerdict) {
     throw mismatch('its delivery is poll: verdicts are fetched, not waited for', 'shoal.await_verdict');
@@ -67,11 +81,22 @@ export async function verifyRequest(
   const floors = settings === null ? { level: null, checks: 1 as const } : floorsOf(settings);
   const level = strongest(levelOf(c, asked.level ?? floors.level), floors.level);
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
+  const sla = slaOf(c, settings);
+  const terms = { level, checks, sla, ceiling: settings?.priceCeiling ?? null };
+  const quoted = await quotedVariants(c, name, asked, terms);
+  const tokensAtMost = Math.max(...quoted.map(({ tokens }) => tokens.total));
+  return { session, asked, name, level, checks, sla, quoted, tokensAtMost };
+}
+
+/** Verifies that enough tabs serve, and one will be free in time. Throws `no_tab`, `deadline_unreachable`. */
+export async function verifyRequest(
+  c: AppContext,
+  { session, asked, name, level, checks, sla, quoted }: OfferedRequest,
+  purpose: Purpose,
+): Promise<VerifiedRequest> {
+  const settings = session?.settings ?? null;
   const placement = settings?.placement ?? ANYWHERE;
-  const ceiling = settings?.priceCeiling ?? null;
-  const affordable = await quotedVariants(c, name, asked, { level, checks, ceiling });
-  const isBest = name === BEST_MODEL;
-  const chosen = isBest ? await bestOf(c, affordable, placement) : affordable;
+  const chosen = name === BEST_MODEL ? await bestOf(c, quoted, placement) : quoted;
   const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
   const [first, ...others] = chosen.map(({ served }) => served);
   if (first === undefined || dearest === undefined) throw noTab(c, 'any model', null);
@@ -92,10 +117,10 @@ export async function verifyRequest(
     sampling: completeSampling(model, asked.sampling),
     level,
     checks,
+    sla,
     tokens: dearest.tokens,
     dearest: dearest.served,
     price: dearest.price,
-    placement,
     deadlineAt: settings?.deadlineMs == null ? null : Date.now() + settings.deadlineMs,
     outlook,
   };
@@ -112,8 +137,13 @@ async function quotedVariants(
   c: AppContext,
   name: string,
   { promptBytes, messages, sampling }: Asked,
-  terms: { readonly level: Level; readonly checks: 1 | 2 | 3; readonly ceiling: number | null },
-): Promise<QuotedVariant[]> {
+  terms: {
+    readonly level: Level;
+    readonly checks: 1 | 2 | 3;
+    readonly sla: Sla;
+    readonly ceiling: number | null;
+  },
+): Promise<[QuotedVariant, ...QuotedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
   const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
   const fitting = named.filter(({ model }) => fits(model, promptBytes));
@@ -122,14 +152,12 @@ async function quotedVariants(
   const quoted = fitting.map((served) => {
     const { maxTokens } = completeSampling(served.model, sampling);
     const tokens = tokensAtMost(served.model, promptBytes, messages, maxTokens);
-    return { served, tokens, price: priceOf(served, tokens.total, terms.level, terms.checks) };
+    return { served, tokens, price: priceOf(served, tokens.total, terms.level, terms.checks, terms.sla) };
   });
   const { ceiling } = terms;
-  const affordable = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
-  if (ceiling !== null && affordable.length === 0) {
-    throw aboveCeiling(ceiling, Math.min(...quoted.map(({ price }) => price)));
-  }
-  return affordable;
+  const [first, ...others] = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
+  if (first === undefined) throw aboveCeiling(ceiling ?? 0, Math.min(...quoted.map(({ price }) => price)));
+  return [first, ...others];
 }
 
 /** Empty where nobody serves any. */
@@ -142,18 +170,20 @@ async function bestOf(c: AppContext, quoted: readonly QuotedVariant[], placement
   return quoted.filter(({ served }) => best.includes(served));
 }
 
-/** `POST /v1/quotes`, and what `dry_run` gives. */
-export function quoteView({ dearest, model, level, checks, tokens, price, outlook }: VerifiedRequest) {
+/** `POST /v1/quotes`, and what `dry_run` gives. Of several answers each is read and written by a tab of its own. */
+export function quoteView({ dearest, model, level, checks, sla, tokens, outlook }: VerifiedRequest, answers = 1) {
+  const total = answers * tokens.total;
   return {
     object: 'quote',
     model: `${model.id}:${dearest.variant.id}`,
     level,
     checks,
-    tokens_at_most: tokens,
+    answers,
+    tokens_at_most: { prompt: answers * tokens.prompt, completion: answers * tokens.completion, total },
     unit: 'micro-credit',
-    price_at_most: price,
-    prices_at_most: pricesOf(dearest, tokens.total, checks),
-    charged: false,
+    price_at_most: priceOf(dearest, total, level, checks, sla),
+    prices_at_most: pricesOf(dearest, total, checks, sla),
+    charged: false, // By this request.
     tabs: {
       answering: outlook?.able.tabs ?? 0,
       free: outlook?.able.free ?? 0,

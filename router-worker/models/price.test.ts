@@ -11,6 +11,11 @@ describe('a price', () => {
     expect(priceOf(served(3 * 1024 * 1024), 1000, 'cross', 3)).toBe(12_000);
   });
 
+  it('is half more for who wants to go first, and half for who can wait', () => {
+    const prices = (sla: 'fast' | 'standard' | 'batch') => priceOf(served(3 * 1024 * 1024), 1001, 'none', 1, sla);
+    expect([prices('fast'), prices('standard'), prices('batch')]).toEqual([4505, 3003, 1502]);
+  });
+
   it('is a whole number, never nothing, and rises with the level', () => {
     for (const bytes of [1, 3_241_728, 98_362_432, 5e9]) {
       for (const tokens of [1, 7, 512]) {

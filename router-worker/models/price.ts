@@ -1,15 +1,12 @@
 import type { ServedVariant } from '../../shared/classes/catalogue.ts';
 import { LEVELS, type Level } from '../../shared/protocol/level.ts';
 
-/**
- * What an answer costs, in micro-credits, whole numbers. There are no accounts yet and nothing is charged: a price says what a level costs the network,
- * in the same unit for all.
- */
+/** What an answer costs, in micro-credits, whole numbers: tokens × weight of the model × level × SLA class. */
 
 const MIB = 1024 * 1024;
 
 /** For each token read or written: one for every MiB of the weights, because a tab reads all of them for each token. */
-export function pricePerToken({ variant }: ServedVariant): number {
+export function pricePerToken({ variant }: Pick<ServedVariant, 'variant'>): number {
   return Math.max(1, Math.round(variant.weights.bytes / MIB));
 }
 
@@ -30,12 +27,34 @@ export function levelPercent(level: Level, checks: number): number {
   }
 }
 
-export function priceOf(served: ServedVariant, tokens: number, level: Level, checks: number): number {
-  return Math.ceil((tokens * pricePerToken(served) * levelPercent(level, checks)) / 100);
+/** How soon an answer is wanted. */
+export type SlaClass = 'fast' | 'standard' | 'batch';
+
+/** Percent of the plain price: who wants to go first pays half more, who can wait pays half. */
+export const SLA_PERCENT: Readonly<Record<SlaClass, number>> = { fast: 150, standard: 100, batch: 50 };
+
+/** What so many tokens cost. Rounded up: a token is never free. Percents of level and of SLA class. */
+export function costOf(tokens: number, perToken: number, levelPercents: number, slaPercents: number): number {
+  return Math.ceil((tokens * perToken * levelPercents * slaPercents) / 10_000);
 }
 
-export function pricesOf(served: ServedVariant, tokens: number, checks: number): Record<Level, number> {
-  return Object.fromEntries(LEVELS.map((level) => [level, priceOf(served, tokens, level, checks)])) as Record<
+export function priceOf(
+  served: ServedVariant,
+  tokens: number,
+  level: Level,
+  checks: number,
+  sla: SlaClass = 'standard',
+): number {
+  return costOf(tokens, pricePerToken(served), levelPercent(level, checks), SLA_PERCENT[sla]);
+}
+
+export function pricesOf(
+  served: ServedVariant,
+  tokens: number,
+  checks: number,
+  sla: SlaClass = 'standard',
+): Record<Level, number> {
+  return Object.fromEntries(LEVELS.map((level) => [level, priceOf(served, tokens, level, checks, sla)])) as Record<
     Level,
     number
   >;

@@ -1,4 +1,7 @@
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import type { Level } from '../../shared/protocol/level.ts';
+import type { Terms } from '../billing/bill.ts';
+import { priceOf, pricePerToken, type SlaClass } from './price.ts';
 
 /** Tokens that a chat template spends on the frame of one message, at most. */
 const TEMPLATE_TOKENS = 16;
@@ -23,4 +26,17 @@ export function tokensAtMost(
   const prompt = promptBytes === null ? most : Math.min(most, promptBytes + TEMPLATE_TOKENS * (messages + 1));
   const completion = Math.min(most, maxTokens);
   return { prompt, completion, total: Math.min(most, prompt + completion) };
+}
+
+/** What a task will be billed by, and the most that it can cost, micro-credits: of the variants that may serve it, the dearest. */
+export function quoteFor(
+  variants: readonly ServedVariant[],
+  tokens: TokensAtMost,
+  level: Level,
+  wanted: number,
+  sla: SlaClass = 'standard',
+): { readonly terms: Terms; readonly amount: number } {
+  const prices = Object.fromEntries(variants.map((served) => [served.variant.id, pricePerToken(served)]));
+  const amount = Math.max(...variants.map((served) => priceOf(served, tokens.total, level, wanted, sla)));
+  return { terms: { prices, level, wanted, sla, promptTokens: tokens.prompt, tokens: tokens.total }, amount };
 }

@@ -51,12 +51,12 @@ export function findVariants(variants: readonly ServedVariant[], name: string): 
  * Refuses a prompt that cannot fit, before a tab is troubled: n bytes are at least n ÷ (longest token) tokens. Closer calls are made by the
  * tab, which has the tokenizer. Throws `context_length_exceeded`.
  */
-export function refuseHopeless(model: ModelEntry, bytes: number): void {
+export function refuseHopeless(model: ModelEntry, bytes: number, param = 'messages'): void {
   const leastTokens = Math.ceil(bytes / model.longestTokenBytes);
   if (leastTokens < model.contextTokens) return;
   throw new ShoalError(
     'context_length_exceeded',
     `This conversation has at least ${leastTokens} tokens; ${model.id} has a context of ${model.contextTokens}.`,
-    { param: 'messages' },
+    { param },
   );
 }

@@ -22,17 +22,38 @@ export async function judgeByKnownAnswer(
   const answered = receipt.readers.find(({ role }) => role === 'answer')?.key;
   if (answered === undefined || commit.finish === 'cancelled') return [];
   const { class: id } = commit; // Exact checks run in the same one.
-  const otherwise = known.isDoubtful === true ? 'disputed' : 'refuted';
-  const outcomeOf = (chain: typeof truth) =>
-    exactFinding(truth, chain, null).falseBlock === null ? 'agreed' : otherwise;
-  return [
-    { tab: answered, class: id, role: 'answer', outcome: outcomeOf(commit.chain) },
-    ...receipt.checks
+  const isTrue = (chain: typeof truth) => exactFinding(truth, chain, null).falseBlock === null;
+  return marksByKnownAnswer(
+    { tab: answered, class: id, isTrue: isTrue(commit.chain) },
+    receipt.checks
       .filter(({ method }) => method === 'exact-re-execution')
-      .map((check): Mark => {
-        const opened = check.reveal === null ? null : parsePayload('check-reveal', checkReveal, check.reveal);
-        const outcome = opened?.form === 'written' ? outcomeOf(opened.chain) : 'missed';
-        return { tab: check.checker, class: id, role: 'check', outcome };
+      .map(({ checker, reveal }) => {
+        const opened = reveal === null ? null : parsePayload('check-reveal', checkReveal, reveal);
+        return { tab: checker, class: id, isTrue: opened?.form === 'written' ? isTrue(opened.chain) : null };
       }),
+    known.isDoubtful === true,
+  );
+}
+
+/** A tab, and whether it wrote what is known; null for a check that did not come to its end. */
+export interface HeldAgainstKnown<T extends boolean | null = boolean | null> {
+  readonly tab: string;
+  readonly class: string;
+  readonly isTrue: T;
+}
+
+/** Whoever wrote something else is refuted, or in dispute with a known answer that is `isDoubtful` itself. */
+export function marksByKnownAnswer(
+  answer: HeldAgainstKnown<boolean>,
+  checks: readonly HeldAgainstKnown[],
+  isDoubtful: boolean,
+): Mark[] {
+  const otherwise = isDoubtful ? 'disputed' : 'refuted';
+  const outcomeOf = (isTrue: boolean | null) => (isTrue === null ? 'missed' : isTrue ? 'agreed' : otherwise);
+  return [
+    { tab: answer.tab, class: answer.class, role: 'answer', outcome: outcomeOf(answer.isTrue) },
+    ...checks.map(
+      (check): Mark => ({ tab: check.tab, class: check.class, role: 'check', outcome: outcomeOf(check.isTrue) }),
+    ),
   ];
 }

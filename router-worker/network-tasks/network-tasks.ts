@@ -47,7 +47,7 @@ export interface NetworkTaskResult {
 const TASK_DEADLINE_MS = 120_000;
 
 /** Share of the tasks with a known answer that are checked all the same: it is the checkers who are checked then. */
-const CHECKED_SHARE = 0.5;
+export const CHECKED_SHARE = 0.5;
 
 const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [] };
 
@@ -91,7 +91,13 @@ export class NetworkTasks {
       only: target.tab,
       token: '',
       readablePromptBytes: utf8(question.prompt).byteLength,
-      placement: ANYWHERE,
+      claim: {
+        account: 'network',
+        sla: 'batch',
+        conversation: null,
+        ...ANYWHERE,
+        bindsCheckers: false,
+      },
       deadlineAt: null,
     };
     const written = await this.#run(want, question.prompt, signal);

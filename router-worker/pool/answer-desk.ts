@@ -1,13 +1,13 @@
-import { isExactClass } from '../../shared/classes/class-id.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
-import { isAllowed } from '../../shared/protocol/placement.ts';
+import { ANYWHERE } from '../../shared/protocol/placement.ts';
 import { type AnswerCommit, answerCommit } from '../../shared/receipt/statements.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
-import { chooseTab } from '../allocation/choose-tab.ts';
+import type { Allocator, Leased, Seat } from '../allocation/allocator.ts';
 import type { Decision } from '../session/session.ts';
 import type { TaskTerms } from '../task/task.ts';
+import { askedOf } from './asked-of.ts';
 import type { CheckDesk } from './check-desk.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
@@ -17,7 +17,7 @@ import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { ServedTask, TaskBook } from './task-book.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
-import type { WaitingLine } from './waiting-line.ts';
+import type { WaitingLine, WaitingRequest } from './waiting-line.ts';
 
 /** What the desk needs of its pool. */
 export interface AnswerDeskHost {
@@ -26,6 +26,7 @@ export interface AnswerDeskHost {
   readonly leases: LeaseBook;
   readonly tasks: TaskBook;
   readonly waiting: WaitingLine;
+  readonly allocator: Allocator<WaitingRequest>;
   readonly checks: CheckDesk;
   /** Frees the tab's slot, and serves who waits for it. */
   release(number: number): ActiveLease | null;
@@ -42,6 +43,14 @@ const LATE = new ShoalError(
   'deadline_exceeded',
   'The answer was not written by the deadline that the session gives it.',
 );
+/** What says of a tab that it did not bring an answer to its end. The other reasons are the client's, or the prompt's. */
+const TABS_FAULT: readonly ErrorCode[] = ['tab_lost', 'deadline_exceeded', 'engine_failed'];
+
+/** Tabs that are tried for one answer before its first frame. */
+const MAX_ATTEMPTS = 3;
+
+/** A client that has waited so long for a first frame is told that it failed, ms: one more tab would take as long again. */
+const REPLACED_WITHIN_MS = 2 * 60_000;
 
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
@@ -58,43 +67,72 @@ export class AnswerDesk {
   request(want: LeaseWant, sink: StreamSink): TaskStream {
     const { tasks, waiting, ports } = this.#host;
     const { served, stream } = tasks.open(want.task, sink);
-    served.placement = want.placement;
+    served.placement = want.claim.bindsCheckers ? want.claim : ANYWHERE;
     served.deadlineAt = want.deadlineAt;
     ports.busy();
-    if (this.grant(want)) return stream;
     if (want.only !== null) {
-      this.#refuse(want.task, overloaded('The tab is busy.'));
+      this.#leaseNow(want);
       return stream;
     }
+    const request = { want, stream };
+    waiting.join(request);
+    this.serveLine();
+    if (!waiting.has(request)) return stream;
     this.#host.makeRoom(want.variants.map((variant) => variant.class));
-    if (!waiting.join(want, stream)) {
-      this.#refuse(want.task, overloaded('All tabs are busy and the queue is full.'));
-    }
+    const out = waiting.stay(request);
+    if (out !== null) this.#refuse(out.want.task, overloaded('All tabs are busy and the queue is full.'));
     return stream;
   }
 
-  /** True when the request was settled: leased, or refused because nobody serves it. */
-  grant(want: LeaseWant): boolean {
-    const { roster, ports } = this.#host;
-    // At level strict an answer is shown when it is proven: where nobody can run it again to the byte, it never is.
-    const variants =
-      want.level === 'strict' ? want.variants.filter(({ class: id }) => isExactClass(id)) : want.variants;
-    const classes = variants.map((variant) => variant.class);
-    const isMeant = want.only !== null;
-    const candidates = roster
-      .candidates((tab, id) => this.#host.records.rank(tab, id) ?? (isMeant ? LAST_RANK : null), want.only)
-      .filter(({ tab }) => isAllowed(want.placement, tab));
-    const choice = chooseTab(candidates, { classes, prefer: want.prefer, only: want.only }, ports.random());
-    if (choice.tab === null) {
-      if (choice.why === 'all_busy') return false;
-      this.#refuse(want.task, noTab(want));
-      return true;
+  /**
+   * The parts of one request, in one call: each is a request of its own. Those from the `mostWaiting`th that found no free tab on are left out, so that one
+   * request does not fill the line.
+   */
+  requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
+    const { waiting } = this.#host;
+    const before = waiting.length;
+    const streams: TaskStream[] = [];
+    for (const want of wants) {
+      if (waiting.length - before >= mostWaiting) break;
+      streams.push(this.request(want, sinkOf()));
     }
-    const tab = roster.get(choice.tab);
-    const variant = variants.find((candidate) => candidate.class === choice.class);
-    if (tab === undefined || variant === undefined) return false;
-    this.#lease(want, tab, variant).catch((cause) => this.#refuse(want.task, ShoalError.from(cause)));
-    return true;
+    return streams;
+  }
+
+  /** Leases what can be leased to those who wait, and refuses those whom nobody serves any more. */
+  serveLine(isTick = false): void {
+    const { allocator, waiting } = this.#host;
+    for (const step of allocator.steps(() => this.seats(null), isTick)) {
+      const { request } = step;
+      waiting.left(request);
+      if (!request.stream.isOpen) continue;
+      if (step.do === 'refuse') this.#refuse(request.want.task, noTab(request.want));
+      else this.#begin(request.want, step.choice);
+    }
+  }
+
+  /** Who may answer. A tab that may not by its record is among them when it alone is meant: it is asked by the network itself whether it can again. */
+  seats(only: string | null): Seat[] {
+    const { roster, records } = this.#host;
+    return roster.seats((tab, id) => records.rank(tab, id) ?? (only === null ? null : LAST_RANK), only);
+  }
+
+  /** For whoever means one tab alone, and does not wait for it. */
+  #leaseNow(want: LeaseWant): void {
+    const { allocator } = this.#host;
+    const choice = allocator.choose(this.seats(want.only), askedOf(want));
+    if (choice.do === 'lease') {
+      // On its page it must look like any other's: beside tabs that were thought of, and lost.
+      const usual = allocator.choose(this.seats(null), { ...askedOf(want), only: null, prefer: want.only });
+      const [chosen, ...rest] = choice.considered;
+      const others = usual.do === 'lease' ? usual.considered.slice(1) : rest;
+      const worse = others.filter(({ tab, scoreMs }) => tab !== choice.tab && scoreMs >= choice.expected.scoreMs);
+      this.#begin(want, { ...choice, considered: chosen === undefined ? worse : [chosen, ...worse] });
+    } else this.#refuse(want.task, choice.do === 'wait' ? overloaded('The tab is busy.') : noTab(want));
+  }
+
+  #begin(want: LeaseWant, choice: Leased): void {
+    this.#lease(want, choice).catch((cause) => this.#refuse(want.task, ShoalError.from(cause)));
   }
 
   #refuse(task: TaskTail, error: ShoalError): void {
@@ -102,11 +140,15 @@ export class AnswerDesk {
     this.#host.tasks.close(task);
   }
 
-  async #lease(want: LeaseWant, tab: Tab, variant: LeaseWant['variants'][number]): Promise<void> {
-    const { roster, leases, tasks, ports } = this.#host;
+  async #lease(want: LeaseWant, choice: Leased, attempt = 1, earlier: readonly string[] = []): Promise<void> {
+    const { roster, leases, tasks, allocator, ports } = this.#host;
+    const tab = roster.get(choice.tab);
+    const variant = want.variants.find((candidate) => candidate.class === choice.class);
+    if (tab === undefined || variant === undefined) throw noTab(want);
     const key = roster.takeKey(tab);
-    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, rung: null });
+    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, rung: null, attempt });
     const { lease, statement, number } = active;
+    allocator.began(number, { ...choice, asked: askedOf(want), mayHedge: false });
     const terms: TaskTerms = {
       task: want.task,
       network: want.network,
@@ -121,6 +163,8 @@ export class AnswerDesk {
       leaseStatement: statement,
       lease,
       standing: this.#host.records.standing(tab, lease.class),
+      earlier,
+      considered: choice.considered,
     };
     let opening: Promise<void> | null = null;
     active.open = () => {
@@ -132,18 +176,22 @@ export class AnswerDesk {
       // Its client left while the lease was signed: nobody has seen it, so there is nothing to record.
       this.#host.release(number);
       tasks.close(want.task);
+      if (attempt > 1) await ports.sessions.failed(want.task, 'cancelled', attempt - 1); // Of the one before there may be a record.
       return;
     }
     tasks.answeredUnder(served, lease);
-    tasks.tell(want.task, {
+    served.want = want;
+    served.earlier = earlier;
+    served.leased = {
       t: 'leased',
       lease: statement,
       tabKey: key.statement,
       token: want.token,
       direct: tab.direct,
       strict: want.level === 'strict',
-    });
-    ports.log('task_leased', { task: want.task, tab: tab.identity, number });
+    };
+    tasks.tell(want.task, served.leased);
+    ports.log('task_leased', { task: want.task, tab: tab.identity, number, attempt });
   }
 
   /** The session cannot be reached: the client is told, and the task is ended by the session's own alarm. */
@@ -172,6 +220,11 @@ export class AnswerDesk {
     const { served, stream } = tasks.open(tail, sink);
     ports.busy();
     const { lease } = known;
+    if (served.leased !== null && served.answer !== null && served.answer.attempt > lease.attempt) {
+      // Its tab was lost while the stream was broken, and another one has its place.
+      tasks.tell(tail, served.leased);
+      return stream;
+    }
     tasks.answeredUnder(served, lease);
     const tab = roster.get(lease.tab);
     if (standing.do === 'run') {
@@ -239,19 +292,27 @@ export class AnswerDesk {
     const { leases, tasks, ports } = this.#host;
     const active = leases.get(number);
     if (active === undefined || active.lease.tab !== tab.identity || active.state !== 'leased') return;
+    if (active.lease.role === 'answer' && promptTokens === null) {
+      throw new ShoalError('invalid_value', 'An answer has a prompt of some tokens.');
+    }
     leases.moved(active, 'accepted');
     active.acceptedAt = ports.now();
     active.handOnAskedAt = null; // For a check: the subtask has arrived, however it came.
+    if (promptTokens === null) return;
+    this.#host.allocator.accepted(number, promptTokens);
     if (active.lease.role !== 'answer') return;
-    if (promptTokens === null) throw new ShoalError('invalid_value', 'An answer has a prompt of some tokens.');
     tasks.tell(active.lease.task, { t: 'accepted', promptTokens });
     void active.open(); // Of a prompt that came over a direct link this is the first that the router hears.
   }
 
   /** A tab's commit to its answer. The client hears of it when the session has accepted it, once. Throws what refuses it. */
   async committed(tab: Tab, known: KnownLease, commit: Signed): Promise<void> {
-    const { roster, tasks, checks, ports } = this.#host;
+    const { roster, tasks, checks, allocator, ports } = this.#host;
     const { lease, statement, active } = known;
+    const claim = readClaim(commit);
+    if (claim !== null && claim.finish !== 'cancelled') {
+      allocator.finished(lease.number, claim.tokens.completion, claim.chain.bytes);
+    }
     this.#host.release(lease.number); // Before anything is awaited: a second commit finds no lease.
     let decision: Decision;
     try {
@@ -263,13 +324,13 @@ export class AnswerDesk {
         sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
       });
     } catch (cause) {
-      await this.#failTask(lease.task, lost('integrity_failed'));
+      await this.#failTask(lease, lost('integrity_failed'));
       throw cause;
     }
     if (decision.do === 'end' && decision.outcome.value === 'failed') {
       tasks.tell(lease.task, failedEvent(lost(decision.outcome.code)));
     } else if (decision.do === 'draw' || decision.do === 'end') {
-      if (active?.acceptedAt != null) roster.worked(tab, claimOf(commit).tokens.completion, active.acceptedAt);
+      if (active?.acceptedAt != null) roster.worked(tab);
       tasks.tell(lease.task, { t: 'committed', commit });
     }
     await this.#host.decide(lease.task, decision);
@@ -286,22 +347,57 @@ export class AnswerDesk {
 
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
     if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
+    if (TABS_FAULT.includes(error.code)) this.#host.allocator.lost(lease.number);
+    // Its place is taken before the slot is free for others: the client has waited already.
+    const replaced = active !== null && TABS_FAULT.includes(error.code) && this.#replace(active);
     this.#host.release(lease.number);
+    if (replaced) return;
     await active?.open();
-    await this.#failTask(lease.task, error);
+    await this.#failTask(lease, error);
+  }
+
+  /** Another tab takes the place of one that was lost before its first frame, in the same stream. `false`: there is none, or too much was tried or told. */
+  #replace(active: ActiveLease): boolean {
+    const { tasks, allocator, ports } = this.#host;
+    const { lease, isDelivered, state, stoppedAt } = active;
+    const served = tasks.get(lease.task);
+    const want = served?.want ?? null;
+    if (served?.stream == null || want === null || want.only !== null) return false;
+    if (served.answer?.number !== lease.number || stoppedAt !== null || state === 'running') return false;
+    if (lease.attempt >= MAX_ATTEMPTS || ports.now() - served.since > REPLACED_WITHIN_MS) return false;
+    const others = this.seats(null).filter(({ tab }) => tab !== lease.tab && !served.earlier.includes(tab));
+    const choice = allocator.choose(others, { ...askedOf(want), prefer: null });
+    if (choice.do !== 'lease') return false;
+    // A private prompt may have gone over a link that the pool does not see.
+    const mayHaveRead = isDelivered || state !== 'leased' || (lease.private && served.leased?.direct === true);
+    const earlier = mayHaveRead ? [...served.earlier, lease.tab] : served.earlier;
+    ports.log('task_leased_again', { task: lease.task, lost: lease.tab, tab: choice.tab });
+    this.#lease(want, choice, lease.attempt + 1, earlier).catch((cause) =>
+      this.#refuse(lease.task, ShoalError.from(cause)),
+    );
+    return true;
   }
 
   /** Only an answer that is still awaited can fail: after its commit a tab's word changes nothing. */
-  async #failTask(task: TaskTail, error: ShoalError): Promise<void> {
+  async #failTask({ task, attempt }: Lease, error: ShoalError): Promise<void> {
     const { tasks, ports } = this.#host;
     try {
-      const decision = await ports.sessions.failed(task, error.code);
+      const decision = await ports.sessions.failed(task, error.code, attempt);
       if (decision.do === 'end' && decision.outcome.value !== 'answered') tasks.tell(task, failedEvent(error));
       await this.#host.decide(task, decision);
     } catch (cause) {
       this.#refuse(task, error);
       throw cause;
     }
+  }
+}
+
+/** What the tab says that it wrote; null when it says nothing that could be read, which is told to it later. */
+function readClaim(commit: Signed): AnswerCommit | null {
+  try {
+    return claimOf(commit);
+  } catch {
+    return null;
   }
 }
 

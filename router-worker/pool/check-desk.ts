@@ -2,7 +2,6 @@ import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import { isRead, rungOf } from '../../shared/checking/rung.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { MAX_CANDIDATES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import { ANYWHERE, isAllowed, type Placement } from '../../shared/protocol/placement.ts';
@@ -13,6 +12,7 @@ import type { Wrap } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
+import { nameCandidates } from './name-candidates.ts';
 import type { PoolPorts } from './pool-ports.ts';
 import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
@@ -44,18 +44,16 @@ export class CheckDesk {
    */
   candidates(answered: Tab, lease: Answered, placement: Placement = ANYWHERE): DrawCandidate[] {
     const { roster, ports, records } = this.#host;
-    const rankOf = (tab: Tab) => {
+    const isTrusted = (tab: Tab) => {
       const running = strongestOf(tab, lease);
-      return running === null ? null : records.rank(tab, running.class);
+      return running !== null && records.rank(tab, running.class) === 0;
     };
-    const able = this.#strongest(answered, lease, placement);
-    const rested = able.filter((tab) => !roster.isResting(tab));
-    const fit = rested.length > 0 ? rested : able;
-    const free = fit.filter((tab) => tab.leases.size === 0);
-    const near = free.length >= ENOUGH_FREE ? free : fit;
-    const trusted = near.filter((tab) => rankOf(tab) === 0);
-    const named = trusted.length >= ENOUGH_FREE ? trusted : near;
-    return sampleOf(named, MAX_CANDIDATES, ports.random).map((tab) => ({
+    const fitness = {
+      isResting: (tab: Tab) => roster.isResting(tab),
+      isFree: (tab: Tab) => tab.leases.size === 0,
+      isTrusted,
+    };
+    return nameCandidates(this.#strongest(answered, lease, placement), fitness, ports.random).map((tab) => ({
       tab: tab.identity,
       independence: independenceOf(answered, tab),
     }));
@@ -284,14 +282,4 @@ function strongestOf(tab: Tab, answered: Answered): (ReadyModel & { readonly run
     return rung === null ? [] : [{ ...model, rung }];
   });
   return able.sort((a, b) => RUNGS.indexOf(a.rung) - RUNGS.indexOf(b.rung))[0] ?? null;
-}
-
-/** A checker, one to settle a dispute, and one in place of either. */
-const ENOUGH_FREE = 3;
-
-/** At most so many of them, each as likely as another. */
-function sampleOf<T>(all: readonly T[], most: number, random: () => number): T[] {
-  const left = [...all];
-  while (left.length > most) left.splice(Math.floor(random() * left.length), 1);
-  return left;
 }

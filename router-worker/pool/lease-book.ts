@@ -35,6 +35,8 @@ export interface ActiveLease {
   movedAt: number;
   /** When the tab took it up; null before, and for a lease that came back. */
   acceptedAt: number | null;
+  /** Whether the envelope was passed on: from then on the tab may have read the prompt. */
+  isDelivered: boolean;
   /** When the client asked to stop; null as long as it did not. */
   stoppedAt: number | null;
   /** The number of the frame that is due next by relay. */
@@ -53,7 +55,7 @@ export interface ActiveLease {
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'model' | 'variant' | 'class' | 'rung' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
+  'task' | 'attempt' | 'model' | 'variant' | 'class' | 'rung' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */
@@ -69,13 +71,16 @@ export interface KnownLease {
 /** Leases in hand: issued, signed, watched, released. A lease occupies its tab from the moment it is drafted. */
 export class LeaseBook {
   readonly #signer: Signer;
+  readonly #onTaken: (lease: Lease) => void;
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #leases = new Map<number, ActiveLease>();
   readonly #bornAt: number;
   #drafts = 0;
 
-  constructor(signer: Signer, now: () => number, random: () => number) {
+  /** `onTaken` is told of every lease that is in hand from now on. */
+  constructor(signer: Signer, now: () => number, random: () => number, onTaken: (lease: Lease) => void) {
+    this.#onTaken = onTaken;
     this.#signer = signer;
     this.#now = now;
     this.#random = random;
@@ -116,7 +121,7 @@ export class LeaseBook {
       v: 3,
       task: terms.task,
       subtask: 0,
-      attempt: 1,
+      attempt: terms.attempt,
       number: this.#newNumber(),
       role,
       rung: terms.rung,
@@ -170,6 +175,7 @@ export class LeaseBook {
       state,
       movedAt: this.#now(),
       acceptedAt: null,
+      isDelivered: false,
       stoppedAt: null,
       nextFrame,
       open: () => Promise.resolve(),
@@ -179,6 +185,7 @@ export class LeaseBook {
       reading: null,
     };
     this.#leases.set(lease.number, active);
+    this.#onTaken(lease);
     return active;
   }
 

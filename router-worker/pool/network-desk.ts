@@ -2,6 +2,8 @@ import { isExactClass } from '../../shared/classes/class-id.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { KnownAnswers } from '../network-tasks/known-answers.ts';
 import type { NetworkTasks } from '../network-tasks/network-tasks.ts';
+import { QuestionPauses } from '../network-tasks/question-pauses.ts';
+import { weighQuestion } from '../network-tasks/weigh-question.ts';
 import type { Mark } from '../task/marks.ts';
 import type { PoolPorts } from './pool-ports.ts';
 import type { Tab } from './tab.ts';
@@ -17,12 +19,6 @@ export interface NetworkDeskHost {
   readonly records: TabRecords;
 }
 
-interface Pause {
-  /** When the tab may be asked again. */
-  readonly until: number;
-  readonly ms: number;
-}
-
 interface OwnTask {
   readonly tab: string;
   readonly class: string;
@@ -34,18 +30,8 @@ interface OwnTask {
 /** The pool stays awake for tabs whose rest ends within this time, ms. Those that rest longer are asked when it wakes for something else. */
 const REST_AHEAD_MS = 30_000;
 
-/** After a task of the network a tab rests this many times as long as it took: a slow device is not kept hot for hours to be qualified. */
-const REST_TIMES = 2;
-
-/** A tab of which nothing could be learnt is left alone for so long, ms; twice as long each time that it happens again, up to the longest. */
-const PAUSE_MS = 60_000;
-const LONGEST_PAUSE_MS = 60 * 60 * 1000;
-
-/** Words on a tab's answer that bring its record on. */
-const DECIDED: readonly Mark['outcome'][] = ['agreed', 'refuted'];
-
 /** One of so many free tabs is given a task of the network at a time. */
-const FREE_TABS_A_TASK = 4;
+export const FREE_TABS_A_TASK = 4;
 
 /**
  * Gives idle tabs the network's own tasks: new ones, those under suspicion, and now and then any. Users go first: while somebody waits none is begun,
@@ -58,12 +44,13 @@ export class NetworkDesk {
   readonly #running = new Map<TaskTail, OwnTask>();
   #starting = 0;
   /** Tabs of which nothing could be learnt just now, by identity. */
-  readonly #pauses = new Map<string, Pause>();
+  readonly #pauses: QuestionPauses;
 
   constructor(host: NetworkDeskHost, tasks: NetworkTasks, known: KnownAnswers) {
     this.#host = host;
     this.#tasks = tasks;
     this.#known = known;
+    this.#pauses = new QuestionPauses(() => host.ports.now());
   }
 
   /** Whether {@link tick} is wanted, although no user's task is in hand. */
@@ -114,7 +101,7 @@ export class NetworkDesk {
     const { records, ports } = this.#host;
     const at = ports.now();
     return this.#free()
-      .filter((tab) => (this.#pauses.get(tab.identity)?.until ?? 0) <= at + withinMs)
+      .filter((tab) => this.#pauses.until(tab.identity) <= at + withinMs)
       .flatMap((tab) => tab.models.map((model) => ({ tab, classId: model.class })))
       .filter(({ tab, classId }) => records.wantsNetworkTask(tab, classId))
       .filter(({ tab, classId }) => this.#known.has(classId) || records.canBeChecked(tab, classId));
@@ -122,7 +109,7 @@ export class NetworkDesk {
 
   async #ask(tab: Tab, classId: string): Promise<void> {
     const { ports } = this.#host;
-    const target = { tab: tab.identity, class: classId, canCheck: this.#host.records.canBeChecked(tab, classId) };
+    const target = { tab: tab.identity, class: classId, canCheck: this.#host.records.canBeProven(tab, classId) };
     this.#starting++;
     const named = await this.#tasks.newTask().finally(() => this.#starting--);
     const own: OwnTask = { tab: tab.identity, class: classId, abort: new AbortController(), marks: null };
@@ -133,53 +120,29 @@ export class NetworkDesk {
     try {
       const { marks, learnt, blind } = await this.#tasks.ask(named, target, own.abort.signal);
       for (const checker of blind) this.#host.records.suspect(checker.tab, checker.class, 'blind_guesses');
-      const said = marks ?? this.#host.records.weighed(own.marks ?? []);
-      // A tab's word on another's answer proves it only when that tab has something to lose, or when nobody is there who has.
-      const isProven =
-        marks !== null || !this.#host.records.hasTrusted(classId) || said.some((mark) => this.#isTrusted(mark));
-      // Two tabs that differ would be asked without end, one that nobody proves right too.
-      const isDecided = isProven && said.some(({ role, outcome }) => role === 'answer' && DECIDED.includes(outcome));
-      if (isDecided) this.#rest(tab.identity, REST_TIMES * (ports.now() - begunAt));
-      else this.#pause(tab.identity);
-      for (const mark of said) {
-        this.#host.records.observe(mark, {
-          source: isProven ? 'network' : 'user',
-          byKnownAnswer: marks !== null,
-        });
+      const said = weighQuestion(marks, own.marks ?? [], {
+        isTrusted: (mark) => this.#host.records.isTrusted(mark.tab, mark.class),
+        hasTrusted: this.#host.records.hasTrusted(classId),
+      });
+      if (said.isDecided) this.#pauses.learnt(tab.identity, ports.now() - begunAt);
+      else this.#pauses.nothingLearnt(tab.identity);
+      for (const mark of said.marks) {
+        this.#host.records.observe(mark, { source: said.source, byKnownAnswer: marks !== null });
       }
       // What a near class writes is nobody else's answer to the byte.
-      if (learnt !== null && isExactClass(classId) && said.some((mark) => this.#isTrusted(mark))) {
-        const isByGuard = said.some(
+      if (learnt !== null && isExactClass(classId) && said.isConfirmed) {
+        const isByGuard = said.marks.some(
           ({ tab, role, outcome }) =>
             role === 'check' && outcome === 'agreed' && this.#host.roster.get(tab)?.guard === true,
         );
         this.#known.learn(classId, isByGuard ? learnt : { ...learnt, isDoubtful: true });
       }
     } catch (cause) {
-      this.#pause(tab.identity);
+      this.#pauses.nothingLearnt(tab.identity);
       ports.log('network_task_failed', { task: named.task, reason: String(cause) });
     } finally {
       this.#running.delete(named.task);
       ports.log('network_task_over', { task: named.task, tab: tab.identity });
     }
-  }
-
-  /** Something was learnt: the device may cool down a little. */
-  #rest(identity: string, ms: number): void {
-    this.#pauses.set(identity, { until: this.#host.ports.now() + ms, ms: 0 });
-  }
-
-  #pause(identity: string): void {
-    const at = this.#host.ports.now();
-    for (const [known, { until }] of this.#pauses) if (until + LONGEST_PAUSE_MS <= at) this.#pauses.delete(known);
-    const before = this.#pauses.get(identity)?.ms ?? 0;
-    const ms = Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_MS, 2 * before));
-    this.#pauses.set(identity, { until: at + ms, ms });
-  }
-
-  /** Whether somebody with a record stands behind an answer. */
-  #isTrusted({ tab, class: id, role, outcome }: Mark): boolean {
-    const isFor = outcome === 'agreed' || outcome === 'passed';
-    return role === 'check' && isFor && this.#host.records.isTrusted(tab, id);
   }
 }

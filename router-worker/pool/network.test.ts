@@ -63,7 +63,7 @@ describe('one prompt through the network', () => {
       network.follow(second.task, second.want),
     ]);
     expect(answers[0]?.updates[0]).toMatchObject({ type: 'leased' });
-    expect(answers[1]?.updates[0]).toEqual({ type: 'waiting', ahead: 0 });
+    expect(answers[1]?.updates[0]).toEqual({ type: 'waiting', ahead: 0, etaMs: expect.any(Number) });
     expect(answers.every((answer) => answer.text !== '')).toBe(true);
   });
 

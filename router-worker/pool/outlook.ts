@@ -26,13 +26,15 @@ export function outlookOf(seen: {
   readonly roster: TabRoster;
   readonly records: TabRecords;
   readonly leases: LeaseBook;
+  /** Tokens per second of a tab in a class, as measured; null before its first answer. */
+  readonly speedOf: (tab: string, classId: string) => number | null;
   readonly ahead: number;
   readonly now: number;
   readonly placement: Placement;
   readonly classes: readonly string[];
   readonly tokens: number;
 }): Outlook {
-  const { roster, records, leases, ahead, now, placement, classes, tokens } = seen;
+  const { roster, records, leases, speedOf, ahead, now, placement, classes, tokens } = seen;
   const byClass = new Map<string, Tab[]>();
   const able = new Set<Tab>();
   for (const tab of roster.connected()) {
@@ -45,7 +47,7 @@ export function outlookOf(seen: {
   }
   const answering = [...able].filter((tab) => !tab.checkOnly);
   const working = answering.map((tab) => ({
-    speed: tab.measuredSpeed,
+    speed: speedIn(tab, classes, speedOf),
     leases: [...tab.leases].flatMap((number) => {
       const active = leases.get(number);
       if (active === undefined) return [];
@@ -58,6 +60,15 @@ export function outlookOf(seen: {
     ahead,
     expectedWaitMs: expectedWait(working, ahead, tokens),
   };
+}
+
+/** The fastest that it was in one of these classes. */
+function speedIn(tab: Tab, classes: readonly string[], speedOf: (tab: string, classId: string) => number | null) {
+  const speeds = tab.models.flatMap(({ class: id }) => {
+    const speed = classes.includes(id) ? speedOf(tab.identity, id) : null;
+    return speed === null ? [] : [speed];
+  });
+  return speeds.length === 0 ? null : Math.max(...speeds);
 }
 
 function counted(all: readonly Tab[]): ServingTabs {

@@ -8,6 +8,7 @@ import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
+import { ledgerStub } from '../ledger/ledger-address.ts';
 import { networkTasksOf } from '../network-tasks/network-tasks-of.ts';
 import { RecordBook, type TabView } from '../record/record-book.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
@@ -16,7 +17,8 @@ import type { Reply } from '../session/session-object.ts';
 import type { Outlook } from './outlook.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
-import { sessionCalls } from './session-calls.ts';
+import { sessionCalls, unwrap } from './session-calls.ts';
+import { StandingOutbox } from './standing-outbox.ts';
 import type { TabAttachment, TabSocket } from './tab.ts';
 import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
@@ -68,6 +70,27 @@ export class PoolObject extends DurableObject<Env> {
   async request(want: LeaseWant): Promise<ReadableStream<Uint8Array>> {
     const pool = await this.#pool();
     return this.#stream((sink) => pool.request(want, sink));
+  }
+
+  /** The streams of the parts of one request, as many as the pool takes: of the others none is leased and none waits. */
+  async requestMany(wants: readonly LeaseWant[], mostWaiting: number): Promise<ReadableStream<Uint8Array>[]> {
+    const pool = await this.#pool();
+    const pipes: Pipe[] = [];
+    const sinkOf = () => {
+      const pipe = openPipe();
+      pipes.push(pipe);
+      return pipe.sink;
+    };
+    const streams = pool.requestMany(wants, sinkOf, mostWaiting);
+    return pipes.map((pipe, at) => {
+      pipe.gone.catch(() => streams[at]?.gone());
+      return pipe.readable;
+    });
+  }
+
+  /** Nobody reads this task any more. */
+  async leave(tail: TaskTail): Promise<void> {
+    (await this.#pool()).leave(tail);
   }
 
   /** The stream of a running task, after the pool or the reader's connection to it was lost. */
@@ -144,11 +167,19 @@ export class PoolObject extends DurableObject<Env> {
   async #start(): Promise<Pool> {
     const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
     this.#origin = (await this.ctx.storage.get<string>(ORIGIN_KEY)) ?? '';
+    const outbox = new StandingOutbox(this.ctx.storage.sql, async (orders) =>
+      unwrap(await ledgerStub(this.env).standing(orders)),
+    );
+    void outbox.drain();
     const pool = new Pool({
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
-      records: new RecordBook(new SqlRecordStore(this.ctx.storage.sql), () => Date.now()),
+      records: new RecordBook(
+        new SqlRecordStore(this.ctx.storage.sql),
+        () => Date.now(),
+        (tab, classId, standing) => outbox.changed(tab, classId, standing),
+      ),
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null
@@ -178,15 +209,10 @@ export class PoolObject extends DurableObject<Env> {
     return found;
   }
 
-  /** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
   async #stream(open: (sink: StreamSink) => TaskStream | Promise<TaskStream>): Promise<ReadableStream<Uint8Array>> {
-    const { readable, writable } = new IdentityTransformStream();
-    const writer = writable.getWriter();
-    const stream = await open({
-      write: (bytes: Bytes) => writer.write(bytes),
-      close: () => void writer.close().catch(() => undefined),
-    });
-    writer.closed.catch(() => stream.gone());
+    const { readable, sink, gone } = openPipe();
+    const stream = await open(sink);
+    gone.catch(() => stream.gone());
     return readable;
   }
 
@@ -213,6 +239,24 @@ export class PoolObject extends DurableObject<Env> {
       this.#ticking = null;
     }, TICK_MS);
   }
+}
+
+interface Pipe {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly sink: StreamSink;
+  /** Rejects when the reader goes away. */
+  readonly gone: Promise<void>;
+}
+
+/** An identity stream, because only there a reader that goes away is noticed in every version of the runtime. */
+function openPipe(): Pipe {
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const sink = {
+    write: (bytes: Bytes) => writer.write(bytes),
+    close: () => void writer.close().catch(() => undefined),
+  };
+  return { readable, sink, gone: writer.closed };
 }
 
 function random(): number {

@@ -5,6 +5,7 @@ import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { Sla } from '../allocation/fair-line.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -19,7 +20,8 @@ export interface SessionPort {
   checkCommitted(tail: TaskTail, lease: Signed, commit: Signed, handedOn: CheckOutcome['handedOn']): Promise<Decision>;
   checkRevealed(tail: TaskTail, lease: Signed, reveal: Signed, leaves: readonly string[]): Promise<Decision>;
   checkFailed(tail: TaskTail, checker: string, reason: UncheckedReason, isBlameless: boolean): Promise<Decision>;
-  failed(tail: TaskTail, code: ErrorCode): Promise<Decision>;
+  /** `attempt`: of the lease under which it failed. */
+  failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Decision>;
   /** Where the task stands, for a pool that lost its memory of it; null when the session does not know it. */
   standing(tail: TaskTail): Promise<Decision | null>;
 }
@@ -60,8 +62,22 @@ export interface LeaseWant {
   readonly only: string | null;
   readonly token: string;
   readonly readablePromptBytes: number;
-  /** Tabs that may answer, and check. */
-  readonly placement: Placement;
+  readonly claim: Claim;
   /** When the answer must be written, epoch ms; null: no sooner than any other. */
   readonly deadlineAt: number | null;
+}
+
+/** Who shares the tabs with whom, and which of them are wanted. */
+export interface Claim extends Placement {
+  /** Whoever pays. */
+  readonly account: string;
+  readonly sla: Sla;
+  /** Digest of the conversation's beginning: a tab that holds it need not read it again. Null: the request belongs to none. */
+  readonly conversation: string | null;
+  /** Tabs that may answer; null: all. */
+  readonly allow: readonly string[] | null;
+  /** Tabs that may not: they are not wanted, failed this part of a request, or work on its twin. */
+  readonly block: readonly string[];
+  /** Whether both hold for the tabs that check, too, as a session's do. Otherwise checks are drawn as any other's. */
+  readonly bindsCheckers: boolean;
 }

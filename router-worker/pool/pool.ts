@@ -8,6 +8,7 @@ import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../..
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
 import { peekFrame } from '../../shared/sealing/frames.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { Allocator } from '../allocation/allocator.ts';
 import { NetworkTasks } from '../network-tasks/network-tasks.ts';
 import type { TabView } from '../record/record-book.ts';
 import type { Decision, Ended } from '../session/session.ts';
@@ -26,7 +27,7 @@ import { type Suspicion, TabRecords } from './tab-records.ts';
 import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
-import { WaitingLine } from './waiting-line.ts';
+import { WaitingLine, type WaitingRequest } from './waiting-line.ts';
 
 /**
  * The connected tabs, the leases that they work on, and the tasks in hand. Memory only: a tab comes back with its socket, and every lease is a
@@ -37,6 +38,7 @@ export class Pool {
   readonly #roster: TabRoster;
   readonly #leases: LeaseBook;
   readonly #waiting: WaitingLine;
+  readonly #allocator: Allocator<WaitingRequest>;
   readonly #links: LinkDesk;
   readonly #tasks: TaskBook;
   readonly #checks: CheckDesk;
@@ -49,12 +51,15 @@ export class Pool {
   constructor(ports: PoolPorts) {
     this.#ports = ports;
     this.#roster = new TabRoster(ports.signer.publicKey, ports.now, ports.isGuard);
-    this.#leases = new LeaseBook(ports.signer, ports.now, ports.random);
-    this.#waiting = new WaitingLine(ports.now);
+    this.#allocator = new Allocator(ports.now, ports.random);
+    this.#leases = new LeaseBook(ports.signer, ports.now, ports.random, ({ number, tab, class: id, model, sampling }) =>
+      this.#allocator.occupied(number, tab, id, model, sampling.maxTokens),
+    );
+    this.#waiting = new WaitingLine(this.#allocator, () => this.#answers.seats(null), ports.now);
     this.#links = new LinkDesk(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#marked = new MarkedTasks(ports.now);
-    this.#tasks = new TaskBook((served, stream) => this.#answers.clientGone(served, stream));
+    this.#tasks = new TaskBook(ports.now, (served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
       ports,
@@ -63,6 +68,7 @@ export class Pool {
       leases: this.#leases,
       tasks: this.#tasks,
       waiting: this.#waiting,
+      allocator: this.#allocator,
       release: (number: number) => this.#release(number),
       decide: (task: TaskTail, decision: Decision) => this.decide(task, decision),
     };
@@ -98,6 +104,7 @@ export class Pool {
       roster: this.#roster,
       records: this.#records,
       leases: this.#leases,
+      speedOf: (tab, classId) => this.#allocator.speedOf(tab, classId),
       ahead: this.#waiting.length,
       now: this.#ports.now(),
       placement,
@@ -209,6 +216,7 @@ export class Pool {
 
   #lose(tab: Tab): void {
     this.#roster.remove(tab);
+    this.#allocator.left(tab.identity);
     for (const number of [...tab.leases]) {
       const active = this.#leases.get(number);
       if (active !== undefined) this.#answers.lost(active, 'tab_lost');
@@ -219,18 +227,29 @@ export class Pool {
 
   #release(number: number): ActiveLease | null {
     const active = this.#leases.release(number);
+    this.#allocator.over(number);
     if (active !== null) this.#serveWaiting();
     return active;
   }
 
   #serveWaiting(): void {
-    this.#waiting.serve(({ want }) => this.#answers.grant(want));
+    this.#answers.serveLine();
   }
 
   // ---- a client's side ---------------------------------------------------------------------------------------------
 
   request(want: LeaseWant, sink: StreamSink): TaskStream {
     return this.#answers.request(want, sink);
+  }
+
+  /** The parts of one request; see {@link AnswerDesk.requestMany}. */
+  requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
+    return this.#answers.requestMany(wants, sinkOf, mostWaiting);
+  }
+
+  /** Whoever reads this task has gone. Told twice it changes nothing. */
+  leave(tail: TaskTail): void {
+    this.#tasks.get(tail)?.stream?.gone();
   }
 
   reattach(tail: TaskTail, statement: Signed, from: number, sink: StreamSink): Promise<TaskStream> {
@@ -249,7 +268,10 @@ export class Pool {
     }
     if (lease.role === 'check') {
       if (active !== null) await this.#checks.deliveredByClient(active, envelope.byteLength);
-    } else void active?.open(); // The tab is at work already: what is kept of the task need not hold up its first token.
+    } else if (active !== null) {
+      active.isDelivered = true;
+      void active.open(); // The tab is at work already: what is kept of the task need not hold up its first token.
+    }
   }
 
   /** The client wrapped the body key for the checker. Throws `sealed_body_invalid` or `tab_lost`. */
@@ -293,6 +315,7 @@ export class Pool {
     if (packet.kind === 'frame') {
       if (active.lease.tab !== tab.identity || active.lease.role !== 'answer') return;
       if (packet.payload.byteLength > MAX_FRAME_BYTES) throw new ShoalError('invalid_value', 'A frame is too long.');
+      if (active.state !== 'running') this.#allocator.firstToken(packet.number);
       this.#leases.moved(active, 'running');
       // Frames that are sent again must not raise it: after the next break they would be missing.
       active.nextFrame = Math.max(active.nextFrame, peekFrame(packet.payload).sequence + 1);
@@ -429,6 +452,8 @@ export class Pool {
       this.#tasks.close(want.task);
     }
     this.#answers.stopLate();
+    this.#answers.serveLine(true); // Whoever waits for a tab that is later than expected may be better off with another by now.
+    this.#waiting.tick();
     this.#checks.tick();
     this.#network?.tick();
     this.#links.tick();

@@ -1,19 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import type { Claim, LeaseWant } from './pool-ports.ts';
 import { settle, TEST_CLASS, TestNetwork, until } from '../testing/network.ts';
 
 const slow = () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 });
+
+/** What a session with this placement makes of a request. */
+function within(placement: Placement): Partial<LeaseWant> {
+  const claim: Claim = { account: 'test', sla: 'standard', conversation: null, ...placement, bindsCheckers: true };
+  return { claim };
+}
 
 describe('[B2] the tabs that may read a prompt', () => {
   it('are the only ones that answer and that check', async () => {
     const network = await TestNetwork.create();
     const [a, b, c] = [await network.addTab(), await network.addTab(), await network.addTab()];
     for (let i = 0; i < 6; i++) {
-      const allowed = await network.ask(`${i}`, { placement: { allow: [a.identity, b.identity], block: [] } });
+      const allowed = await network.ask(`${i}`, within({ allow: [a.identity, b.identity], block: [] }));
       const view = (await network.session(allowed.want.task)).view(allowed.want.task);
       expect([view.tab, ...view.checkers.map(({ tab }) => tab)].sort()).toEqual([a.identity, b.identity].sort());
-      const blocked = await network.ask(`${i}`, { placement: { allow: null, block: [a.identity] } });
+      const blocked = await network.ask(`${i}`, within({ allow: null, block: [a.identity] }));
       const other = (await network.session(blocked.want.task)).view(blocked.want.task);
       expect([other.tab, ...other.checkers.map(({ tab }) => tab)].sort()).toEqual([b.identity, c.identity].sort());
     }
@@ -22,7 +29,7 @@ describe('[B2] the tabs that may read a prompt', () => {
   it('are nobody where none of them serves, although others do: refused at once, not queued', async () => {
     const network = await TestNetwork.create();
     const tab = await network.addTab();
-    await expect(network.ask('x', { placement: { allow: null, block: [tab.identity] } })).rejects.toMatchObject({
+    await expect(network.ask('x', within({ allow: null, block: [tab.identity] }))).rejects.toMatchObject({
       code: 'no_tab',
     });
   });

@@ -13,16 +13,7 @@ type SessionStub = DurableObjectStub<SessionObject>;
 /** Calls sessions over RPC: finds the object by the task's id, tries again when the object itself could not be reached. */
 export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
   async function call<T>(tail: TaskTail, act: (session: SessionStub) => Promise<Reply<T>>): Promise<T> {
-    const name = await sessionOfTask(keys, tail);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return unwrap(await act(sessionStub(env, name)));
-      } catch (cause) {
-        // Every call is idempotent: an event that was seen before gets the same decision again.
-        if (cause instanceof ShoalError || attempt >= ATTEMPTS) throw cause;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
-      }
-    }
+    return callSession(env, await sessionOfTask(keys, tail), act);
   }
 
   return {
@@ -38,9 +29,25 @@ export function sessionCalls(env: Env, keys: RouterKeys): SessionPort {
     checkRevealed: (tail, lease, reveal, leaves) =>
       call(tail, (session) => session.checkRevealed(lease, reveal, leaves)),
     checkFailed: (tail, ...rest) => call(tail, (session) => session.checkFailed(tail, ...rest)),
-    failed: (tail, code) => call(tail, (session) => session.failed(tail, code)),
+    failed: (tail, code, attempt) => call(tail, (session) => session.failed(tail, code, attempt)),
     standing: (tail) => call(tail, (session) => session.standing(tail)),
   };
+}
+
+/** Calls a session, and again when the object itself could not be reached: every call is idempotent, so one that was seen before gets the same reply. */
+export async function callSession<T>(
+  env: Env,
+  name: string,
+  act: (session: SessionStub) => Promise<Reply<T>>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return unwrap(await act(sessionStub(env, name)));
+    } catch (cause) {
+      if (cause instanceof ShoalError || attempt >= ATTEMPTS) throw cause;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
+    }
+  }
 }
 
 export function sessionStub(env: Env, name: string): SessionStub {

@@ -1,19 +1,13 @@
 import type { Standing } from '../../shared/checking/standing.ts';
 import { isExactClass } from '../../shared/classes/class-id.ts';
+import { canBeProven } from '../network-tasks/can-be-proven.ts';
+import { AnswerSizes } from '../record/answer-sizes.ts';
 import { mayServe, type Finding as RecordFinding, SERVING_ORDER, type Source } from '../record/record.ts';
 import type { RecordBook, TabView } from '../record/record-book.ts';
+import { findingFor, weighMarks } from '../record/weigh-marks.ts';
 import type { Mark } from '../task/marks.ts';
 import type { Tab } from './tab.ts';
 import type { TabRoster } from './tab-roster.ts';
-
-/** Bytes assumed of the mean answer before any was seen: about a hundred tokens. */
-const FIRST_MEAN_BYTES = 400;
-/** Weight of the newest answer in the running mean. */
-const MEAN_WEIGHT = 0.02;
-/** One answer counts in the mean for no more than so many of it: else a few huge ones, which need no user, would hide all others from checks. */
-const MOST_SIZE_IN_MEAN = 4;
-/** Answers smaller than this share of the mean are checked as if they had it: whoever did move the mean gains no more than this. */
-const LEAST_SIZE = 0.25;
 
 /** Why an answer looked wrong. */
 export type Suspicion = Extract<RecordFinding, { outcome: 'suspicious' }>['reason'];
@@ -23,7 +17,7 @@ export class TabRecords {
   readonly #book: RecordBook;
   readonly #roster: TabRoster;
   readonly #random: () => number;
-  #meanBytes = FIRST_MEAN_BYTES;
+  readonly #sizes = new AnswerSizes();
 
   constructor(book: RecordBook, roster: TabRoster, random: () => number) {
     this.#book = book;
@@ -58,6 +52,14 @@ export class TabRecords {
     return this.#checkersOf(classId).some((checker) => checker.tab !== tab);
   }
 
+  /** Whether somebody can prove what this tab answers to a new question: see {@link canBeProven}. */
+  canBeProven(tab: Tab, classId: string): boolean {
+    const others = this.#checkersOf(classId).filter((checker) => checker.tab !== tab);
+    const trusted = others.filter(({ rank }) => rank === 0);
+    const free = trusted.filter((checker) => checker.tab.leases.size === 0);
+    return canBeProven({ serving: others.length, trusted: trusted.length, freeTrusted: free.length });
+  }
+
   /** One that only checks is asked for nothing but its way out of quarantine: there is no other. */
   wantsNetworkTask(tab: Tab, classId: string): boolean {
     if (tab.guard || !this.#book.wantsNetworkTask(tab.identity, classId)) return false;
@@ -69,25 +71,15 @@ export class TabRecords {
    * holds against what it received: a tab that claims fewer tokens than it wrote would be checked less, and one that claims very many would move the mean.
    */
   samples(tab: Tab, classId: string, claimedBytes: number): boolean {
-    const size = Math.max(LEAST_SIZE, claimedBytes / this.#meanBytes);
-    this.#meanBytes += MEAN_WEIGHT * (Math.min(size, MOST_SIZE_IN_MEAN) - 1) * this.#meanBytes;
+    const size = this.#sizes.next(claimedBytes);
     const serving = this.#servingTabs(classId);
     const idleShare = serving.length === 0 ? 0 : serving.filter((one) => one.leases.size === 0).length / serving.length;
     return this.#random() < this.#book.rate(tab.identity, classId, idleShare, size);
   }
 
-  /**
-   * Marks as they go on record. Nobody is refuted by tabs of whom nothing is known: three of these cost nothing, and together they outvote any honest
-   * newcomer. It is a dispute then, until one with a record, a guard or a known answer tells, and who outvoted them has passed nothing. The verdict on the
-   * answer stands as it is.
-   */
+  /** Marks as they go on record: strangers refute nobody. See {@link weighMarks}. */
   weighed(marks: readonly Mark[]): Mark[] {
-    const isContested = marks.some(({ outcome }) => outcome === 'refuted');
-    const isProven = marks.some((mark) => mark.outcome === 'agreed' && this.isTrusted(mark.tab, mark.class));
-    if (!isContested || isProven) return [...marks];
-    return marks
-      .filter(({ outcome }) => outcome !== 'agreed')
-      .map((mark) => (mark.outcome === 'refuted' ? { ...mark, outcome: 'disputed' } : mark));
+    return weighMarks(marks, (mark) => this.isTrusted(mark.tab, mark.class));
   }
 
   observe(mark: Mark, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {
@@ -133,19 +125,5 @@ export class TabRecords {
     return this.#roster
       .connected()
       .filter((tab) => tab.models.some((model) => model.class === classId) && this.rank(tab, classId) !== null);
-  }
-}
-
-/** Null for what says nothing. */
-function findingFor({ outcome }: Mark, byKnownAnswer: boolean): RecordFinding | null {
-  switch (outcome) {
-    case 'passed':
-      return null;
-    case 'refuted':
-      return { outcome, reason: byKnownAnswer ? 'known_answer' : 'third_execution' };
-    case 'missed':
-      return { outcome, reason: 'checker_lost' };
-    default:
-      return { outcome };
   }
 }

@@ -13,7 +13,7 @@ import {
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { isSealingKey } from '../../shared/sealing/sealing-key.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
-import type { Candidate } from '../allocation/choose-tab.ts';
+import type { Seat } from '../allocation/allocator.ts';
 import { RestingTabs } from './resting-tabs.ts';
 import { attachmentOf, type Tab, type TabAttachment, type TabSocket, tabFrom } from './tab.ts';
 
@@ -79,16 +79,14 @@ export class TabRoster {
   }
 
   /** Tabs that answer, and may by their records: `rankOf` is null for one that may not. One that only checks is among them when it alone is meant. */
-  candidates(rankOf: (tab: Tab, classId: string) => number | null, only: string | null): Candidate[] {
+  seats(rankOf: (tab: Tab, classId: string) => number | null, only: string | null): Seat[] {
     const answering = this.connected().filter((tab) => !tab.checkOnly || tab.identity === only);
     return answering.flatMap((tab) =>
       tab.models.flatMap(({ class: id }) => {
         const rank = rankOf(tab, id);
         if (rank === null) return [];
         const isResting = this.isResting(tab);
-        return [
-          { tab: tab.identity, class: id, load: tab.leases.size, decodeSpeed: tab.measuredSpeed, rank, isResting },
-        ];
+        return [{ tab: tab.identity, class: id, load: tab.leases.size, rank, isResting }];
       }),
     );
   }
@@ -171,7 +169,6 @@ export class TabRoster {
     );
     if (before !== null) {
       for (const partner of before.partners) tab.partners.add(partner);
-      tab.measuredSpeed = before.measuredSpeed;
       this.#unseat(before);
     }
     this.#tabs.set(identity, tab);
@@ -243,11 +240,9 @@ export class TabRoster {
     return this.#resting.has(tab.identity);
   }
 
-  /** The tab committed to an answer of so many tokens, begun at this time. */
-  worked(tab: Tab, tokens: number, acceptedAt: number): void {
+  /** The tab committed to an answer. */
+  worked(tab: Tab): void {
     this.#resting.worked(tab.identity);
-    const seconds = (this.#now() - acceptedAt) / 1000;
-    if (tokens > 0 && seconds > 0) tab.measuredSpeed = tokens / seconds;
   }
 
   setReady(tab: Tab, ready: Extract<TabToRouter, { t: 'ready' }>): void {

@@ -46,8 +46,6 @@ export interface Tab {
   direct: boolean;
   checkOnly: boolean;
   readonly guard: boolean;
-  /** Tokens per second of its last answer, by the pool's own clock; null before the first. What a tab claims of itself only greets the page. */
-  measuredSpeed: number | null;
   /** Numbers of the leases that the tab works on. */
   readonly leases: Set<number>;
   /** Tabs that this one may open a link to: it hands subtasks on to them. */
@@ -79,14 +77,13 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     direct: attachment.direct,
     checkOnly: attachment.checkOnly,
     guard: attachment.guard,
-    measuredSpeed: null,
     leases: new Set(),
     partners: new Set(),
   };
 }
 
 /** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
-export function independenceOf(a: Tab, b: Tab): Independence {
+export function independenceOf(a: Pick<Tab, 'network' | 'guard'>, b: Pick<Tab, 'network' | 'guard'>): Independence {
   if (a.network !== b.network) return 'network';
   return a.guard === b.guard ? 'key' : 'owner'; // One of them is the operator's, the other one is not.
 }

@@ -2,15 +2,24 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import type { StreamEvent } from '../../shared/protocol/stream-records.ts';
+import type { LeaseWant } from './pool-ports.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
 
 /** A task between its request and its end, as the pool knows it. */
 export interface ServedTask {
   readonly task: TaskTail;
+  /** When it was asked, or taken up by this pool. */
+  readonly since: number;
   /** Who reads it now; null when the client went away. The check goes on without. */
   stream: TaskStream | null;
   /** The lease of the answer, once there is one. It is needed until the end: the check is handed on by the tab that it names. */
   answer: Lease | null;
+  /** What the answer was leased for; null where this pool's memory began later. */
+  want: LeaseWant | null;
+  /** The last word on the lease, as the client was told. */
+  leased: Extract<StreamEvent, { t: 'leased' }> | null;
+  /** Tabs that had a lease of the answer before, and may have read the prompt. */
+  earlier: readonly string[];
   /** The task has ended, and a client that came back is sent the frames that it lacks, until then; null otherwise. */
   replayUntil: number | null;
   /** Tabs that may read it. A pool that lost its memory does not know, and its session holds them to it. */
@@ -23,10 +32,12 @@ export interface ServedTask {
 export class TaskBook {
   readonly #tasks = new Map<TaskTail, ServedTask>();
   readonly #byAnswer = new Map<number, ServedTask>();
+  readonly #now: () => number;
   readonly #onGone: (served: ServedTask, stream: TaskStream) => void;
 
   /** `onGone` is called when the reader of a task went away, and nobody had taken its place. */
-  constructor(onGone: (served: ServedTask, stream: TaskStream) => void) {
+  constructor(now: () => number, onGone: (served: ServedTask, stream: TaskStream) => void) {
+    this.#now = now;
     this.#onGone = onGone;
   }
 
@@ -45,8 +56,12 @@ export class TaskBook {
   open(task: TaskTail, sink: StreamSink): { readonly served: ServedTask; readonly stream: TaskStream } {
     const served = this.#tasks.get(task) ?? {
       task,
+      since: this.#now(),
       stream: null,
       answer: null,
+      want: null,
+      leased: null,
+      earlier: [],
       replayUntil: null,
       placement: ANYWHERE,
       deadlineAt: null,

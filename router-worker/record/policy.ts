@@ -61,7 +61,8 @@ export const TRUST_POLICY: TrustPolicy = {
   memoryHalfLifeMs: 30 * DAY_MS,
   // Whoever is checked at the rate r × size gives answers worth 1/r mean tasks between two checks, large ones or small ones. To lie, to lose the
   // identity and to begin anew earns less than honesty as long as that is no more than a new identity costs: these tasks, and the half of its
-  // first pay that is held back. So qualifyingPasses ≥ 1/(2 · rateFloor), with a deposit of 2/rateFloor mean tasks.
+  // first pay that is held back. So qualifyingPasses ≥ 1/(2 · rateFloor), with a deposit of 2/rateFloor mean tasks. The network's tasks are short ones, so an identity
+  // costs less than that says: docs/trust.md tells where it shows.
   qualifyingPasses: 25,
   trustKeptMs: 30 * DAY_MS,
   ratePasses: 2,

@@ -34,25 +34,33 @@ export interface TabView {
   readonly records: readonly (Explanation & { readonly class: string })[];
 }
 
+/** Hears how a tab stands after a finding that changed it. Not of the operator's word, nor of what time alone changes. */
+export type StandingListener = (tab: string, classId: string, standing: Standing) => void;
+
 /** The records of a pool's tabs: read from the store once, written at every observation. */
 export class RecordBook {
   readonly #store: RecordStore;
   readonly #now: () => number;
+  readonly #changed: StandingListener;
   readonly #cache = new Map<string, TabRecord>();
   #observations = 0;
 
-  constructor(store: RecordStore, now: () => number) {
+  constructor(store: RecordStore, now: () => number, changed: StandingListener = () => undefined) {
     this.#store = store;
     this.#now = now;
+    this.#changed = changed;
   }
 
   /** Takes down what was found about a tab. Returns its standing now. */
   observe(tab: string, classId: string, finding: Finding, role: Role, source: Source): Standing {
     const at = this.#now();
-    const record = observe(this.#load(tab, classId), { ...finding, role, source, at });
+    const before = this.#load(tab, classId);
+    const record = observe(before, { ...finding, role, source, at });
     this.#save(record);
+    const standing = standingOf(record, at);
+    if (standing !== standingOf(before, at)) this.#changed(tab, classId, standing);
     if (++this.#observations % FORGET_EVERY === 0) this.#store.forget(at - RECORD_KEPT_MS, MAX_RECORDS);
-    return standingOf(record, at);
+    return standing;
   }
 
   standing(tab: string, classId: string): Standing {

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import type { Bytes } from '../../shared/bytes.ts';
+import { type Bytes, randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
 import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
@@ -8,8 +8,12 @@ import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
+import { billedTasks } from '../billing/billed-tasks.ts';
+import { Cashier, type HoldOrder, type PriceView } from '../billing/cashier.ts';
+import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
+import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
@@ -44,6 +48,7 @@ export class SessionObject extends DurableObject<Env> {
   #setUp: SetUpSession;
   readonly #feed = new SessionFeed(() => Date.now());
   #feeding: ReturnType<typeof setInterval> | null = null;
+  #cashier: Cashier;
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
   #armedAt = Number.POSITIVE_INFINITY;
@@ -54,6 +59,7 @@ export class SessionObject extends DurableObject<Env> {
     super(ctx, env);
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#cashier = this.#newCashier();
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
     });
@@ -67,6 +73,34 @@ export class SessionObject extends DurableObject<Env> {
       (task, receipt) => this.#heard(task, receipt !== null),
     );
   }
+
+  #newCashier(): Cashier {
+    return new Cashier({
+      store: new SqlPurseStore(this.ctx.storage.sql),
+      ledger: {
+        draw: async (order, limits) => unwrap(await ledgerStub(this.env).draw(order, limits)),
+        settle: async (orders) => unwrap(await ledgerStub(this.env).settle(orders)),
+      },
+      tasks: billedTasks(this.#store),
+      now: () => Date.now(),
+      newName: () => toBase64Url(randomBytes(16)),
+      wake: (at) => this.#arm(at),
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
+  }
+
+  /** Sets money aside before a task is given to a tab. Gives what is left for the next, micro-credits. */
+  hold(order: HoldOrder): Promise<Reply<number>> {
+    return this.#reply(() => this.#cashier.hold(order));
+  }
+
+  /** The task was not begun: its money is free again. */
+  releaseHold(tail: TaskTail): Promise<Reply<null>> {
+    return this.#reply(async () => {
+      this.#cashier.release(tail);
+      return null;
+    });
+    }
 
   #newSetUp(): SetUpSession {
     return new SetUpSession(
@@ -252,16 +286,20 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => session.checkFailed(tail, checker, reason, isBlameless));
   }
 
-  failed(tail: TaskTail, code: ErrorCode): Promise<Reply<Decision>> {
-    return this.#reply((session) => session.failed(tail, code));
+  failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Reply<Decision>> {
+    return this.#reply((session) => session.failed(tail, code, attempt));
   }
 
   standing(tail: TaskTail): Promise<Reply<Decision | null>> {
     return this.#reply(async (session) => session.standing(tail));
   }
 
-  view(tail: TaskTail): Promise<Reply<TaskView>> {
-    return this.#reply(async (session) => session.view(tail));
+  /** The price is told after the commit: it depends on the level, and the tab knows the id too. */
+  view(tail: TaskTail): Promise<Reply<TaskView & { readonly price: PriceView | null }>> {
+    return this.#reply(async (session) => {
+      const view = session.view(tail);
+      return { ...view, price: view.status === 'running' ? null : this.#cashier.price(tail) };
+    });
   }
 
   receipt(tail: TaskTail): Promise<Reply<Signed>> {
@@ -275,9 +313,16 @@ export class SessionObject extends DurableObject<Env> {
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
-      await drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries)));
+      // One of the two out of reach is no reason to keep from the other what it waits for.
+      const told = await Promise.allSettled([
+        drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries))),
+        this.#cashier.sweep(),
+      ]);
       if (this.#setUp.sweep()) this.#feed.end('session_expired');
-      const next = [this.#store.nextDueAt(), this.#setUp.nextDueAt()].filter((at) => at !== null);
+      for (const result of told) if (result.status === 'rejected') throw result.reason;
+      const next = [this.#store.nextDueAt(), this.#cashier.nextDueAt(), this.#setUp.nextDueAt()].filter(
+        (at) => at !== null,
+      );
       if (next.length === 0) await this.#dissolve();
       else this.#arm(Math.min(...next));
     } catch (cause) {
@@ -292,6 +337,7 @@ export class SessionObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#cashier = this.#newCashier();
     this.#session = null;
   }
 

@@ -32,13 +32,14 @@ function running(tail: string, openedAt: number): Task {
     openedAt,
     readablePromptBytes: 0,
     leaseStatement: statement,
-    lease: { tab: 'tab' } as Lease,
+    lease: { tab: 'tab', attempt: 1 } as Lease,
     standing: 'new',
   };
   return openTask(terms);
 }
 
-const ended = (tail: string, at: number) => stepTask(running(tail, at - 1), { type: 'failed', at, code: 'tab_lost' });
+const ended = (tail: string, at: number) =>
+  stepTask(running(tail, at - 1), { type: 'failed', at, code: 'tab_lost', attempt: 1 });
 
 function same(actual: unknown, expected: unknown): void {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) {

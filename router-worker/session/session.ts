@@ -94,13 +94,18 @@ export class Session {
   }
 
   open(terms: TaskTerms): void {
-    if (this.#load(terms.task) === null) this.#save(openTask(terms), null);
+    const before = this.#load(terms.task);
+    if (before === null) return this.#save(openTask(terms), null);
+    const after = stepTask(before, { type: 'leased_again', at: this.#now(), terms });
+    if (after !== before) this.#save(after, null);
   }
 
   /** The answering tab's commit. Throws `integrity_failed` for a commit that is not this lease's. */
   async committed(leaseStatement: Signed, statement: Signed, circumstances: CommitCircumstances): Promise<Decision> {
     refuseTooLong(statement);
     const { lease, digest } = await this.#openLease(leaseStatement, 'answer');
+    // Another tab has its place.
+    if (this.#load(lease.task)?.lease.number !== lease.number) return NOTHING;
     const commit = await openStatement('commit', answerCommit, statement, lease.tab);
     if (commit.task !== lease.task || commit.lease !== digest || commit.class !== lease.class) {
       throw new ShoalError('integrity_failed', 'The commit does not belong to its lease.');
@@ -186,8 +191,9 @@ export class Session {
     return this.#apply(tail, { type: 'check_failed', at: this.#now(), checker, reason, isBlameless });
   }
 
-  async failed(tail: TaskTail, code: ErrorCode): Promise<Decision> {
-    return this.#apply(tail, { type: 'failed', at: this.#now(), code });
+  /** `attempt`: of the lease under which it failed. */
+  async failed(tail: TaskTail, code: ErrorCode, attempt: number): Promise<Decision> {
+    return this.#apply(tail, { type: 'failed', at: this.#now(), code, attempt });
   }
 
   /** Where a task stands, for a pool that lost its memory of it; null when there is no such task. */
@@ -360,6 +366,16 @@ export interface TaskView {
   readonly level: string | null;
   readonly wanted_checks: number | null;
   readonly tab: string;
+  /** Tabs that were thought of for the answer: what was expected of each, in weighed ms, and why it was not taken. Empty before the commit, as the level is. */
+  readonly candidates: readonly {
+    readonly tab: string;
+    readonly class: string;
+    readonly score_ms: number;
+    readonly warm_tokens: number;
+    readonly outcome: string;
+  }[];
+  /** Tabs that had the answer before, and were lost before they wrote anything. */
+  readonly earlier_tabs: readonly string[];
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {
     readonly tab: string;
@@ -418,6 +434,16 @@ export function viewOf(task: Task, hasReceipt: boolean): TaskView {
     level: task.phase === 'running' ? null : task.level,
     wanted_checks: task.phase === 'running' ? null : task.wanted,
     tab: task.lease.tab,
+    candidates: (task.phase === 'running' ? [] : (task.considered ?? [])).map(
+      ({ tab, class: id, scoreMs, warmTokens, outcome }) => ({
+        tab,
+        class: id,
+        score_ms: scoreMs,
+        warm_tokens: warmTokens,
+        outcome,
+      }),
+    ),
+    earlier_tabs: task.earlier ?? [],
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,
       independence,

@@ -42,6 +42,7 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     readers: [
       ...(task.private ? [] : [{ role: 'router' as const, key: router.publicKey }]),
       { role: 'answer' as const, key: task.lease.tab },
+      ...(task.earlier ?? []).map((tab) => ({ role: 'answer' as const, key: tab })),
       ...task.checks.map((check) => ({ role: 'check' as const, key: check.checker })),
     ],
   };

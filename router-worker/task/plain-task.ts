@@ -8,16 +8,31 @@ import { unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
- * text live in this invocation only, and are gone with it.
+ * text live in this invocation only, and are gone with it. No tab gets the prompt before `held` has resolved.
  */
 export async function openPlainTask(
   env: Env,
   keys: RouterKeys,
-  request: ChatRequest,
+  request: PlainPrompt,
   want: LeaseWant,
+  held: Promise<void>,
 ): Promise<SealedTask> {
+  return plainTask(env, keys, request, want, await poolStub(env).request(want), held);
+}
+
+/** What is sealed beside the sampling of the lease. */
+type PlainPrompt = Pick<ChatRequest, 'messages' | 'stop'>;
+
+/** The task of a stream that the pool gave already. See {@link openPlainTask}. */
+export function plainTask(
+  env: Env,
+  keys: RouterKeys,
+  request: PlainPrompt,
+  want: LeaseWant,
+  stream: ReadableStream<Uint8Array>,
+  held: Promise<void>,
+): SealedTask {
   const pool = poolStub(env);
-  const stream = await pool.request(want);
   return new SealedTask(
     stream,
     {
@@ -33,11 +48,14 @@ export async function openPlainTask(
     },
     {
       async deliver(envelope) {
+        await held;
         unwrap(await pool.deliver(want.task, envelope));
       },
       async handOn(wrap) {
         unwrap(await pool.handOn(want.task, wrap));
       },
+      // A stream that crossed to this Worker and is cancelled while nothing comes on it is not seen to end by the pool: workerd 1.20261023.
+      leave: () => poolStub(env).leave(want.task),
       reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
     },
   );

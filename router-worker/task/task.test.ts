@@ -7,7 +7,7 @@ import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.
 import { openTask, stepTask, type Task, type TaskEvent, type TaskTerms } from './task.ts';
 
 const statement = { payload: '{}', key: 'K', signature: 'S' };
-const lease = { tab: 'tab-a', task: 't', class: 'c' } as Lease;
+const lease = { tab: 'tab-a', task: 't', class: 'c', attempt: 1 } as Lease;
 const terms: TaskTerms = {
   task: 't',
   network: 'http://localhost',
@@ -64,7 +64,7 @@ const events = (at: number): TaskEvent[] => [
   committed(at),
   committed(at, { commit: { ...commit, finish: 'cancelled' }, stopped: true }),
   { type: 'handed_on', at },
-  { type: 'failed', at, code: 'tab_lost' },
+  { type: 'failed', at, code: 'tab_lost', attempt: 1 },
   { type: 'clock', at },
   ...[...TABS, 'tab-x'].flatMap((tab) => ofChecker(at, tab)),
 ];
@@ -206,6 +206,22 @@ describe('the life of a task', () => {
       phase: 'ended',
       verdict: { value: 'unchecked', reason: 'nobody_fit' },
     });
+  });
+
+  it('[W4] [T2] goes on with another tab in place of one that was lost, and hears the first no more', () => {
+    const second = { ...terms, openedAt: 9, lease: { ...lease, tab: 'tab-b', attempt: 2 }, earlier: ['tab-a'] };
+    const again = stepTask(openTask(terms), { type: 'leased_again', at: 9, terms: second });
+    expect(again).toMatchObject({
+      phase: 'running',
+      openedAt: terms.openedAt,
+      lease: second.lease,
+      earlier: ['tab-a'],
+    });
+    expect(stepTask(again, { type: 'leased_again', at: 10, terms })).toBe(again);
+    expect(stepTask(again, { type: 'failed', at: 10, code: 'tab_lost', attempt: 1 })).toBe(again);
+    expect(stepTask(again, { type: 'failed', at: 10, code: 'tab_lost', attempt: 2 }).phase).toBe('ended');
+    const over = stepTask(openTask(terms), { type: 'failed', at: 2, code: 'tab_lost', attempt: 1 });
+    expect(stepTask(over, { type: 'leased_again', at: 9, terms: second })).toBe(over);
   });
 
   it('[K10] has failed when its tab stops by itself, and is cancelled when its client stopped it', () => {

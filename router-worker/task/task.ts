@@ -18,6 +18,7 @@ import type { Rung } from '../../shared/protocol/rungs.ts';
 import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.ts';
 import { findingOf } from '../../shared/receipt/verify.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import type { Considered } from '../allocation/choose-tab.ts';
 
 /**
  * The life of one task and of its check, as a pure machine: `stepTask(task, event)` gives the next state. Signatures were verified and
@@ -49,6 +50,10 @@ export interface TaskTerms {
   readonly lease: Lease;
   /** How the answering tab stood when it was leased. */
   readonly standing: Standing;
+  /** Tabs that were leased the answer before this one, and lost before their first frame: they may have read the prompt. Left out by older versions. */
+  readonly earlier?: readonly string[];
+  /** Tabs that were thought of, the chosen one first. Left out by older versions. */
+  readonly considered?: readonly Considered[];
 }
 
 interface Committed {
@@ -156,7 +161,9 @@ export type TaskEvent = { readonly at: number } & (
       readonly reason: UncheckedReason;
       readonly isBlameless: boolean;
     }
-  | { readonly type: 'failed'; readonly code: ErrorCode }
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly attempt: number }
+  /** The tab was lost before its first frame, and another one was leased the answer. */
+  | { readonly type: 'leased_again'; readonly terms: TaskTerms }
   | { readonly type: 'clock' }
 );
 
@@ -215,8 +222,11 @@ export function stepTask(task: Task, event: TaskEvent): Task {
     case 'check_failed':
       if (task.phase === 'running' || drawnOf(task)?.tab !== event.checker) return task;
       return afterCheck(event.isBlameless ? excused(task) : task, event.at, event.reason);
+    case 'leased_again':
+      if (task.phase !== 'running' || event.terms.lease.attempt <= task.lease.attempt) return task;
+      return { ...openTask(event.terms), openedAt: task.openedAt };
     case 'failed':
-      if (task.phase !== 'running') return task;
+      if (task.phase !== 'running' || event.attempt !== task.lease.attempt) return task;
       return end(task, event.at, {
         outcome: event.code === 'cancelled' ? { value: 'cancelled' } : { value: 'failed', code: event.code },
         ...NOTHING_WRITTEN,
@@ -267,6 +277,8 @@ function termsOf(task: Task): TaskTerms {
     leaseStatement: task.leaseStatement,
     lease: task.lease,
     standing: task.standing,
+    earlier: task.earlier ?? [],
+    considered: task.considered ?? [],
   };
 }
 

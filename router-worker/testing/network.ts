@@ -224,7 +224,7 @@ export class TestNetwork {
       only: null,
       token: 'token',
       readablePromptBytes: 3,
-      placement: ANYWHERE,
+      claim: { account: 'test', sla: 'standard', conversation: null, ...ANYWHERE, bindsCheckers: false },
       deadlineAt: null,
       ...part,
     };
@@ -239,7 +239,12 @@ export class TestNetwork {
     const { stream, sink } = this.pipe();
     const poolStream = this.pool.request(want, sink);
     sink.onCancel = () => poolStream.gone();
-    const task = new SealedTask(
+    return { task: this.taskOn(stream, prompt, want), want };
+  }
+
+  /** The client's side of a stream that the pool gave. */
+  taskOn(stream: ReadableStream<Uint8Array>, prompt: string, want: LeaseWant): SealedTask {
+    return new SealedTask(
       stream,
       {
         messages: [{ role: 'user', content: prompt }],
@@ -265,7 +270,6 @@ export class TestNetwork {
         },
       },
     );
-    return { task, want };
   }
 
   /** Asks and waits for the verdict. Throws what the task throws. */
@@ -354,7 +358,7 @@ export class TestNetwork {
       checkCommitted: async (tail, ...rest) => (await this.session(tail)).checkCommitted(...rest),
       checkRevealed: async (tail, ...rest) => (await this.session(tail)).checkRevealed(...rest),
       checkFailed: async (tail, ...rest) => (await this.session(tail)).checkFailed(tail, ...rest),
-      failed: async (tail, code) => (await this.session(tail)).failed(tail, code),
+      failed: async (tail, ...rest) => (await this.session(tail)).failed(tail, ...rest),
       standing: async (tail) => (await this.session(tail)).standing(tail),
     };
   }

@@ -15,12 +15,15 @@ export const BASIC_ONLY: LevelShares = { none: 0, basic: 1, cross: 0, strict: 0 
 export interface Prompt {
   /** Tokens that a tab reads and writes for it, and a checker again. */
   readonly tokens: number;
+  /** Those of them that are written. */
+  readonly answerTokens: number;
   readonly level: Level;
 }
 
-/** Recorded requests: their tokens, and the gaps before them over the mean gap. */
+/** Recorded requests: their tokens, those of their answers, and the gaps before them over the mean gap. */
 export interface Trace {
   readonly tokens: readonly number[];
+  readonly answerTokens: readonly number[];
   readonly gaps: readonly number[];
 }
 
@@ -64,10 +67,19 @@ export class Demand {
 
   next(): Prompt {
     const { trace, levels, random } = this.#options;
-    const recorded = trace?.tokens[this.#taken++ % trace.tokens.length];
-    const tokens = recorded ?? Math.round(logNormal(PROMPT_TOKENS, random) + logNormal(ANSWER_TOKENS, random)) + 1;
-    return { tokens, level: drawLevel(levels, random()) };
+    const at = this.#taken++ % (trace?.tokens.length ?? 1);
+    const prompt =
+      trace?.tokens[at] === undefined
+        ? logNormalPrompt(random)
+        : { tokens: trace.tokens[at], answerTokens: trace.answerTokens[at] ?? 0 };
+    return { ...prompt, level: drawLevel(levels, random()) };
   }
+}
+
+function logNormalPrompt(random: () => number): Omit<Prompt, 'level'> {
+  const read = logNormal(PROMPT_TOKENS, random);
+  const written = logNormal(ANSWER_TOKENS, random);
+  return { tokens: Math.round(read + written) + 1, answerTokens: written };
 }
 
 function drawLevel(levels: LevelShares, draw: number): Level {
@@ -105,6 +117,7 @@ export function parseTrace(csv: string): Trace {
     .map(([time = '', context, generated]) => ({
       at: Date.parse(`${time.replace(' ', 'T').slice(0, 23)}Z`),
       tokens: Number(context) + Number(generated),
+      answerTokens: Number(generated),
     }))
     .filter(({ at, tokens }) => Number.isFinite(at) && tokens > 0);
   const [first] = rows;
@@ -115,6 +128,7 @@ export function parseTrace(csv: string): Trace {
   const meanGap = (last.at - first.at) / (rows.length - 1);
   return {
     tokens: rows.map(({ tokens }) => tokens),
+    answerTokens: rows.map(({ answerTokens }) => answerTokens),
     gaps: rows.map(({ at }, index) => (at - (rows[index - 1]?.at ?? at - meanGap)) / meanGap),
   };
 }

@@ -14,16 +14,19 @@ export const KINDS = {
   'rush-hour':
     'once trusted, cheats whenever tabs are so short that only its record decides about checks, as if it knew',
   'large-only': 'once trusted, cheats in answers of twice the usual size or more, where it saves most',
+  curt: 'once trusted, cheats whenever tabs are short, and in so few words that its answers are checked as seldom as any',
   leaver:
     'is honest until the last rush of the run, then cheats, and is gone when it is caught: it has nothing more to lose',
   whitewasher: 'once trusted, cheats until it is caught, and comes back under a new key',
   'lazy-checker': 'answers honestly, never delivers a check',
   contrarian: 'answers honestly, says something else in every check',
   'pair-together':
-    'two of one owner and network: once trusted, cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
-  'pair-apart': 'the same, under two owners in two networks',
-  'trio-together': 'three of one owner and network, the same',
-  'trio-apart': 'the same, under three owners in three networks',
+    'two behind one network: once trusted, cheat in one answer of twenty, back each other, slander one answer of twenty that they check',
+  'pair-apart': 'the same, behind two networks',
+  'trio-together': 'three behind one network, the same',
+  'trio-apart': 'the same, behind three networks',
+  strangers:
+    'three new keys behind three networks that answer honestly, and say one and the same lie about every other answer that they check',
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -34,7 +37,7 @@ export const ATTACKS: readonly Kind[] = ALL_KINDS.filter((kind) => kind !== 'hon
 /** Tabs that act as one. */
 export function groupSizeOf(kind: Kind): number {
   if (kind.startsWith('pair')) return 2;
-  return kind.startsWith('trio') ? 3 : 1;
+  return kind.startsWith('trio') || kind === 'strangers' ? 3 : 1;
 }
 
 const HONEST_MISS_SHARE = 0.01;
@@ -67,6 +70,7 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
     case 'honest':
     case 'lazy-checker':
     case 'contrarian':
+    case 'strangers':
       return 'true';
     case 'broken':
       return random() < BROKEN_SHARE ? 'own_lie' : 'true';
@@ -80,6 +84,7 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
     case 'whitewasher':
       return 'own_lie';
     case 'rush-hour':
+    case 'curt':
       return seen.isBusy ? 'own_lie' : 'true';
     case 'leaver':
       return seen.isLastRush ? 'own_lie' : 'true';
@@ -96,8 +101,8 @@ export function answerOf({ kind, standing, answersSinceCaught }: ToldBy, seen: S
 export type Involved = 'lied' | 'slanders' | 'stays_out';
 
 /** Whether a group agrees to slander an answer: all of it decide the same for one task. `draw`: 0 … 1, the same for the whole task. */
-export function slanders(draw: number): boolean {
-  return draw < RARE_SHARE;
+export function slanders(kind: Kind, standing: Standing, draw: number): boolean {
+  return kind === 'strangers' || (standing === 'trusted' && draw < RARE_SHARE);
 }
 
 /** What a tab says as a checker; null when it delivers nothing. */
@@ -115,6 +120,7 @@ export function checkOf(kind: Kind, involved: Involved, random: () => number): T
     case 'cheat-1-in-20':
     case 'sleeper':
     case 'rush-hour':
+    case 'curt':
     case 'large-only':
     case 'leaver':
     case 'whitewasher':
@@ -127,4 +133,11 @@ export function checkOf(kind: Kind, involved: Involved, random: () => number): T
 /** What a lie costs of the work that honesty would cost. A broken device works as hard as any. */
 export function workShareOf(kind: Kind, told: Told): number {
   return told === 'true' || kind === 'broken' ? 1 : 0.1;
+}
+
+const CURT_SHARE = 0.1;
+
+/** Length of what is written, over that of the true answer. */
+export function lengthShareOf(kind: Kind, told: Told): number {
+  return kind === 'curt' && told !== 'true' ? CURT_SHARE : 1;
 }

@@ -1,4 +1,4 @@
-import type { Hour, TrustOutcome } from './trust-simulation.ts';
+import type { Hour, TrustOutcome } from './trust-figures.ts';
 import type { KindSummary, TrustSummary } from './trust-summary.ts';
 
 const WIDTH = 860;

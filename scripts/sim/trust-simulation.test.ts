@@ -6,7 +6,8 @@ import { tabsOfKinds } from './hostile-shares.ts';
 import { seededRandom } from './seeded-random.ts';
 import { ATTACKS, type Kind } from './tab-kinds.ts';
 import { trustChart } from './trust-chart.ts';
-import { TRUST_DEFAULTS, type TrustOptions, TrustSimulation } from './trust-simulation.ts';
+import { TRUST_DEFAULTS, type TrustOptions } from './trust-options.ts';
+import { TrustSimulation } from './trust-simulation.ts';
 import { summarize, type TrustSummary, tableOf } from './trust-summary.ts';
 
 function outcomeOf(tabs: TrustOptions['tabs'], changed: Partial<TrustOptions> = {}) {
@@ -30,7 +31,8 @@ describe('the simulation of trust', () => {
 
   it('would find that coming back under a new key pays, were identities free', () => {
     const tabs = { honest: 90, whitewasher: 10 };
-    const always = { days: 0.5, load: 1.2, swing: 0 }; // Never an idle tab: only the record decides about checks.
+    // Never an idle tab: only the record decides about checks.
+    const always = { days: 0.5, load: 1.2, swing: 0, qualifyingShare: 0.5 };
     const free = { ...TRUST_POLICY, qualifyingPasses: 1, ratePasses: 0 };
     expect(of(outcomeOf(tabs, always).summary, 'whitewasher').perCompute).toBeLessThan(1);
     const cheap = outcomeOf(tabs, { ...always, policy: free, depositTasks: 0 }).summary;
@@ -40,7 +42,14 @@ describe('the simulation of trust', () => {
 
   it('would find that leaving with a bang pays, were no deposit held', () => {
     // Long records, so that the rate is at its floor, and never an idle tab.
-    const run = { days: 3, load: 1.2, swing: 0, turnover: 0, policy: { ...TRUST_POLICY, ratePasses: 0 } };
+    const run = {
+      days: 3,
+      load: 1.2,
+      swing: 0,
+      turnover: 0,
+      qualifyingShare: 0.5,
+      policy: { ...TRUST_POLICY, ratePasses: 0 },
+    };
     const tabs = { honest: 20, leaver: 40 };
     expect(of(outcomeOf(tabs, run).summary, 'leaver').perCompute).toBeLessThan(1);
     expect(of(outcomeOf(tabs, { ...run, depositTasks: 0 }).summary, 'leaver').perCompute).toBeGreaterThan(1);
@@ -68,6 +77,26 @@ describe('the simulation of trust', () => {
     expect(of(summary, 'honest')).toMatchObject({ quarantines: 0, falseRejects: 0 });
   });
 
+  it('finds that strangers who agree on a lie outvote honest tabs, and refute none of them', () => {
+    const runs = [1, 2, 3].map((seed) =>
+      of(outcomeOf({ honest: 24, strangers: 12 }, { days: 0.3, seed }).summary, 'honest'),
+    );
+    expect(runs.some(({ falseRejects }) => falseRejects > 0)).toBe(true);
+    expect(runs.map(({ quarantines }) => quarantines)).toEqual([0, 0, 0]);
+  });
+
+  it('finds that a liar and a single friend do not outvote the first honest checker that they meet', () => {
+    const tabs = { honest: 20, 'trio-apart': 6 };
+    const runs = [1, 2].map((seed) => of(outcomeOf(tabs, { seed }).summary, 'honest').falseRejects);
+    expect(runs).toEqual([0, 0]);
+  });
+
+  it.each([1, 2, 3])('lets a young network come to trust its tabs within the first day (seed %i)', (seed) => {
+    const { summary } = outcomeOf({ honest: 150 }, { seed });
+    expect(summary.overheadByDay[0]).toBeLessThan(0.35);
+    expect(summary.goals.demandOverhead).toBe(true);
+  });
+
   it('draws a picture with every kind, that says the same in words', () => {
     const { outcome, summary } = outcomeOf(tabsOfKinds(100, 0.3, 0.05), { days: 0.3 });
     const svg = trustChart(summary, outcome, 'a <caption> & more');
@@ -81,7 +110,7 @@ describe('the simulation of trust', () => {
 
 describe('its parts', () => {
   it('spread hostile tabs over the attacks in whole groups', () => {
-    expect(tabsOfKinds(5000, 0.1, 0.01)).toMatchObject({ cheat: 27, 'pair-apart': 52, 'trio-apart': 78, broken: 45 });
+    expect(tabsOfKinds(5000, 0.1, 0.01)).toMatchObject({ cheat: 22, 'pair-apart': 44, 'trio-apart': 63, broken: 45 });
     expect(tabsOfKinds(20, 0.1, 0, ['pair-apart'])).toEqual({ honest: 18, broken: 0, 'pair-apart': 2 });
     expect(tabsOfKinds(20, 0.1, 0, ['trio-apart'])).toEqual({ honest: 20, broken: 0 });
   });
@@ -101,7 +130,7 @@ describe('its parts', () => {
     const trace = parseTrace(
       'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.0000000,300,44\n2023-11-16 18:15:47.0000000,96,4\n2023-11-16 18:15:50.0000000,10,2\n',
     );
-    expect(trace).toEqual({ tokens: [344, 100, 12], gaps: [1, 0.5, 1.5] });
+    expect(trace).toEqual({ tokens: [344, 100, 12], answerTokens: [44, 4, 2], gaps: [1, 0.5, 1.5] });
     expect(() => parseTrace('no requests\n')).toThrow(RangeError);
     const demand = new Demand({ tokensPerMs: 1, swing: 0, trace, levels: USUAL_LEVELS, random: seededRandom(1) });
     expect([demand.nextGapMs(0), demand.next().tokens, demand.nextGapMs(0), demand.next().tokens]).toEqual([

@@ -1,6 +1,6 @@
 import { LEVELS } from './demand.ts';
 import { ATTACKS, type Kind } from './tab-kinds.ts';
-import type { KindOutcome, TrustOutcome, Work } from './trust-simulation.ts';
+import type { KindOutcome, TrustOutcome, Work } from './trust-figures.ts';
 
 /** Goals, as shares. */
 export const MAX_DEMAND_OVERHEAD = 0.05;

@@ -41,10 +41,18 @@ export async function drawOrder<T extends DrawCandidate>(
   const placed = await Promise.all(
     candidates.map(async (candidate) => ({
       candidate,
-      rank: RANK[candidate.independence],
       place: toHex(await sha256(seed, utf8(candidate.tab))),
     })),
   );
-  placed.sort((a, b) => a.rank - b.rank || (a.place < b.place ? -1 : 1));
-  return placed.map(({ candidate }) => candidate);
+  return inDrawOrder(placed);
+}
+
+/** The most independent first; among equals, the lowest place. */
+export function inDrawOrder<T extends DrawCandidate>(
+  placed: readonly { readonly candidate: T; readonly place: string | number }[],
+): T[] {
+  const rankOf = ({ candidate }: { readonly candidate: T }) => RANK[candidate.independence];
+  return placed
+    .toSorted((a, b) => rankOf(a) - rankOf(b) || (a.place < b.place ? -1 : 1))
+    .map(({ candidate }) => candidate);
 }

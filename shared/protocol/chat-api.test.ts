@@ -27,6 +27,8 @@ describe('a chat request', () => {
       awaitVerdict: false,
       session: null,
       dryRun: false,
+      n: 1,
+      redundancy: 1,
       sampling: {},
     });
   });
@@ -151,7 +153,11 @@ describe('a chat request', () => {
     ],
     ['an unknown extension', { ...good, shoal: { levle: 'none' } }, 'unknown_field', 'shoal.levle'],
     ['an unknown level', { ...good, shoal: { level: 'strictest' } }, 'invalid_value', 'shoal.level'],
-    ['two choices', { ...good, n: 2 }, 'unsupported_field', 'n'],
+    ['no choices', { ...good, n: 0 }, 'invalid_value', 'n'],
+    ['too many choices', { ...good, n: 129 }, 'invalid_value', 'n'],
+    ['half a choice', { ...good, n: 1.5 }, 'invalid_type', 'n'],
+    ['too much redundancy', { ...good, shoal: { redundancy: 6 } }, 'invalid_value', 'shoal.redundancy'],
+    ['redundant choices', { ...good, n: 2, shoal: { redundancy: 2 } }, 'invalid_value', 'shoal.redundancy'],
     ['tools', { ...good, tools: [{ type: 'function' }] }, 'unsupported_field', 'tools'],
     ['a JSON format', { ...good, response_format: { type: 'json_object' } }, 'unsupported_field', 'response_format'],
     ['log-probabilities', { ...good, logprobs: true }, 'unsupported_field', 'logprobs'],

@@ -1,6 +1,13 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
-import { MAX_MESSAGES, MAX_OUTPUT_TOKENS, MAX_STOP_LENGTH, MAX_STOP_STRINGS } from '../limits.ts';
+import {
+  MAX_CHOICES,
+  MAX_MESSAGES,
+  MAX_OUTPUT_TOKENS,
+  MAX_REDUNDANCY,
+  MAX_STOP_LENGTH,
+  MAX_STOP_STRINGS,
+} from '../limits.ts';
 import { fieldError, isRecord, unsupported } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
 import { refuseInheritedNames } from './inherited-names.ts';
@@ -22,35 +29,58 @@ const requestMessage = v.strictObject({
   name: v.optional(v.string()),
 });
 
+/** Sampling fields that chats, completions and maps share. */
 const number = (low: number, high: number) =>
   v.optional(v.nullable(v.pipe(v.number(), v.minValue(low), v.maxValue(high))));
-const tokens = v.optional(
+export const tokens = v.optional(
   v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_OUTPUT_TOKENS))),
 );
 const stopString = v.pipe(unicodeText, v.minLength(1), v.maxLength(MAX_STOP_LENGTH));
 
-const chatRequest = v.strictObject({
-  model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
-  messages: v.pipe(v.array(requestMessage), v.maxLength(MAX_MESSAGES)),
-  stream: v.optional(v.nullable(v.boolean())),
-  stream_options: v.optional(v.nullable(v.strictObject({ include_usage: v.optional(v.boolean()) }))),
-  max_tokens: tokens,
-  max_completion_tokens: tokens,
+export const samplingFields = {
   temperature: number(0, 2),
   top_p: number(0, 1),
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
   seed: v.optional(v.nullable(v.pipe(v.number(), v.safeInteger()))),
   stop: v.optional(v.nullable(v.union([stopString, v.pipe(v.array(stopString), v.maxLength(MAX_STOP_STRINGS))]))),
+};
+
+export const streamFields = {
+  stream: v.optional(v.nullable(v.boolean())),
+  stream_options: v.optional(v.nullable(v.strictObject({ include_usage: v.optional(v.boolean()) }))),
+};
+
+/** Answers to one prompt, each by a task of its own. */
+export const choices = v.optional(
+  v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_CHOICES))),
+);
+
+export const checking = {
+  /** How the answer is checked. */
+  level: v.optional(v.nullable(level)),
+  /** Other tabs that must write the same, where the answer is checked: 1 unless it says more. */
+  checks: v.optional(checks),
+  /** Keep the response open until the verdict is there, and put it into the last event. */
+  await_verdict: v.optional(v.boolean()),
+};
+
+const chatRequest = v.strictObject({
+  model: v.pipe(v.string(), v.minLength(1), v.maxLength(128)),
+  messages: v.pipe(v.array(requestMessage), v.maxLength(MAX_MESSAGES)),
+  ...streamFields,
+  max_tokens: tokens,
+  max_completion_tokens: tokens,
+  ...samplingFields,
+  n: choices,
   user: v.optional(v.string()),
   shoal: v.optional(
     v.strictObject({
-      /** How the answer is checked. */
-      level: v.optional(v.nullable(level)),
-      /** Other tabs that must write the same, where the answer is checked: 1 unless it says more. */
-      checks: v.optional(checks),
-      /** Keep the response open until the verdict is there, and put it into the last event. */
-      await_verdict: v.optional(v.boolean()),
+      ...checking,
+      /** Tabs that write the same answer, of which one is chosen. */
+      redundancy: v.optional(
+        v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_REDUNDANCY))),
+      ),
       /** A session that was set up: `sess_…`. */
       session: v.optional(v.pipe(v.string(), v.maxLength(128))),
       /** Verify and quote, and do nothing. */
@@ -62,7 +92,6 @@ const chatRequest = v.strictObject({
 /** Standard fields that change nothing at these values; at any other value they are refused by name. */
 const NEUTRAL = new Map<string, (value: unknown) => boolean>(
   Object.entries({
-    n: (value) => value === 1,
     logprobs: (value) => value === false,
     top_logprobs: (value) => value === 0,
     logit_bias: isEmptyObject,
@@ -110,6 +139,10 @@ export interface ChatRequest {
   /** Null: the conversation has an implicit one. */
   readonly session: string | null;
   readonly dryRun: boolean;
+  /** Answers to the prompt, each with a seed of its own. */
+  readonly n: number;
+  /** Tabs that write the same answer. */
+  readonly redundancy: number;
   /** Only what the request sets. */
   readonly sampling: Partial<Sampling>;
 }
@@ -130,35 +163,47 @@ export function parseChatRequest(body: unknown): ChatRequest {
   if (messages.every((message) => message.content.trim() === '')) {
     throw new ShoalError('empty_messages', 'The conversation has no text.', { param: 'messages' });
   }
-  const stop = request.stop ?? [];
-  return {
-    model: request.model,
-    messages,
-    stop: typeof stop === 'string' ? [stop] : stop,
-    stream: request.stream ?? false,
-    includeUsage: request.stream_options?.include_usage ?? false,
-    level: request.shoal?.level ?? null,
-    checks: request.shoal?.checks ?? 1,
-    awaitVerdict: request.shoal?.await_verdict ?? false,
-    session: request.shoal?.session ?? null,
-    dryRun: request.shoal?.dry_run ?? false,
-    sampling: samplingOf(request),
-  };
-}
-
-function samplingOf(request: v.InferOutput<typeof chatRequest>): Partial<Sampling> {
+  if ((request.n ?? 1) > 1 && (request.shoal?.redundancy ?? 1) > 1) {
+    throw new ShoalError('invalid_value', "Several choices cannot be redundant too: ask for 'n' or for redundancy.", {
+      param: 'shoal.redundancy',
+    });
+  }
   const { max_tokens: older, max_completion_tokens: newer } = request;
   if (older != null && newer != null && older !== newer) {
     throw new ShoalError('invalid_value', "'max_tokens' and 'max_completion_tokens' differ.", { param: 'max_tokens' });
   }
   const maxTokens = newer ?? older;
   return {
+    model: request.model,
+    messages,
+    stop: stopsOf(request),
+    stream: request.stream ?? false,
+    includeUsage: request.stream_options?.include_usage ?? false,
+    level: request.shoal?.level ?? null,
+    checks: request.shoal?.checks ?? 1,
+    awaitVerdict: request.shoal?.await_verdict ?? false,
+    n: request.n ?? 1,
+    redundancy: request.shoal?.redundancy ?? 1,
+    session: request.shoal?.session ?? null,
+    dryRun: request.shoal?.dry_run ?? false,
+    sampling: { ...samplingOf(request), ...(maxTokens != null && { maxTokens }) },
+  };
+}
+
+type SamplingFields = { [Field in keyof typeof samplingFields]?: v.InferOutput<(typeof samplingFields)[Field]> };
+
+export function stopsOf({ stop }: Pick<SamplingFields, 'stop'>): readonly string[] {
+  return typeof stop === 'string' ? [stop] : (stop ?? []);
+}
+
+/** Only what the request sets. */
+export function samplingOf(request: Omit<SamplingFields, 'stop'>): Partial<Sampling> {
+  return {
     ...(request.temperature != null && { temperature: request.temperature }),
     ...(request.top_p != null && { topP: request.top_p }),
     ...(request.frequency_penalty != null && { frequencyPenalty: request.frequency_penalty }),
     ...(request.presence_penalty != null && { presencePenalty: request.presence_penalty }),
     ...(request.seed != null && { seed: foldSeed(request.seed) }),
-    ...(maxTokens != null && { maxTokens }),
   };
 }
 

@@ -76,7 +76,7 @@ export interface SessionSettings {
   /** Floors of every request. */
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
-  readonly sla: 'standard';
+  readonly sla: 'fast' | 'standard' | 'batch';
   /** Micro-credits: of all tasks together, and of each. */
   readonly budget: number | null;
   readonly priceCeiling: number | null;
@@ -94,11 +94,6 @@ const NOT_HONOURED: readonly {
   readonly asked: (request: SessionRequest) => boolean;
   readonly why: string;
 }[] = [
-  {
-    param: 'sla',
-    asked: ({ sla }) => sla !== undefined && sla !== 'standard',
-    why: 'requests of all sessions wait in one line, first come, first served',
-  },
   {
     param: 'placement.regions',
     asked: ({ placement }) => (placement?.regions ?? []).length > 0,
@@ -149,7 +144,7 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
     redundancy: request.redundancy ?? 1,
     level: request.level ?? null,
     checks: request.checks ?? 1,
-    sla: 'standard',
+    sla: request.sla ?? 'standard',
     budget: request.budget ?? null,
     priceCeiling: request.price_ceiling ?? null,
     maxTasks: request.max_tasks ?? null,

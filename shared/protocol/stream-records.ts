@@ -15,8 +15,8 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
  * A union and not a variant, here and in the verdict: pages load these schemas, and the other one is half a kilobyte of code more.
  */
 export const streamEvent = v.union([
-  /** No tab is free; so many requests are before this one. */
-  v.object({ t: v.literal('waiting'), ahead: count }),
+  /** It waits for a tab; so many requests are before this one, and its first token is to be expected in so many ms. Told again when that changes. */
+  v.object({ t: v.literal('waiting'), ahead: count, etaMs: count }),
   /** Seal to this key and send the envelope. `strict`: nothing of the answer is to be shown before it is valid. */
   v.object({
     t: v.literal('leased'),

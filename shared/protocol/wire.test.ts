@@ -24,13 +24,13 @@ async function readAll(chunks: readonly Uint8Array[]): Promise<StreamRecord[]> {
 
 describe('records of a task’s stream', () => {
   const records = [
-    encodeEvent({ t: 'waiting', ahead: 2 }),
+    encodeEvent({ t: 'waiting', ahead: 2, etaMs: 900 }),
     encodeFrameRecord(utf8('sealed')),
     encodeEvent({ t: 'accepted', promptTokens: 9 }),
     encodeFrameRecord(new Uint8Array(0)),
   ];
   const expected = [
-    { event: { t: 'waiting', ahead: 2 } },
+    { event: { t: 'waiting', ahead: 2, etaMs: 900 } },
     { frame: utf8('sealed') },
     { event: { t: 'accepted', promptTokens: 9 } },
     { frame: new Uint8Array(0) },

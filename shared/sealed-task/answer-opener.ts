@@ -46,7 +46,7 @@ export type AnswerUpdate =
 export class AnswerOpener {
   readonly #salt: Bytes;
   readonly #onUpdate: (update: AnswerUpdate) => void;
-  readonly #order = new FrameOrder();
+  #order = new FrameOrder();
   #opening: { readonly frames: FrameOpener; readonly chain: DigestChain } | null = null;
   /** Frames are opened one after the other: the chain takes no two at once. */
   #work: Promise<void> = Promise.resolve();
@@ -60,8 +60,9 @@ export class AnswerOpener {
     this.#onUpdate = onUpdate;
   }
 
-  /** The tab seals under keys of this exporter. */
+  /** The tab seals under keys of this exporter. Again for another tab, as long as nothing of the answer has come. */
   async start(exporter: SecretExporter): Promise<void> {
+    this.#order = new FrameOrder();
     this.#opening = { frames: new FrameOpener(exporter, 'answer'), chain: await DigestChain.start(this.#salt) };
   }
 

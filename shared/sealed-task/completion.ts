@@ -33,7 +33,7 @@ export interface CompletionChunk {
   readonly model: string;
   readonly system_fingerprint: string;
   readonly choices: readonly {
-    readonly index: 0;
+    readonly index: number;
     readonly delta: { readonly role?: 'assistant'; readonly content?: string };
     readonly logprobs: null;
     readonly finish_reason: 'stop' | 'length' | null;
@@ -49,7 +49,7 @@ export interface Completion {
   readonly model: string;
   readonly system_fingerprint: string;
   readonly choices: readonly {
-    readonly index: 0;
+    readonly index: number;
     readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null };
     readonly logprobs: null;
     readonly finish_reason: 'stop' | 'length';

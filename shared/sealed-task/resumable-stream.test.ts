@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ResumableStream } from './resumable-stream.ts';
 import { ScriptedStream } from './testing/scripted-router.ts';
 
-const waiting = (ahead: number) => ({ t: 'waiting' as const, ahead });
+const waiting = (ahead: number) => ({ t: 'waiting' as const, ahead, etaMs: 0 });
 
 /** A stream that can be taken up as often as a test hands out another one. */
 function resumable() {

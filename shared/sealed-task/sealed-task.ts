@@ -25,7 +25,7 @@ export { answerEnd, type TaskPath } from './answer-opener.ts';
  */
 
 export type TaskUpdate =
-  | { readonly type: 'waiting'; readonly ahead: number }
+  | { readonly type: 'waiting'; readonly ahead: number; readonly etaMs: number }
   | { readonly type: 'leased'; readonly lease: Lease }
   | { readonly type: 'accepted'; readonly promptTokens: number }
   | AnswerUpdate
@@ -50,6 +50,8 @@ export interface TaskPorts {
   handOn(wrap: Wrap, held: HeldLease): Promise<void>;
   /** The task's stream again, after it broke. */
   reattach(held: HeldLease, from: number): Promise<ReadableStream<Uint8Array>>;
+  /** Says that nobody reads the task any more, where the end of its stream does not. */
+  leave?(): Promise<void>;
 }
 
 export interface TaskInput extends LeaseHolder {
@@ -163,7 +165,9 @@ export class SealedTask {
     if (this.#settled) return;
     this.#settle();
     this.#updates.fail(ShoalError.from(cause));
-    void this.#stream.stop().then(this.#over.resolve); // A router that stays where it is must stop the tab.
+    // A router that stays where it is must stop the tab.
+    const told = [this.#stream.stop(), this.#ports.leave?.()];
+    void Promise.allSettled(told).then(() => this.#over.resolve());
   }
 
   async #run(): Promise<void> {
@@ -189,7 +193,7 @@ export class SealedTask {
   async #event(event: StreamEvent): Promise<boolean> {
     switch (event.t) {
       case 'waiting':
-        this.#updates.push({ type: 'waiting', ahead: event.ahead });
+        this.#updates.push({ type: 'waiting', ahead: event.ahead, etaMs: event.etaMs });
         return false;
       case 'leased':
         await this.#leased(event);
@@ -217,7 +221,7 @@ export class SealedTask {
   }
 
   async #leased(event: Extract<StreamEvent, { t: 'leased' }>): Promise<void> {
-    if (this.#lease !== null) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
+    const before = this.#lease?.lease ?? null;
     this.#watchdog.enter('leased');
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
@@ -226,10 +230,12 @@ export class SealedTask {
         throw new ShoalError('integrity_failed', `The router changed the parameter ${field}.`);
       }
     }
+    if (before !== null) refuseUnlikeBefore(before, lease, this.#answer.nextFrame);
     const held = { lease, statement: event.lease, token: event.token, direct: event.direct };
     this.#lease = held;
-    if (event.strict || this.#input.level === 'strict') this.#withheld = [];
-    this.#seal = await sealBody({
+    this.#accepted = false;
+    if (event.strict || this.#input.level === 'strict') this.#withheld ??= [];
+    this.#seal ??= await sealBody({
       v: 1,
       salt: toBase64Url(this.#salt),
       messages: [...this.#input.messages],
@@ -240,7 +246,12 @@ export class SealedTask {
     await this.#answer.start(exporter);
     if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
     this.#updates.push({ type: 'leased', lease });
-    await this.#ports.deliver(encodeEnvelope(wrap, this.#seal.sealed), held);
+    try {
+      await this.#ports.deliver(encodeEnvelope(wrap, this.#seal.sealed), held);
+    } catch (cause) {
+      // The tab is gone. The stream tells whether another one takes its place.
+      if (ShoalError.from(cause).code !== 'tab_lost') throw cause;
+    }
   }
 
   async #committed(statement: Signed): Promise<void> {
@@ -362,6 +373,19 @@ export class SealedTask {
     }
     this.#updates.push({ type: 'similarity', cosine });
   }
+}
+
+/** A second lease is for the same answer by another tab, in place of one that was lost before it wrote anything. Throws `integrity_failed` or `tab_lost`. */
+function refuseUnlikeBefore(before: Lease, lease: Lease, nextFrame: number): void {
+  const isSameWork =
+    lease.task === before.task &&
+    lease.model === before.model &&
+    lease.draw === before.draw &&
+    lease.attempt > before.attempt &&
+    lease.tab !== before.tab &&
+    JSON.stringify(lease.sampling) === JSON.stringify(before.sampling);
+  if (!isSameWork) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
+  if (nextFrame > 0) throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer.');
 }
 
 function tooEarly(): ShoalError {

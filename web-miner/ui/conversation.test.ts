@@ -8,7 +8,7 @@ import { type AskingClient, Conversation, type ConversationPorts, type Exchange 
 const SALT = 'A'.repeat(22);
 
 const WRITTEN: readonly TaskUpdate[] = [
-  { type: 'waiting', ahead: 0 },
+  { type: 'waiting', ahead: 0, etaMs: 900 },
   { type: 'accepted', promptTokens: 7 },
   { type: 'text', text: 'Tea ', tokens: 1, path: 'relay' },
   { type: 'text', text: 'is hot.', tokens: 3, path: 'direct' },

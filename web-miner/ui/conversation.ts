@@ -194,7 +194,7 @@ class Following {
     switch (update.type) {
       case 'waiting':
         return this.#change({
-          note: update.ahead === 0 ? 'Waiting for a free tab' : `Waiting: ${update.ahead} before you`,
+          note: `Waiting for a tab: ${update.ahead === 0 ? 'you are next' : `${update.ahead} before you`}, about ${Math.max(1, Math.round(update.etaMs / 1000))} s`,
         });
       case 'leased':
         return this.#change({ note: 'Sealed and sent', task: taskId(update.lease.task), tab: update.lease.tab });

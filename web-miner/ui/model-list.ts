@@ -1,22 +1,26 @@
 import * as v from 'valibot';
 
-/** The part of `GET /v1/models` that the pages show. */
+/** The part of `GET /v1/models` that the pages show of a model that chats. */
+const listedModel = v.object({
+  id: v.string(),
+  shoal: v.object({
+    name: v.string(),
+    description: v.string(),
+    context_tokens: v.number(),
+    tabs: v.number(),
+    licence: v.object({ id: v.string(), notice: v.string() }),
+    variants: v.array(v.object({ id: v.string(), bytes: v.number(), tabs: v.number() })),
+  }),
+});
+export type ListedModel = v.InferOutput<typeof listedModel>;
+
 const modelList = v.object({
-  data: v.array(
-    v.object({
-      id: v.string(),
-      shoal: v.object({
-        name: v.string(),
-        description: v.string(),
-        context_tokens: v.number(),
-        tabs: v.number(),
-        licence: v.object({ id: v.string(), notice: v.string() }),
-        variants: v.array(v.object({ id: v.string(), bytes: v.number(), tabs: v.number() })),
-      }),
-    }),
+  data: v.pipe(
+    v.array(v.looseObject({ shoal: v.looseObject({ capabilities: v.array(v.string()) }) })),
+    v.transform((all): unknown[] => all.filter(({ shoal }) => shoal.capabilities.includes('chat'))),
+    v.array(listedModel),
   ),
 });
-export type ListedModel = v.InferOutput<typeof modelList>['data'][number];
 
 const DEADLINE_MS = 10_000;
 

@@ -1,0 +1,30 @@
+import type { TaskTail } from '../../shared/protocol/fields.ts';
+import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
+import { parsePayload } from '../../shared/signing/signed-statement.ts';
+import type { SessionStore } from '../session/session-store.ts';
+import { type Bill, billOf } from './bill.ts';
+import type { Hold } from './grant.ts';
+
+/** The tasks of a session, as far as money goes. */
+export interface BilledTasks {
+  /** `unknown`: not begun, or never heard of. */
+  standing(task: TaskTail): 'unknown' | 'open' | 'ended';
+  /** Of a task that ended. */
+  bill(task: TaskTail, hold: Hold): Bill;
+}
+
+export function billedTasks(store: Pick<SessionStore, 'load' | 'receipt'>): BilledTasks {
+  return {
+    standing(tail) {
+      const task = store.load(tail);
+      if (task === null) return 'unknown';
+      return task.phase === 'ended' && store.receipt(tail) !== null ? 'ended' : 'open';
+    },
+    bill(tail, hold) {
+      const task = store.load(tail);
+      const receipt = store.receipt(tail);
+      if (task?.phase !== 'ended' || receipt === null) throw new Error(`task ${tail} has not ended`);
+      return billOf(task, parsePayload('receipt', receiptSchema, receipt), hold);
+    },
+  };
+}

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { MemoryLedgerStore } from '../testing/memory-ledger-store.ts';
+import { GRANT_LIFE_MS, Ledger } from './ledger.ts';
+import { LEDGER_STORE_EXAM } from './ledger-store-exam.ts';
+import { escrowAccount, FEES, type LedgerOrder, type Pay, tabAccount } from './transfer.ts';
+
+const FREE_OF_LIMITS = { budget: null, allowance: null };
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+function aLedger() {
+  const store = new MemoryLedgerStore();
+  const clock = { at: 1_000 };
+  const ledger = new Ledger(store, () => clock.at);
+  const draw = (id: string, need: number, want = need, part: { grant?: string; key?: string; budget?: number } = {}) =>
+    ledger.draw(
+      { id, grant: part.grant ?? 'g', account: 'ann', key: part.key ?? null, need, want },
+      { ...FREE_OF_LIMITS, budget: part.budget ?? null },
+    );
+  return { store, clock, ledger, draw };
+}
+
+const pay = (tab: string, amount: number, role: Pay['role'] = 'answer'): Pay => ({ tab, class: 'c', role, amount });
+const settle = (id: string, charge: number, pays: readonly Pay[] = [], grant = 'g'): LedgerOrder => ({
+  kind: 'settle',
+  id,
+  grant,
+  task: `task of ${id}`,
+  charge,
+  pays,
+});
+
+describe('the ledger store in memory', () => {
+  it.each(LEDGER_STORE_EXAM)('$title', ({ run }) => run(new MemoryLedgerStore()));
+});
+
+describe('the ledger', () => {
+  it('[M1] does a transfer once, and refuses another one under its id', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    expect(() => ledger.credit({ id: 'c', account: 'ann', amount: 99 })).toThrow('with another content');
+    const first = draw('d', 40);
+    expect(draw('d', 40)).toEqual(first);
+    expect(() => draw('d', 41)).toThrow('with another content');
+    expect(() => ledger.credit({ id: 'd', account: 'ann', amount: 1 })).toThrow('with another content');
+    const orders = [settle('s', 10, [pay('t', 9)])];
+    expect([ledger.settle(orders), ledger.settle(orders)]).toEqual([[{ status: 'done' }], [{ status: 'done' }]]);
+    expect(() => ledger.settle([settle('s', 10, [pay('t', 8)])])).toThrow('with another content');
+    expect([ledger.account('ann'), store.balance(FEES)]).toEqual([{ free: 60, held: 30, balance: 90 }, 1]);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0, issued: 100, transfers: 3 });
+  });
+
+  it('writes its orders in a form that does not change', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    draw('d', 40);
+    ledger.settle([settle('s', 10, [pay('t', 9)])]);
+    expect(['c', 'd', 's'].map((id) => [store.transfer(id)?.content, store.transfer(id)?.result])).toEqual([
+      ['{"account":"ann","amount":100}', 'null'],
+      [
+        '{"grant":"g","account":"ann","key":null,"need":40,"want":40}',
+        `{"status":"granted","amount":40,"expiresAt":${1_000 + GRANT_LIFE_MS}}`,
+      ],
+      [
+        '{"grant":"g","task":"task of s","charge":10,"pays":[{"tab":"t","class":"c","role":"answer","amount":9}]}',
+        '{"status":"done"}',
+      ],
+    ]);
+  });
+
+  it('gives credits in whole numbers above zero only', () => {
+    const { ledger } = aLedger();
+    for (const amount of [0, -1, 0.5, Number.NaN, 2 ** 53]) {
+      expect(() => ledger.credit({ id: `c${amount}`, account: 'ann', amount })).toThrow('a whole number above 0');
+    }
+  });
+
+  it('[M2] gives a session what it needs or nothing, and leaves something for others where it can', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 800 });
+    expect(draw('1', 10, 500)).toMatchObject({ status: 'granted', amount: 100 });
+    expect(draw('2', 600, 5_000)).toMatchObject({ status: 'granted', amount: 600 });
+    expect(draw('3', 101)).toEqual({ status: 'refused', why: 'balance', free: 100 });
+    expect(draw('4', 100, 100, { grant: 'other' })).toMatchObject({ status: 'granted', amount: 100 });
+    expect(draw('5', 1)).toEqual({ status: 'refused', why: 'balance', free: 0 });
+    expect(draw('6', 0)).toMatchObject({ status: 'granted', amount: 0 });
+    expect(ledger.account('ann')).toEqual({ free: 0, held: 800, balance: 800 });
+  });
+
+  it('[M8] lets a key spend its budget and no more, with what its sessions hold', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    expect(draw('1', 60, 60, { key: 'k', budget: 100 })).toMatchObject({ amount: 60 });
+    expect(draw('2', 50, 50, { key: 'k', budget: 100 })).toEqual({ status: 'refused', why: 'budget', free: 40 });
+    ledger.settle([settle('s', 30), { kind: 'close', id: 'x', grant: 'g' }]);
+    expect(ledger.keySpent('k')).toBe(30);
+    expect(draw('3', 70, 90, { key: 'k', budget: 100, grant: 'g2' })).toMatchObject({ amount: 70 });
+    expect(() => draw('4', 1, 1, { key: 'other', grant: 'g2' })).toThrow('with another content');
+  });
+
+  it('[M6] holds half of a tab’s pay back until it is trusted in the class', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    draw('d', 500);
+    const balances = () => [tabAccount('t'), escrowAccount('t', 'c')].map((account) => store.balance(account));
+    ledger.settle([settle('1', 101, [pay('t', 101)])]);
+    expect(balances()).toEqual([50, 51]);
+    ledger.standing({ id: 'r', tab: 't', class: 'other', standing: 'trusted' });
+    expect(balances()).toEqual([50, 51]);
+    ledger.standing({ id: 'r2', tab: 't', class: 'c', standing: 'trusted' });
+    ledger.standing({ id: 'r2', tab: 't', class: 'c', standing: 'trusted' });
+    ledger.settle([settle('2', 10, [pay('t', 10)])]);
+    expect(balances()).toEqual([111, 0]);
+    ledger.standing({ id: 'r3', tab: 't', class: 'c', standing: 'untrusted' });
+    ledger.settle([settle('3', 10, [pay('t', 10)])]);
+    expect(balances()).toEqual([116, 5]);
+  });
+
+  it('[M6] takes what was held back from a tab that cheated, never more', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    draw('d', 500);
+    ledger.settle([settle('1', 100, [pay('t', 100)])]);
+    for (const id of ['f', 'f', 'g']) ledger.standing({ id, tab: 't', class: 'c', standing: 'fraud' });
+    expect([store.balance(tabAccount('t')), store.balance(escrowAccount('t', 'c')), store.balance(FEES)]).toEqual([
+      50, 0, 50,
+    ]);
+    expect(ledger.health()).toMatchObject({ healthy: true, fees: 50 });
+  });
+
+  it('pays checks that nobody was charged for out of its fees, as far as they go', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    ledger.credit({ id: 'n', account: null, amount: 50 });
+    draw('d', 500);
+    const all = (tab: string) => store.balance(tabAccount(tab)) + store.balance(escrowAccount(tab, 'c'));
+    ledger.settle([settle('1', 100, [pay('a', 90), pay('b', 40, 'check'), pay('c', 40, 'check')])]);
+    expect([all('a'), all('b'), all('c'), store.balance(FEES)]).toEqual([90, 30, 30, 0]);
+    ledger.settle([settle('2', 0, [pay('b', 40, 'check')])]);
+    expect([all('b'), store.balance(FEES)]).toEqual([30, 0]);
+    expect(() => ledger.settle([settle('3', 10, [pay('a', 11)])])).toThrow('paid more than its task was charged');
+  });
+
+  it('[M4] takes back what a lost session held, and honours what it says later as far as the balance covers it', () => {
+    const { ledger, draw, clock } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    draw('d', 80, 80, { key: 'k' });
+    ledger.settle([settle('1', 10)]);
+    clock.at += GRANT_LIFE_MS - 1;
+    expect([ledger.expire(), ledger.nextExpiry()]).toEqual([0, clock.at + 1]);
+    clock.at += 1;
+    expect([ledger.expire(), ledger.expire(), ledger.nextExpiry()]).toEqual([1, 0, null]);
+    expect([ledger.account('ann'), ledger.keySpent('k')]).toEqual([{ free: 90, held: 0, balance: 90 }, 10]);
+    expect(draw('again', 10, 10, { grant: 'new' })).toMatchObject({ status: 'granted' });
+    expect(ledger.settle([settle('late', 70), settle('too late', 11)])).toEqual([
+      { status: 'done' },
+      { status: 'refused' },
+    ]);
+    expect(ledger.settle([{ kind: 'close', id: 'x', grant: 'g' }])).toEqual([{ status: 'done' }]);
+    expect(ledger.health()).toMatchObject({ healthy: true, openGrants: 1, granted: 10, held: 10 });
+  });
+
+  it('[M4] gives a closed grant back whole, with what the session never heard of', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    draw('1', 20);
+    draw('its reply was lost', 30);
+    ledger.settle([settle('s', 5), { kind: 'close', id: 'x', grant: 'g' }]);
+    expect(ledger.account('ann')).toEqual({ free: 95, held: 0, balance: 95 });
+    expect(draw('2', 10)).toEqual({ status: 'over' });
+  });
+
+  it('[M9] fills somebody without an account up once a day, and does not let it grow', () => {
+    const { ledger, store, clock } = aLedger();
+    const draw = (id: string, need: number) =>
+      ledger.draw({ id, grant: id, account: 'anon', key: null, need, want: need }, { budget: null, allowance: 100 });
+    expect(draw('1', 101)).toEqual({ status: 'refused', why: 'balance', free: 100 });
+    expect(draw('2', 60)).toMatchObject({ status: 'granted' });
+    expect(draw('3', 60)).toMatchObject({ status: 'refused', free: 40 });
+    clock.at += DAY_MS;
+    expect(draw('4', 61)).toMatchObject({ status: 'refused', free: 40 });
+    ledger.settle([settle('s', 60, [], '2')]);
+    clock.at += DAY_MS;
+    expect(draw('5', 100)).toMatchObject({ status: 'granted' });
+    expect(store.statement('anon', 0, 9).map(({ kind, amount, balance }) => [kind, amount, balance])).toEqual([
+      ['allowance', 100, 100],
+      ['settle', -60, 40],
+      ['allowance', 60, 100],
+    ]);
+  });
+
+  it('keeps a statement of what came and went for good', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100 });
+    draw('d', 50);
+    ledger.settle([settle('1', 10), settle('free of charge', 0), settle('2', 15)]);
+    ledger.settle([{ kind: 'close', id: 'x', grant: 'g' }]);
+    const lines = ledger.statement('ann', 0, 10);
+    expect(lines.map(({ kind, task, amount, balance }) => [kind, task, amount, balance])).toEqual([
+      ['credit', null, 100, 100],
+      ['settle', 'task of 1', -10, 90],
+      ['settle', 'task of 2', -15, 75],
+    ]);
+    expect(ledger.statement('ann', lines[1]!.number, 10)).toEqual(lines.slice(2));
+    expect(ledger.account('ann').balance).toBe(lines.at(-1)!.balance);
+  });
+});

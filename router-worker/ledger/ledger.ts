@@ -1,0 +1,288 @@
+import { ShoalError } from '../../shared/errors.ts';
+import type { LedgerStore, LedgerTotals, Posting } from './ledger-store.ts';
+import {
+  type DrawLimits,
+  type DrawOrder,
+  type DrawResult,
+  escrowAccount,
+  FAUCET,
+  FEES,
+  type Grant,
+  grantAccount,
+  type LedgerOrder,
+  type Leg,
+  type OrderResult,
+  type Pay,
+  type StandingOrder,
+  type StatementLine,
+  type TransferKind,
+  tabAccount,
+  userAccount,
+} from './transfer.ts';
+
+/** A grant lives so long after its last draw, ms: a session draws again before a task begins that could last beyond it. */
+export const GRANT_LIFE_MS = 2 * 60 * 60 * 1000;
+
+/** Of the free balance a session takes at most one part in so many beyond what it needs, so that the others of the same owner find something. */
+const DRAW_SHARE = 8;
+
+/** One part in so many of a tab's pay is held back until it is trusted. */
+const ESCROW_SHARE = 2;
+
+/** Grants that are closed in one look at the clock. */
+const EXPIRE_BATCH = 500;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export interface AccountView {
+  /** Micro-credits. */
+  readonly free: number;
+  /** In the hands of sessions: for work under way, or not given back yet. */
+  readonly held: number;
+  readonly balance: number;
+}
+
+export interface LedgerHealth extends LedgerTotals {
+  readonly healthy: boolean;
+  /** What all others have together. */
+  readonly issued: number;
+  readonly fees: number;
+}
+
+type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust'>> & { readonly task?: string };
+
+/**
+ * Every account of the network, double entry. Knows neither SQL nor the clock. Each call is done once by the id of its transfer: the same id with the same
+ * content gets the same result, with another content `transfer_conflict`.
+ */
+export class Ledger {
+  readonly #store: LedgerStore;
+  readonly #now: () => number;
+
+  constructor(store: LedgerStore, now: () => number) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /** Credits out of the faucet, by the operator's word. `account` null: for the network's own checks. */
+  credit(order: { readonly id: string; readonly account: string | null; readonly amount: number }): void {
+    const { id, account, amount } = order;
+    if (!Number.isSafeInteger(amount) || amount <= 0) {
+      throw new ShoalError('invalid_value', 'Credits are a whole number above 0, in micro-credits.', {
+        param: 'amount',
+      });
+    }
+    this.#once(id, 'credit', { account, amount }, () => {
+      const to = account === null ? FEES : userAccount(account);
+      this.#post(id, 'credit', { account, amount }, null, {
+        legs: move(FAUCET, to, amount),
+        lines: account === null ? [] : [{ owner: account, amount }],
+      });
+      return null;
+    });
+  }
+
+  /** Money for a session, out of its payer's free balance. Gives `want` where that leaves enough for others, and never less than `need`. */
+  draw(order: DrawOrder, limits: DrawLimits): DrawResult {
+    const { id, grant: name, account, key, need, want } = order;
+    const content = { grant: name, account, key, need, want };
+    return this.#once(id, 'draw', content, () => {
+      const at = this.#now();
+      const before = this.#store.grant(name);
+      if (before !== null && (before.account !== account || before.key !== key)) throw conflict(id);
+      if (before !== null && before.state !== 'open') return { status: 'over' };
+      if (limits.allowance !== null) this.#allow(account, limits.allowance, at);
+      const free = this.#store.balance(userAccount(account));
+      const budget =
+        key === null || limits.budget === null ? free : Math.max(0, limits.budget - this.#store.keySpent(key));
+      const most = Math.min(free, budget);
+      if (need > most) return { status: 'refused', why: budget < free ? 'budget' : 'balance', free: most };
+      const amount = Math.min(want, most, Math.max(need, Math.floor(most / DRAW_SHARE)));
+      const expiresAt = at + GRANT_LIFE_MS;
+      const remaining = (before?.remaining ?? 0) + amount;
+      const result: DrawResult = { status: 'granted', amount, expiresAt };
+      this.#post(id, 'draw', content, result, {
+        legs: move(userAccount(account), grantAccount(name), amount),
+        grant: { id: name, account, key, state: 'open', remaining, expiresAt },
+        keySpend: key === null ? null : { key, amount },
+      });
+      return result;
+    });
+  }
+
+  /** What a session did with its money, in its order. */
+  settle(orders: readonly LedgerOrder[]): OrderResult[] {
+    return orders.map((order) => (order.kind === 'settle' ? this.#settle(order) : this.#close(order)));
+  }
+
+  /** Grants that nobody gave back return to their owners. Returns how many. */
+  expire(): number {
+    const late = this.#store.expired(this.#now(), EXPIRE_BATCH);
+    for (const grant of late) this.#giveBack(`expire:${grant.id}`, 'expire', { grant: grant.id }, grant, 'expired');
+    return late.length;
+  }
+
+  nextExpiry(): number | null {
+    return this.#store.nextExpiry();
+  }
+
+  /** A tab became trusted in a class, is so no longer, or was found to cheat. */
+  standing({ id, tab, class: classId, standing }: StandingOrder): void {
+    const escrow = escrowAccount(tab, classId);
+    const content = { tab, class: classId, standing };
+    const kind = standing === 'trusted' ? 'release' : 'forfeit';
+    this.#once(id, kind, content, () => {
+      const amount = standing === 'untrusted' ? 0 : this.#store.balance(escrow);
+      this.#post(id, kind, content, null, {
+        legs: move(escrow, standing === 'trusted' ? tabAccount(tab) : FEES, amount),
+        trust: { escrow, isTrusted: standing === 'trusted' },
+      });
+      return null;
+    });
+  }
+
+  account(account: string): AccountView {
+    const free = this.#store.balance(userAccount(account));
+    const held = this.#store.heldFor(account);
+    return { free, held, balance: free + held };
+  }
+
+  /** What a key has spent or has in the hands of its sessions, micro-credits. */
+  keySpent(key: string): number {
+    return this.#store.keySpent(key);
+  }
+
+  statement(account: string, after: number, limit: number): StatementLine[] {
+    return this.#store.statement(account, after, limit);
+  }
+
+  health(): LedgerHealth {
+    const totals = this.#store.totals(FAUCET);
+    const healthy = totals.sum === 0 && totals.overdrawn === 0 && totals.granted === totals.held;
+    return { healthy, ...totals, issued: -this.#store.balance(FAUCET), fees: this.#store.balance(FEES) };
+  }
+
+  /** Out of the grant; once that is over, out of the owner's free balance, in full or not at all. */
+  #settle(order: Extract<LedgerOrder, { kind: 'settle' }>): OrderResult {
+    const { id, grant: name, task, charge, pays } = order;
+    const content = { grant: name, task, charge, pays };
+    return this.#once(id, 'settle', content, () => {
+      const grant = this.#store.grant(name);
+      if (grant === null) return { status: 'refused' };
+      const isOpen = grant.state === 'open' && grant.remaining >= charge;
+      const source = isOpen ? grantAccount(name) : userAccount(grant.account);
+      if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
+      const due = this.#payable(charge, pays);
+      const earned = due.flatMap((pay) => this.#split(pay));
+      const result: OrderResult = { status: 'done' };
+      this.#post(id, 'settle', content, result, {
+        task,
+        legs: [{ account: source, amount: -charge }, ...earned, { account: FEES, amount: charge - sumOf(due) }],
+        lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
+        grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
+        keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
+      });
+      return result;
+    });
+  }
+
+  /** Answers are paid out of the charge. Checks that it does not cover are paid out of the network's fees, as far as these go, all in the same measure. */
+  #payable(charge: number, pays: readonly Pay[]): Pay[] {
+    const answers = pays.filter(({ role }) => role === 'answer');
+    if (sumOf(answers) > charge) throw new Error('an answer is paid more than its task was charged');
+    const checks = pays.filter(({ role }) => role === 'check');
+    const wanted = sumOf(checks);
+    const there = charge - sumOf(answers) + this.#store.balance(FEES);
+    if (wanted <= there) return [...pays];
+    const part = (amount: number) => Number((BigInt(amount) * BigInt(there)) / BigInt(wanted));
+    return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
+  }
+
+  #split({ tab, class: classId, amount }: Pay): Leg[] {
+    const escrow = escrowAccount(tab, classId);
+    const held = this.#store.isTrusted(escrow) ? 0 : Math.ceil(amount / ESCROW_SHARE);
+    return [
+      { account: tabAccount(tab), amount: amount - held },
+      { account: escrow, amount: held },
+    ];
+  }
+
+  #close({ id, grant: name }: Extract<LedgerOrder, { kind: 'close' }>): OrderResult {
+    return this.#once(id, 'close', { grant: name }, () => {
+      const grant = this.#store.grant(name);
+      if (grant?.state === 'open') this.#giveBack(id, 'close', { grant: name }, grant, 'closed');
+      return { status: 'done' };
+    });
+  }
+
+  #giveBack(id: string, kind: TransferKind, content: object, grant: Grant, state: 'closed' | 'expired'): void {
+    const result: OrderResult = { status: 'done' };
+    this.#post(id, kind, content, result, {
+      legs: move(grantAccount(grant.id), userAccount(grant.account), grant.remaining),
+      grant: { ...grant, state, remaining: 0 },
+      keySpend: grant.key === null ? null : { key: grant.key, amount: -grant.remaining },
+    });
+  }
+
+  /** Fills somebody without an account up, once a day. */
+  #allow(account: string, allowance: number, at: number): void {
+    const id = `allowance:${account}:${Math.floor(at / DAY_MS)}`;
+    if (this.#store.transfer(id) !== null) return;
+    const amount = Math.max(0, allowance - this.account(account).balance);
+    this.#post(id, 'allowance', { account, allowance }, null, {
+      legs: move(FAUCET, userAccount(account), amount),
+      lines: amount === 0 ? [] : [{ owner: account, amount }],
+    });
+  }
+
+  #once<T>(id: string, kind: TransferKind, content: object, act: () => T): T {
+    const done = this.#store.transfer(id);
+    if (done === null) return act();
+    if (done.kind !== kind || done.content !== JSON.stringify(content)) throw conflict(id);
+    return JSON.parse(done.result) as T;
+  }
+
+  /** Legs of one account become one; what changes nothing is not written. */
+  #post(id: string, kind: TransferKind, content: object, result: unknown, change: Change): void {
+    const amounts = new Map<string, number>();
+    for (const { account, amount } of change.legs ?? []) amounts.set(account, (amounts.get(account) ?? 0) + amount);
+    const legs = [...amounts].map(([account, amount]) => ({ account, amount })).filter(({ amount }) => amount !== 0);
+    if (sumOf(legs) !== 0) throw new Error(`transfer ${id} does not add up`);
+    for (const { account, amount } of legs) {
+      const after = this.#store.balance(account) + amount;
+      if (!Number.isSafeInteger(after) || (after < 0 && account !== FAUCET)) {
+        throw new Error(`transfer ${id} would leave ${after} in ${account}`);
+      }
+    }
+    this.#store.post({
+      transfer: {
+        id,
+        kind,
+        task: change.task ?? null,
+        content: JSON.stringify(content),
+        result: JSON.stringify(result),
+        at: this.#now(),
+      },
+      legs,
+      lines: change.lines ?? [],
+      grant: change.grant ?? null,
+      keySpend: change.keySpend ?? null,
+      trust: change.trust ?? null,
+    });
+  }
+}
+
+function move(from: string, to: string, amount: number): Leg[] {
+  return [
+    { account: from, amount: -amount },
+    { account: to, amount },
+  ];
+}
+
+function sumOf(parts: readonly { readonly amount: number }[]): number {
+  return parts.reduce((sum, { amount }) => sum + amount, 0);
+}
+
+function conflict(id: string): ShoalError {
+  return new ShoalError('transfer_conflict', `The transfer '${id.slice(0, 200)}' was made with another content.`);
+}
