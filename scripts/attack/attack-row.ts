@@ -237,10 +237,22 @@ function noteOf(attack: Attack, trials: readonly Trial[], standings: readonly st
     const own = trials.filter(({ hostile }) => hostile.some(({ role }) => role === 'answer')).length;
     notes.push(`gave ${own} of ${trials.length} answers beside one honest tab`);
   }
-  const counts = new Map<string, number>();
-  for (const standing of standings) counts.set(standing, (counts.get(standing) ?? 0) + 1);
-  if (counts.size > 0) {
-    notes.push(`recorded afterwards as ${[...counts].map(([standing, count]) => `${standing} (${count})`).join(', ')}`);
+  if (standings.length > 0) notes.push(`recorded afterwards as ${countedText(standings)}`);
+  if (attack.kind === 'read-honest') {
+    const failed = trials.filter(isDisputed).map(failedIn);
+    if (failed.length > 0) notes.push(`in dispute for ${countedText(failed)}`);
   }
   return notes.length === 0 ? null : notes.join('; ');
+}
+
+/** Statistics that the first reading found above their limit. */
+function failedIn({ asked }: Trial): string {
+  return asked.receipt?.checks.find(({ finding }) => finding === 'does_not_fit')?.failed.join(' and ') ?? 'nothing';
+}
+
+/** Each once, with how often it came. */
+function countedText(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${name} (${count})`).join(', ');
 }

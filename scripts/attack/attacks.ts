@@ -211,7 +211,10 @@ export const ATTACKS: readonly Attack[] = [
     { most: MOST_OTHERS },
   ),
   reader('reads-yes', 'runs no model, says that it fits, guesses common words', ['reads-yes']),
-  reader('reads-yes-by-spaces', 'the same, and guesses only what every word begins with', ['reads-yes-by-spaces']),
+  reader('reads-yes-by-spaces', 'the same, and guesses the space that every word begins with', ['reads-yes-by-spaces']),
+  reader('reads-yes-by-letters', 'the same, and guesses the letters that most words begin with', [
+    'reads-yes-by-letters',
+  ]),
   reader('reads-yes-by-guesses', 'runs the model for its guesses alone, and says that it fits', [
     'reads-yes-by-guesses',
   ]),

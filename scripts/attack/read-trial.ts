@@ -15,6 +15,8 @@ export interface CheckRead {
   readonly tab: string;
   /** What the check found, writing it again or reading it; null when it did not come to its end, or could not be read. */
   readonly finding: 'same' | 'differs' | 'fits' | 'does_not_fit' | null;
+  /** Of a reading: the statistics above their limit. */
+  readonly failed: readonly string[];
   /** Whether most executions, or readings, say something else than this tab; null when nothing can be said. */
   readonly outvoted: boolean | null;
 }
@@ -61,14 +63,16 @@ function checkOf(
 ): CheckRead {
   if (finding?.rung === 'exact') {
     const outvoted = accepted === null ? null : finding.head !== accepted;
-    return { tab, finding: finding.falseBlock === null ? 'same' : 'differs', outvoted };
+    return { tab, finding: finding.falseBlock === null ? 'same' : 'differs', failed: [], outvoted };
   }
-  if (finding?.rung !== 'statistical' || finding.failed === null) return { tab, finding: null, outvoted: null };
+  if (finding?.rung !== 'statistical' || finding.failed === null)
+    return { tab, finding: null, failed: [], outvoted: null };
   const fits = finding.failed.length === 0;
   const isDecided = 'agree' in verdict && verdict.agree !== verdict.differ;
   return {
     tab,
     finding: fits ? 'fits' : 'does_not_fit',
+    failed: finding.failed,
     outvoted: isDecided ? fits !== verdict.agree > verdict.differ : null,
   };
 }

@@ -12,6 +12,7 @@ import {
   readsNo,
   readsYes,
   readsYesByGuesses,
+  readsYesByLetters,
   readsYesBySpaces,
   stopsGuessing,
 } from './lying-reader.ts';
@@ -57,6 +58,7 @@ export const LIES = {
   'told-answer': toldAnswer,
   'reads-yes': readsYes,
   'reads-yes-by-spaces': readsYesBySpaces,
+  'reads-yes-by-letters': readsYesByLetters,
   'reads-yes-by-guesses': readsYesByGuesses,
   'reads-no': readsNo,
   'stops-guessing': stopsGuessing,

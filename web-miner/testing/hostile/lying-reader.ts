@@ -42,7 +42,10 @@ function reader(
 export const readsYes = reader(everythingFits, ['The', ' the', ' and']);
 
 /** As before, and guesses what every word begins with: the space before it. */
-export const readsYesBySpaces = reader(everythingFits, [' ', '\n', 'T']);
+export const readsYesBySpaces = reader(everythingFits, [' ', '  ', '\n']);
+
+/** As before, and guesses the letters that most words begin with. */
+export const readsYesByLetters = reader(everythingFits, [' t', ' a', ' w']);
 
 /** Runs the model for its guesses alone, and says that it fits. */
 export const readsYesByGuesses = reader(everythingFits, null);
