@@ -45,7 +45,7 @@ export interface AttackRow {
     /** Of runs of eight answers of one tab in which it lied, those in which a reading failed; null where it did not lie. */
     readonly withinEight: Share | null;
   } | null;
-  /** Nobody asked: until the network's own tasks brought every liar into quarantine. */
+  /** Nobody asked: until the network's own tasks brought the tab that lies into quarantine. */
   readonly idle: {
     /** Own tasks that were given to all tabs until then: median and most. */
     readonly tasks: number;

@@ -221,9 +221,14 @@ export const ATTACKS: readonly Attack[] = [
   reader('reads-no', 'runs no model, says that nothing fits', ['reads-no']),
   reader('opens-other-guesses', 'opens other guesses than it had sent', ['opens-other-guesses']),
   reader('stops-guessing', 'guesses the beginning and is silent', ['stops-guessing'], { most: MOST_SILENT }),
-  reader('copies-guesses', 'signs another reader’s guess, and opens it as that one did', ['informant', 'copier'], {
-    checks: 3,
-  }),
+  reader(
+    'copies-guesses',
+    'signs another reader’s guess, and opens it as that one did; honest while there is none to copy',
+    ['informant', 'copier'],
+    {
+      checks: 3,
+    },
+  ),
   attack(
     'idle',
     'idle-coarser-guard',
@@ -241,15 +246,15 @@ export const ATTACKS: readonly Attack[] = [
   attack(
     'idle',
     'idle-pair-guard',
-    'two tabs that agree on a lie, three honest ones and a guard',
-    { answering: 'token-edited', checking: ['token-edited'], honest: 2, rival: true, guards: 1 },
+    'two tabs that agree on a lie, two honest checkers and a guard',
+    { answering: 'token-edited', checking: ['token-edited'], honest: 2, guards: 1 },
     { most: MOST_IDLE },
   ),
   attack(
     'idle',
     'idle-pair',
     'the same pair, and no guard',
-    { answering: 'token-edited', checking: ['token-edited'], honest: 2, rival: true },
+    { answering: 'token-edited', checking: ['token-edited'], honest: 2 },
     { most: MOST_IDLE },
   ),
 ];

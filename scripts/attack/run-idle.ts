@@ -4,8 +4,9 @@ import type { Attack } from './attacks.ts';
 import type { Actor, Stage } from './stage.ts';
 import { tabStanding } from './tab-standing.ts';
 
-/** Hostile tabs, one cast of them, on a network where nobody asks. */
+/** One cast on a network where nobody asks. */
 export interface IdleTrial {
+  /** Hostile tabs that answer. A friend that only checks is asked nothing, and harms nobody when they are gone. */
   readonly liars: number;
   /** Of them, those that were in quarantine at the end. */
   readonly quarantined: number;
@@ -16,7 +17,7 @@ export interface IdleTrial {
   readonly accused: number;
 }
 
-/** Longest wait for the network to find every liar, ms. */
+/** Longest wait for the network to find a liar, ms. */
 const DEADLINE_MS = 150_000;
 const LOOK_EVERY_MS = 500;
 
@@ -37,7 +38,7 @@ export async function runIdle(
     const startedAt = performance.now();
     await stage.enter(cast);
     try {
-      const liars = stage.actors.filter(({ isHostile }) => isHostile);
+      const liars = stage.actors.filter(({ isHostile, checkOnly }) => isHostile && !checkOnly);
       const foundNow = async () => (await standings(liars)).filter((standing) => standing === 'quarantined').length;
       let quarantined = await foundNow();
       while (quarantined < liars.length && performance.now() - startedAt < DEADLINE_MS) {
