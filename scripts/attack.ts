@@ -19,7 +19,7 @@ import { type RunningNetwork, startNetwork } from './testing/running-network.ts'
 /**
  * Hostile tabs with real engines against a real router. What became of each lie is read from signed receipts, verified. Exit status 0 only when lies
  * on answers of the exact class were found at their first check, and no honest tab was accused by a liar on its own.
- * Honest answers that are read may be in dispute: how often is measured, and must not be more than the limits were made for.
+ * Where answers are only read, nothing is demanded: how often lies are found and honest answers are in dispute is in the table.
  */
 
 /** Share of the lies that their first check must find. */
