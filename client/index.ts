@@ -3,7 +3,7 @@
  * whole public surface.
  */
 export type { Verdict } from '../shared/checking/verdict.ts';
-export { ERROR_CODES, type ErrorCode, ShoalError } from '../shared/errors.ts';
+export { type ErrorCode, ShoalError } from '../shared/errors.ts';
 export type { Receipt } from '../shared/receipt/receipt.ts';
 export type { ReceiptVerification, VerifyOptions } from '../shared/receipt/verify.ts';
 export type { Completion, CompletionChunk } from '../shared/sealed-task/completion.ts';

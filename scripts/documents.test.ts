@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES, ERROR_POLICIES } from '../shared/errors.ts';
 import { parseChatRequest } from '../shared/protocol/chat-api.ts';
+import { ERROR_POLICIES } from '../shared/refusals.ts';
 import { ROOT } from './paths.ts';
 
 const PROGRAMS = /npm run ([\w:-]+)/g;
@@ -24,9 +24,7 @@ describe('the documents', () => {
       status: Number(status),
       next,
     }));
-    expect(rows).toEqual(
-      ERROR_CODES.map((code) => ({ code, status: ERROR_POLICIES[code].status, next: ERROR_POLICIES[code].next })),
-    );
+    expect(rows).toEqual(Object.entries(ERROR_POLICIES).map(([code, { status, next }]) => ({ code, status, next })));
   });
 
   it('list the fields that a chat request may have', async () => {

@@ -1,20 +1,11 @@
-/**
- * The closed vocabulary of errors. Each code carries its policy: the HTTP status, OpenAI's error type, whether the same
- * request may succeed later, and what the person can do next. Codes survive every hop: tab, router, client.
- */
-interface ErrorPolicy {
-  readonly status: number;
-  readonly type:
-    | 'invalid_request_error'
-    | 'server_error'
-    | 'not_found_error'
-    | 'insufficient_quota'
-    | 'rate_limit_error';
-  readonly retryable: boolean;
-  readonly next: string;
-}
+import { bad, busy, type ErrorPolicy, failed, missing } from './error-policy.ts';
+import type { REFUSALS } from './refusals.ts';
 
-export const ERROR_POLICIES = {
+/**
+ * The closed vocabulary of errors. Each code carries its policy. Codes survive every hop: tab, router, client. What a router alone refuses is in
+ * `refusals.ts`.
+ */
+export const ERRORS = {
   invalid_json: bad('Send one JSON object with content-type application/json.'),
   missing_field: bad('Add the named field.'),
   invalid_type: bad('Correct the type of the named field.'),
@@ -22,72 +13,17 @@ export const ERROR_POLICIES = {
   unknown_field: bad('Remove the named field, or check its spelling.'),
   unsupported_field: bad('Remove the named field: this network does not honour it yet.'),
   empty_messages: bad('Send at least one message, the last one with some text.'),
-  invalid_multipart: bad('Send multipart/form-data with the parts purpose and file.'),
   context_length_exceeded: bad('Shorten the conversation, or choose a model with a longer context.'),
   insecure_transport: { ...bad('Use https:// and wss://. Plain http:// works on localhost only.'), status: 403 },
-  body_too_slow: { ...bad('Send the body without pauses of more than 20 seconds.'), status: 408 },
   body_too_large: { ...bad('Send less in one request: 1 MiB is the limit.'), status: 413 },
-  file_too_large: { ...bad('Split the file: 32 MiB is the limit.'), status: 413 },
-  storage_full: { ...bad('Delete files that are not needed any more.'), status: 413 },
-  unsupported_media_type: {
-    ...bad('Send content-type application/json, or multipart/form-data for a file.'),
-    status: 415,
-  },
   model_not_found: missing('Choose one of the models that the message names, or GET /v1/models.'),
   task_not_found: missing('Check the id. Tasks are kept for 30 days.'),
   receipt_not_found: missing('Check the id. Receipts are kept for 30 days.'),
-  session_not_found: missing('Check the id, and the key that set the session up; or set one up: POST /v1/sessions.'),
   receipt_pending: { ...missing('Not there yet: ask again in a moment.'), retryable: true },
-  file_not_found: missing('Check the id, and that it is asked for with the apiKey that uploaded it. Files expire.'),
-  batch_not_found: missing('Check the id, and that it is asked for with the apiKey that made the batch.'),
   route_not_found: missing('See the routes at /.well-known/shoal.json.'),
-  method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
-  tab_not_found: missing('Check the id.'),
-  invalid_api_key: {
-    ...bad('Use a key that the operator or POST /v1/keys gave out, or none where that is allowed.'),
-    status: 401,
-  },
-  key_not_allowed: { ...bad('Use a key whose limits allow this, or change the request.'), status: 403 },
-  key_not_found: missing('GET /v1/keys lists the keys of the account.'),
-  insufficient_quota: {
-    status: 402,
-    type: 'insufficient_quota',
-    retryable: false,
-    next: 'GET /v1/account shows what is free and what is held. Ask for fewer tokens or a lower level, wait for work under way, or ask the operator for credits.',
-  },
-  rate_limit_exceeded: {
-    status: 429,
-    type: 'rate_limit_error',
-    retryable: true,
-    next: 'Try again after the time in Retry-After.',
-  },
-  transfer_conflict: { ...bad('Use a new id for a new transfer.'), status: 409 },
-  operator_only: { ...bad('Use npm run tabs or npm run credits.'), status: 403 },
-  task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
-  session_mismatch: bad('Ask for what the session allows: GET /v1/sessions/:id shows it, PATCH changes it.'),
-  price_above_ceiling: bad('Ask for fewer tokens, a lower level or a smaller model, or raise the price ceiling.'),
-  session_exhausted: {
-    ...bad(
-      'Wait for tasks under way, they give back what they do not use; or raise the limit: PATCH /v1/sessions/:id.',
-    ),
-    status: 402,
-  },
-  session_busy: { ...bad('Try again after the time in Retry-After, or raise tabs.max.'), status: 429, retryable: true },
-  too_many_sessions: { ...bad('Delete sessions that are not needed any more.'), status: 403 },
   sealed_body_invalid: bad('Seal the body again, with the published client.'),
-  idempotency_mismatch: { ...bad('Use a new key for another request.'), status: 409 },
-  idempotency_in_progress: {
-    ...bad('Try again after the time in Retry-After, or follow the task that shoal-task names.'),
-    status: 409,
-    retryable: true,
-  },
-  idempotency_done: { ...bad('Use a new key to run it again, and store: true to have the answer kept.'), status: 409 },
-  batch_over: { ...bad('Nothing: it has ended.'), status: 409 },
-  too_many_batches: { ...bad('Wait until one has ended.'), status: 429, retryable: true },
   no_tab: busy('Open /join in Chrome, Edge or Firefox and lend a tab, or try again in a moment.'),
   overloaded: busy('Try again after the time in Retry-After.'),
-  deadline_unreachable: busy('Try again after the time in Retry-After, or allow more time.'),
-  router_not_configured: busy('The operator must set SHOAL_ROUTER_SECRET.'),
   tab_lost: failed(502, 'Send the request again.'),
   engine_failed: failed(502, 'Send the request again.'),
   integrity_failed: failed(502, 'Discard what arrived, and send the request again.'),
@@ -103,25 +39,18 @@ export const ERROR_POLICIES = {
   internal_error: failed(500, 'Send the request again. If it fails again, report the request id.'),
 } as const satisfies Record<string, ErrorPolicy>;
 
-function bad(next: string) {
-  return { status: 400, type: 'invalid_request_error', retryable: false, next } as const;
-}
-function missing(next: string) {
-  return { status: 404, type: 'not_found_error', retryable: false, next } as const;
-}
-function busy(next: string) {
-  return { status: 503, type: 'server_error', retryable: true, next } as const;
-}
-function failed(status: number, next: string) {
-  return { status, type: 'server_error', retryable: true, next } as const;
+export type ErrorCode = keyof typeof ERRORS | keyof typeof REFUSALS;
+
+const policies = new Map<string, ErrorPolicy>(Object.entries(ERRORS));
+
+/** Makes more codes known here: see `refusals.ts`. */
+export function addPolicies(more: Readonly<Record<string, ErrorPolicy>>): void {
+  for (const [code, policy] of Object.entries(more)) policies.set(code, policy);
 }
 
-export type ErrorCode = keyof typeof ERROR_POLICIES;
-
-export const ERROR_CODES = Object.keys(ERROR_POLICIES) as [ErrorCode, ...ErrorCode[]];
-
+/** Whether a code is known here. */
 export function isErrorCode(text: unknown): text is ErrorCode {
-  return typeof text === 'string' && Object.hasOwn(ERROR_POLICIES, text);
+  return typeof text === 'string' && policies.has(text);
 }
 
 /** What crosses a hop: OpenAI's error object plus the next step. */
@@ -141,6 +70,8 @@ export interface ShoalErrorOptions {
   /** When the same request may succeed, ms from now. */
   readonly retryAfterMs?: number | null;
   readonly cause?: unknown;
+  /** Of a code that is known elsewhere only; left out: as known here. */
+  readonly policy?: ErrorPolicy;
 }
 
 export class ShoalError extends Error {
@@ -148,28 +79,30 @@ export class ShoalError extends Error {
   readonly code: ErrorCode;
   readonly param: string | null;
   readonly retryAfterMs: number | null;
+  readonly #policy: ErrorPolicy;
 
   constructor(code: ErrorCode, message: string, options: ShoalErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.#policy = options.policy ?? policies.get(code) ?? ERRORS.internal_error;
   }
 
   get status(): number {
-    return ERROR_POLICIES[this.code].status;
+    return this.#policy.status;
   }
   get retryable(): boolean {
-    return ERROR_POLICIES[this.code].retryable;
+    return this.#policy.retryable;
   }
   get nextStep(): string {
-    return ERROR_POLICIES[this.code].next;
+    return this.#policy.next;
   }
 
   toWire(): WireError {
     return {
       message: this.message,
-      type: ERROR_POLICIES[this.code].type,
+      type: this.#policy.type,
       param: this.param,
       code: this.code,
       next_step: this.nextStep,
@@ -177,13 +110,23 @@ export class ShoalError extends Error {
     };
   }
 
-  /** Reads what another party sent. An unknown code becomes `internal_error`: its text is kept, its policy is not ours. */
+  /**
+   * Reads what another party sent. A code that only a router says keeps the next step that came along; what is no code becomes `internal_error`: its text is
+   * kept, its policy is not ours.
+   */
   static fromWire(wire: { readonly [Field in keyof WireError]?: unknown }): ShoalError {
-    const message = typeof wire.message === 'string' ? wire.message.slice(0, 2000) : 'no message';
-    return new ShoalError(isErrorCode(wire.code) ? wire.code : 'internal_error', message, {
-      param: typeof wire.param === 'string' ? wire.param.slice(0, 200) : null,
-      retryAfterMs: typeof wire.retry_after_ms === 'number' ? wire.retry_after_ms : null,
-    });
+    const { code, message, param, retry_after_ms: retryAfterMs, next_step: next } = wire;
+    const options = {
+      param: typeof param === 'string' ? param.slice(0, 200) : null,
+      retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : null,
+    };
+    const text = typeof message === 'string' ? message.slice(0, 2000) : 'no message';
+    if (isErrorCode(code)) return new ShoalError(code, text, options);
+    if (typeof code !== 'string' || typeof next !== 'string' || !/^[a-z_]{1,64}$/.test(code)) {
+      return new ShoalError('internal_error', text, options);
+    }
+    const policy = { ...bad(next.slice(0, 500)), retryable: options.retryAfterMs !== null };
+    return new ShoalError(code as ErrorCode, text, { ...options, policy });
   }
 
   /** The error itself when it is one of ours, else `internal_error`. The cause is kept for the log and never sent. */

@@ -1,4 +1,5 @@
-import { ERROR_POLICIES, isErrorCode } from '../../shared/errors.ts';
+import { isErrorCode } from '../../shared/errors.ts';
+import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import type { Batch, BatchMaker } from './batch.ts';
 import { type BatchDesk, type LineOutcome, lineName } from './batch-desk.ts';
 import { MAX_ATTEMPTS, MAX_LINES_AT_ONCE, RETRY_MS } from './batch-limits.ts';

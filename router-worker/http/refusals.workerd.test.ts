@@ -3,13 +3,16 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import documented from '../../docs/errors.md?raw';
 import { toBase64Url } from '../../shared/bytes.ts';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
-import { ERROR_CODES, ERROR_POLICIES, type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
+import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES, MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
 import { decodePacket } from '../../shared/protocol/packets.ts';
+import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import { EngineError, type GenerateEvent } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { batchStub } from '../batches/batch-address.ts';
+import { MAX_FILE_BYTES, MAX_FILES, MAX_OPEN_BATCHES } from '../batches/batch-limits.ts';
 import type { Env } from '../env.ts';
-import { routerKeys } from '../keys/router-keys.ts';
+import { operatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { AlteringEngine } from '../testing/altering-engine.ts';
@@ -105,6 +108,47 @@ async function elsewhere(change: Partial<Record<keyof Env, unknown>>, path: stri
   return createApp().fetch(request, { ...env, ...change } as Env, createExecutionContext());
 }
 
+/** Who gives this text as `apiKey`. */
+async function ownerNamed(caller: string): Promise<string> {
+  const { mac } = await routerKeys(env.SHOAL_ROUTER_SECRET);
+  return toBase64Url((await mac('owner', caller)).subarray(0, 16));
+}
+
+function upload(content: string | Uint8Array<ArrayBuffer>, caller = 'Bearer refused'): Promise<Response> {
+  const form = new FormData();
+  form.append('purpose', 'batch');
+  form.append('file', new File([content], 'lines.jsonl'));
+  return SELF.fetch(`${ORIGIN}/v1/files`, { method: 'POST', headers: { authorization: caller }, body: form });
+}
+
+const LINE = JSON.stringify({ custom_id: 'a', method: 'POST', url: CHAT, body: good });
+
+async function aFile(content: string): Promise<string> {
+  return (await (await upload(content)).json<{ id: string }>()).id;
+}
+
+function aBatch(file: string): Promise<Response> {
+  return call('POST', '/v1/batches', { input_file_id: file, endpoint: CHAT, completion_window: '24h' });
+}
+
+const operator = async () => `Bearer ${await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET))}`;
+
+/** A key of a new account, without credits. */
+async function aKey(limits: object = {}): Promise<{ readonly authorization: string; readonly account: string }> {
+  const made = await call('POST', '/v1/keys', {}, { authorization: await operator() });
+  const { key, account } = await made.json<{ key: string; account: string }>();
+  const narrow = await call('POST', '/v1/keys', limits, { authorization: `Bearer ${key}` });
+  return { authorization: `Bearer ${(await narrow.json<{ key: string }>()).key}`, account };
+}
+
+/** A request that was answered under a key. */
+async function answered(key: string): Promise<void> {
+  await aTab();
+  await (await chat(NONE, { 'idempotency-key': key })).text();
+}
+
+const CODES = Object.keys(ERROR_POLICIES) as ErrorCode[];
+
 const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
   invalid_json: () => refused(call('POST', CHAT, '{')),
   missing_field: () => refused(call('POST', CHAT, { model: MODEL })),
@@ -164,11 +208,66 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
   },
   too_many_sessions: async () => {
     const caller = 'Bearer collector';
-    const { mac } = await routerKeys(env.SHOAL_ROUTER_SECRET);
-    const owner = toBase64Url((await mac('owner', caller)).subarray(0, 16));
+    const owner = await ownerNamed(caller);
     const list = env.SESSION_LIST.get(env.SESSION_LIST.idFromName(owner));
     for (let i = 0; i < MAX_SESSIONS_PER_OWNER; i++) await list.add(`sess_${i}`, Date.now() + 60_000);
     return refused(call('POST', '/v1/sessions', {}, { authorization: caller }));
+  },
+  invalid_multipart: () =>
+    refused(call('POST', '/v1/files', '--b\r\ncut off', { 'content-type': 'multipart/form-data; boundary=b' })),
+  file_too_large: () => refused(upload(new Uint8Array(MAX_FILE_BYTES + 1))),
+  storage_full: async () => {
+    const caller = 'Bearer librarian';
+    const store = batchStub(env, await ownerNamed(caller));
+    for (let i = 0; i < MAX_FILES; i++) await store.beginFile();
+    return refused(upload('x', caller));
+  },
+  file_not_found: () => refused(call('GET', '/v1/files/file-none')),
+  batch_not_found: () => refused(call('GET', '/v1/batches/batch_none')),
+  batch_over: async () => {
+    const { id } = await (await aBatch(await aFile('no line'))).json<{ id: string }>();
+    await expect
+      .poll(async () => (await (await call('GET', `/v1/batches/${id}`)).json<{ status: string }>()).status)
+      .toBe('failed');
+    return refused(call('POST', `/v1/batches/${id}/cancel`));
+  },
+  too_many_batches: async () => {
+    const file = await aFile(LINE);
+    for (let i = 0; i < MAX_OPEN_BATCHES; i++) await aBatch(file);
+    const over = await refused(aBatch(file));
+    await call('DELETE', `/v1/files/${file}`); // With it the batches that read it.
+    return over;
+  },
+  invalid_api_key: () => refused(call('GET', '/v1/account', undefined, { authorization: 'Bearer sk-wrong' })),
+  key_not_allowed: async () => refused(chat(NONE, await aKey({ models: ['another-model'] }))),
+  key_not_found: async () => refused(call('DELETE', '/v1/keys/key_none', undefined, await aKey())),
+  insufficient_quota: async () => refused(chat(NONE, await aKey())),
+  rate_limit_exceeded: async () => {
+    for (let i = 0; i < 20; i++) await elsewhere({ SHOAL_ANONYMOUS: 'limited' }, CHAT, good);
+    return refused(elsewhere({ SHOAL_ANONYMOUS: 'limited' }, CHAT, good));
+  },
+  transfer_conflict: async () => {
+    const { account } = await aKey();
+    const give = async (amount: number) =>
+      call('POST', '/v1/credits', { id: 'gift', account, amount }, { authorization: await operator() });
+    await give(5);
+    return refused(give(6));
+  },
+  idempotency_mismatch: async () => {
+    await answered('mismatch');
+    return refused(chat({ ...NONE, temperature: 0 }, { 'idempotency-key': 'mismatch' }));
+  },
+  idempotency_in_progress: async () => {
+    await aTab(paced(50));
+    const ask = () => chat({ ...NONE, stream: true, max_tokens: 400 }, { 'idempotency-key': 'running' });
+    const running = await ask();
+    const second = await refused(ask());
+    await running.body?.cancel();
+    return second;
+  },
+  idempotency_done: async () => {
+    await answered('done');
+    return refused(chat(NONE, { 'idempotency-key': 'done' }));
   },
   sealed_body_invalid: async () => {
     await aTab();
@@ -274,10 +373,10 @@ describe('[E1] every refusal', () => {
   );
 
   it('has a row in docs/errors.md, in the order of the vocabulary', () => {
-    expect([...rows.keys()]).toEqual(ERROR_CODES);
+    expect([...rows.keys()]).toEqual(CODES);
   });
 
-  it.each(ERROR_CODES)('%s is told as docs/errors.md has it', async (code) => {
+  it.each(CODES)('%s is told as docs/errors.md has it', async (code) => {
     const { status, retryAfter, error } = await PRODUCED[code]();
     const policy = ERROR_POLICIES[code];
     const row = rows.get(code);

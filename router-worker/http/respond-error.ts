@@ -1,4 +1,5 @@
-import { ERROR_POLICIES, ShoalError } from '../../shared/errors.ts';
+import { ShoalError } from '../../shared/errors.ts';
+import { ERROR_POLICIES } from '../../shared/refusals.ts';
 
 /** An error as OpenAI's clients expect it. Causes of our own faults go to the log, never to the client. */
 export function respondError(cause: unknown, requestId: string): Response {

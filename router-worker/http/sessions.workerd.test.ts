@@ -1,8 +1,9 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject, SELF } from 'cloudflare:test';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
-import { ERROR_POLICIES, type ErrorCode } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
 import { MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
+import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';

@@ -68,11 +68,7 @@ export type Purpose = 'work' | 'dry_run' | 'quote';
  * Verifies what needs no tab: that the request agrees with its session, the model exists and can hold the prompt, and the price ceiling covers the quote. Throws
  * `session_mismatch`, `model_not_found`, `context_length_exceeded`, `price_above_ceiling`, `invalid_value`.
  */
-export async function offerRequest(
-  c: AppContext,
-  session: NamedSession | null,
-  asked: Asked,
-): Promise<OfferedRequest> {
+export async function offerRequest(c: AppContext, session: NamedSession | null, asked: Asked): Promise<OfferedRequest> {
   const settings = session?.settings ?? null;
   if (settings?.delivery === 'poll' && asked.awaitVerdict) {
     throw mismatch('its delivery is poll: verdicts are fetched, not waited for', 'shoal.await_verdict');

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import type { Claim, LeaseWant } from './pool-ports.ts';
 import { settle, TEST_CLASS, TestNetwork, until } from '../testing/network.ts';
+import type { Claim, LeaseWant } from './pool-ports.ts';
 
 const slow = () => new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 20 });
 

@@ -1,4 +1,5 @@
-import { ERROR_POLICIES, type ErrorCode } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
+import { ERROR_POLICIES } from '../../shared/refusals.ts';
 
 /**
  * The parts of one request: which are asked for now, where again, and which twice. Pure: what happened goes in, what is to be done comes out. The pool says

@@ -100,7 +100,7 @@ export class SessionObject extends DurableObject<Env> {
       this.#cashier.release(tail);
       return null;
     });
-    }
+  }
 
   #newSetUp(): SetUpSession {
     return new SetUpSession(

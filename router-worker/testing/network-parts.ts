@@ -22,7 +22,14 @@ export function partsOfNetwork(network: TestNetwork, calls: PoolCalls = []): Par
       const wants = await Promise.all(
         asked.map(({ prompt, avoid, class: only }) =>
           network.want({
-            claim: { account: 'test', sla: 'standard', conversation: null, allow: null, block: avoid, bindsCheckers: false },
+            claim: {
+              account: 'test',
+              sla: 'standard',
+              conversation: null,
+              allow: null,
+              block: avoid,
+              bindsCheckers: false,
+            },
             sampling: prompt.sampling ?? TEST_SAMPLING,
             level: prompt.level ?? 'none',
             ...(only !== null && { variants: [{ model: 'test-model', variant: 'q8_0', class: only }] }),

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Asked, type AskOptions, askTrial } from './ask-trial.ts';
 import type { Attack } from './attacks.ts';
 import type { Actor, Stage } from './stage.ts';
@@ -19,6 +20,8 @@ export interface HostilePart {
   readonly role: 'answer' | 'check';
   /** `agreed`, `outvoted`: with or against the majority. `nothing`: a check that did not come to its end. `undecided`: neither. */
   readonly outcome: 'agreed' | 'outvoted' | 'nothing' | 'undecided';
+  /** Of a tab that reads and lies: whether the router suspects it afterwards. No verdict tells that. */
+  readonly isSuspected?: boolean;
 }
 
 export interface AttackRun {
@@ -39,16 +42,17 @@ export async function runAttack(
 ): Promise<AttackRun> {
   const trials: Trial[] = [];
   const standings: string[] = [];
-  const inFlight = attack.kind === 'collusion' ? 1 : IN_FLIGHT;
+  const inFlight = attack.kind === 'collusion' || attack.kind === 'reader' ? 1 : IN_FLIGHT;
   await stage.enter(attack.cast);
   try {
     for (let from = 0; from < requests.length; from += inFlight) {
       const group = requests.slice(from, from + inFlight);
-      const done = await Promise.all(
+      const ended = await Promise.all(
         group.map((request, index) =>
           runTrial(attack, stage, request, { ...options, checks: attack.checks, client: `client-${from + index}` }),
         ),
       );
+      const done = attack.kind === 'reader' ? await withSuspicions(ended, options) : ended;
       trials.push(...done);
       const foundOut = stage.actors.filter((actor) => isFoundOut(actor, done));
       for (const { identity } of foundOut) {
@@ -66,7 +70,7 @@ export async function runAttack(
 async function runTrial(attack: Attack, stage: Stage, request: TrialRequest, options: AskOptions): Promise<Trial> {
   const actors = stage.actors;
   const asked = await askTrial(request, options);
-  const truth = await stage.truth(request);
+  const truth = await stage.truth(request, attack.cast.isNear === true);
   const { answer, receipt } = asked;
   const byHostile = receipt === null ? attack.cast.answering !== null : isHostile(actors, receipt.answeredBy);
   const differs = answer === null || answer.text !== truth.text || answer.finish !== truth.finish;
@@ -103,17 +107,41 @@ function hostileParts(actors: readonly Actor[], { receipt, refused }: Asked): Ho
   return parts.filter(({ identity }) => isHostile(actors, identity));
 }
 
+/** Suspicion alone turns no verdict: an honest tab is accused when its answer is, or when it is outvoted where bytes are compared. */
 function accusedIn(actors: readonly Actor[], { receipt }: Asked): number {
   if (receipt === null) return 0;
-  const outvoted = receipt.checks.filter(({ tab, outvoted }) => outvoted === true && !isHostile(actors, tab));
-  const isAnswerer = receipt.verdict.value === 'invalid' && !isHostile(actors, receipt.answeredBy);
-  return outvoted.length + (isAnswerer ? 1 : 0);
+  const { verdict, checks, answeredBy } = receipt;
+  const isExact = 'method' in verdict && verdict.method === 'exact-re-execution';
+  const outvoted = checks.filter(({ tab, outvoted }) => isExact && outvoted === true && !isHostile(actors, tab));
+  const isAgainst = verdict.value === 'invalid' || (verdict.value === 'disputed' && !isExact);
+  return outvoted.length + (isAgainst && !isHostile(actors, answeredBy) ? 1 : 0);
+}
+
+export function isFound({ outcome, isSuspected }: HostilePart): boolean {
+  return outcome === 'outvoted' || outcome === 'nothing' || isSuspected === true;
 }
 
 function isFoundOut(actor: Actor, trials: readonly Trial[]): boolean {
-  return trials.some(({ hostile }) =>
-    hostile.some(
-      ({ identity, outcome }) => identity === actor.identity && (outcome === 'outvoted' || outcome === 'nothing'),
-    ),
+  return trials.some(({ hostile }) => hostile.some((part) => part.identity === actor.identity && isFound(part)));
+}
+
+/** How often the record is read until a suspicion is on it, and the pause between, ms: it is taken down when the answer has been given. */
+const LOOKS = 4;
+const LOOK_EVERY_MS = 100;
+
+async function withSuspicions(
+  trials: readonly Trial[],
+  { url, class: id }: { readonly url: string; readonly class: string },
+): Promise<Trial[]> {
+  const looked = async (part: HostilePart): Promise<HostilePart> => {
+    for (let look = 0; look < LOOKS; look++) {
+      const standing = await tabStanding(url, part.identity, id);
+      if (standing !== null && standing !== 'new') return { ...part, isSuspected: true };
+      await wait(LOOK_EVERY_MS);
+    }
+    return { ...part, isSuspected: false };
+  };
+  return Promise.all(
+    trials.map(async (trial) => ({ ...trial, hostile: await Promise.all(trial.hostile.map(looked)) })),
   );
 }

@@ -2,8 +2,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
+import { parseEnv } from 'node:util';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
+import { guardPass, routerKeys } from '../../router-worker/keys/router-keys.ts';
 import type {} from '../../web-miner/testing/exam.ts'; // Declares what the exam page puts on its window.
 import { type LaunchedBrowser, launchBrowser } from '../browser/launch-browser.ts';
 import { lendTabs } from '../browser/lend-tabs.ts';
@@ -20,6 +22,8 @@ export interface RunningNetwork {
   readonly browser: LaunchedBrowser;
   readonly routerKey: string;
   readonly stateFolder: string;
+  /** The operator's pass for its guards. */
+  readonly guard: string;
   /** Every line that the router printed. */
   readonly log: readonly string[];
   lend(
@@ -35,6 +39,9 @@ export interface RunningNetwork {
   examPage(): Promise<Page>;
   stop(): Promise<void>;
 }
+
+/** Networks that are started at the same moment, by several runs on one machine, would find the same free port: each begins elsewhere. */
+const PORTS = 1_900;
 
 const EXAM_PATH = '/__exam/';
 const TYPES: Readonly<Record<string, string>> = {
@@ -53,28 +60,26 @@ export async function startNetwork(options: { readonly networkTasks?: boolean } 
   const secretFile = join(folder, 'secret.vars');
   const stateFolder = join(folder, 'state');
   // Tests and benches count what tabs do: the router gives them nothing of its own, unless it is asked to.
-  await writeFile(
-    secretFile,
-    `${freshSecret()}SHOAL_NETWORK_TASKS="${options.networkTasks === true ? 'on' : 'off'}"\n`,
-  );
+  const secret = freshSecret();
+  const keys = await routerKeys(parseEnv(secret).SHOAL_ROUTER_SECRET);
+  await writeFile(secretFile, `${secret}SHOAL_NETWORK_TASKS="${options.networkTasks === true ? 'on' : 'off'}"\n`);
   const log: string[] = [];
+  const elsewhere = Math.floor(Math.random() * PORTS);
   const router = await startRouter({
-    port: await freePort(8900),
-    inspectorPort: await freePort(9340),
+    port: await freePort(18_000 + elsewhere),
+    inspectorPort: await freePort(20_000 + elsewhere),
     stateFolder,
     secretFile,
     removeAfterwards: [folder],
     onLog: (line) => log.push(line),
   });
   const browser = await launchBrowser(() => undefined, EXAM_FLAGS);
-  const wellKnown = (await (await fetch(`${router.url}/.well-known/shoal.json`)).json()) as {
-    router_keys: { key: string }[];
-  };
   return {
     router,
     browser,
-    routerKey: wellKnown.router_keys[0]?.key ?? '',
+    routerKey: keys.signer.publicKey,
     stateFolder,
+    guard: await guardPass(keys),
     log,
     lend: (count, options = {}) =>
       lendTabs(browser, {

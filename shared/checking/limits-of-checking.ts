@@ -35,7 +35,7 @@ export const CROSS_CLASS_LIMITS: Readonly<Record<string, PairLimits>> = {
   'shoal-pup-3m': {
     greedy: {
       form: 'greedy',
-      meanGap: 0.54,
+      meanGap: 0.12,
       largestGap: 2.8,
       outside: 0,
     },

@@ -60,6 +60,11 @@ describe('a blind guess', () => {
     expect(rankOf([' and', ' to'], ' tomorrow')).toBe(1);
     expect(rankOf([' and', ''], ' together')).toBeNull();
   });
+
+  it('is not made of the space that every cut begins with', () => {
+    expect(rankOf([' ', '  ', ' and'], ' together')).toBeNull();
+    expect(rankOf([' ', '\n'], '\nTogether')).toBe(1);
+  });
 });
 
 describe('the guesses of a checker', () => {

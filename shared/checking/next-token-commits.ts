@@ -79,11 +79,14 @@ export async function scoreGuesses(
   return { cuts: cuts.length, first, among };
 }
 
+/** Spaces alone: what follows a cut begins with one anyway, so whoever guesses them foretells nothing. */
+const SAYS_NOTHING = /^ *$/;
+
 /** Place of the guess that came true, the longest where several begin alike; `null` when none did. */
 export function rankOf(candidates: readonly string[], rest: string): number | null {
   let best: number | null = null;
   for (const [rank, text] of candidates.entries()) {
-    if (text === '' || !rest.startsWith(text)) continue;
+    if (SAYS_NOTHING.test(text) || !rest.startsWith(text)) continue;
     if (best === null || text.length > (candidates[best] ?? '').length) best = rank;
   }
   return best;

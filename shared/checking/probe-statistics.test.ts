@@ -49,7 +49,7 @@ describe('probes of a greedy answer', () => {
     expect(greedyStatistics(probes)).toEqual({
       form: 'greedy',
       positions: 4,
-      meanGap: 0.75,
+      meanGap: 3 / 48, // Spread over the positions of the answers that limits were made from.
       largestGap: 7,
       outside: 0.25,
     });

@@ -15,6 +15,9 @@ import type { SeededStatistics } from './seeded-draws.ts';
 /** Gaps above this count no more, nats: one wild position must not hide in, nor make up, the mean. */
 const GAP_CLIP_NATS = 2;
 
+/** Positions over which gaps are spread at least: those of the answers that limits were made from. One honest near tie must not weigh more in a shorter answer. */
+const LEAST_POSITIONS = 48;
+
 /** Share of the unfiltered distribution in q, so that a token outside the nucleus has a finite surprise. */
 const UNFILTERED_SHARE = 0.02;
 
@@ -47,7 +50,7 @@ export function greedyProbeAt(candidates: readonly Candidate[], rest: string): G
 export interface GreedyStatistics {
   readonly form: 'greedy';
   readonly positions: number;
-  /** Mean of the gaps, each clipped at 2 nats. */
+  /** Mean of the gaps, each clipped at 2 nats; over 48 positions where there are fewer. */
   readonly meanGap: number;
   /** Nats, not clipped. */
   readonly largestGap: number;
@@ -61,7 +64,7 @@ export function greedyStatistics(probes: readonly GreedyProbe[]): GreedyStatisti
   return {
     form: 'greedy',
     positions: probes.length,
-    meanGap: mean(probes.map(({ gap }) => Math.min(gap, GAP_CLIP_NATS))),
+    meanGap: sum(probes.map(({ gap }) => Math.min(gap, GAP_CLIP_NATS))) / Math.max(probes.length, LEAST_POSITIONS),
     largestGap: Math.max(...probes.map(({ gap }) => gap)),
     outside: mean(probes.map(({ inTop }) => (inTop ? 0 : 1))),
   };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES, ShoalError } from '../errors.ts';
+import { isErrorCode, ShoalError } from '../errors.ts';
 import { passageOf } from './match-transcript.ts';
 import { parseTranscript } from './transcript.ts';
 
@@ -97,7 +97,7 @@ describe('a transcript', () => {
   it('of any other content is refused in the words of the vocabulary', () => {
     fc.assert(
       fc.property(fc.record({ request: fc.jsonValue(), response: fc.jsonValue() }), (input) => {
-        expect(ERROR_CODES).toContain(refusal(input).code);
+        expect(isErrorCode(refusal(input).code)).toBe(true);
       }),
       { seed: 7 },
     );

@@ -21,8 +21,25 @@ import { remembering, textOf } from './written-answer.ts';
 export interface HostedModels {
   /** The one whose class the tabs of this page claim. */
   readonly claimed: ServedVariant;
+  /** The same file in the arithmetic of a near class; null when no tab of this page is in one. */
+  readonly near: ServedVariant | null;
   readonly coarser: ServedVariant | null;
   readonly other: ServedVariant | null;
+}
+
+export interface HostedTab {
+  /** Null: honest. */
+  readonly lie: LieName | null;
+  readonly checkOnly: boolean;
+  /** Whether it is in the near class. */
+  readonly isNear: boolean;
+  /** The operator's pass; null for everybody else. */
+  readonly guard: string | null;
+}
+
+interface Hosted {
+  readonly served: ServedVariant;
+  readonly work: LoadedWork;
 }
 
 /** Tabs of one page: an identity and a socket each, around one real engine for each model. The engine takes one request after the other. */
@@ -30,8 +47,9 @@ export class HostedTabs {
   readonly #wasm: string;
   readonly #tabs = new Map<string, LendingTab>();
   #loaded: {
-    readonly means: Means;
-    readonly claimed: ServedVariant;
+    readonly exact: Hosted;
+    readonly near: Hosted | null;
+    readonly others: Pick<Means, 'coarser' | 'other' | 'accomplices'>;
     readonly sentence: SentenceEmbedding;
   } | null = null;
 
@@ -39,32 +57,35 @@ export class HostedTabs {
     this.#wasm = wasm;
   }
 
-  async load({ claimed, coarser, other }: HostedModels): Promise<void> {
+  async load({ claimed, near, coarser, other }: HostedModels): Promise<void> {
     const sentence = readSentenceEmbedding(toBytes(await (await fetch(SENTENCE_EMBEDDING_PATH)).arrayBuffer()));
-    const means: Means = {
-      claimed: await this.#work(claimed),
+    const exact = { served: claimed, work: await this.#work(claimed) };
+    const others = {
       coarser: coarser === null ? null : await this.#work(coarser),
       other: other === null ? null : await this.#work(other),
       accomplices: new Accomplices(),
     };
-    this.#loaded = { means, claimed, sentence };
+    const beside = near === null ? null : { served: near, work: await this.#work(near) };
+    this.#loaded = { exact, near: beside, others, sentence };
   }
 
   /** A tab that tells this lie, or none. Resolves to its identity when the router has welcomed it. */
-  async join(options: { readonly lie: LieName | null; readonly checkOnly: boolean }): Promise<string> {
-    const { means, claimed, sentence } = this.#ready();
+  async join(options: HostedTab): Promise<string> {
+    const { served, work } = this.#hosted(options.isNear);
+    const { others, sentence } = this.#ready();
+    const means: Means = { ...others, claimed: work };
     const lie = options.lie === null ? {} : LIES[options.lie];
     const identity = identityFrom(await createStoredIdentity());
-    const { engine, renderer } = 'work' in lie ? lie.work(means) : means.claimed;
+    const { engine, renderer } = 'work' in lie ? lie.work(means) : work;
     const tamper = 'wire' in lie ? lie.wire(means, identity.signer) : {};
     const welcomed = Promise.withResolvers<void>();
     const tab = new LendingTab({
       connect: (events) => new TamperingConnection(connect, events, tamper),
       identity,
       work: {
-        model: claimed.model.id,
-        variant: claimed.variant.id,
-        class: claimed.class,
+        model: served.model.id,
+        variant: served.variant.id,
+        class: served.class,
         engine,
         renderer,
         sentence,
@@ -73,6 +94,7 @@ export class HostedTabs {
       decodeSpeed: null,
       direct: false,
       checkOnly: options.checkOnly,
+      guard: options.guard,
       onChange: (snapshot) => {
         if (snapshot.tab !== null) welcomed.resolve();
         if (snapshot.connection.state === 'closed') welcomed.reject(new Error('the router closed the socket'));
@@ -88,14 +110,15 @@ export class HostedTabs {
     this.#tabs.delete(identity);
   }
 
-  /** What the claimed model really answers. */
+  /** What the claimed model really answers, in the class that is meant. */
   async truth(
     question: string,
     sampling: Sampling,
+    isNear: boolean,
   ): Promise<{ readonly text: string; readonly finish: string; readonly tokens: number }> {
-    const { claimed } = this.#ready().means;
-    const prompt = claimed.renderer.render([{ role: 'user', content: question }]);
-    const answer = await claimed.write({ prompt, sampling, stop: [] }, new AbortController().signal);
+    const { work } = this.#hosted(isNear);
+    const prompt = work.renderer.render([{ role: 'user', content: question }]);
+    const answer = await work.write({ prompt, sampling, stop: [] }, new AbortController().signal);
     return { text: textOf(answer), finish: answer.finish, tokens: answer.completionTokens };
   }
 
@@ -104,10 +127,17 @@ export class HostedTabs {
     return this.#loaded;
   }
 
-  async #work({ model, variant }: ServedVariant): Promise<LoadedWork> {
+  #hosted(isNear: boolean): Hosted {
+    const { exact, near } = this.#ready();
+    if (!isNear) return exact;
+    if (near === null) throw new Error('the page has not loaded the near class');
+    return near;
+  }
+
+  async #work({ model, variant, arithmetic }: ServedVariant): Promise<LoadedWork> {
     const { signal } = new AbortController();
     const weights = await fetchWeights(location.origin, variant, () => undefined, signal);
-    const engine = new WllamaEngine(this.#wasm);
+    const engine = new WllamaEngine(this.#wasm, arithmetic);
     const batchTokens = batchTokensFor(variant.weights.bytes);
     await engine.load(
       weights,

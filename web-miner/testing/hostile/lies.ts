@@ -7,6 +7,15 @@ import { instant } from './instant-answer.ts';
 import { alwaysYes, neverReveals, opensElsewhere, promptOnly } from './lazy-checker.ts';
 import type { Lie } from './lie.ts';
 import { looping } from './looping.ts';
+import {
+  opensOtherGuesses,
+  readsNo,
+  readsYes,
+  readsYesByGuesses,
+  readsYesByLetters,
+  readsYesBySpaces,
+  stopsGuessing,
+} from './lying-reader.ts';
 import { anotherModel, coarser } from './other-model.ts';
 import { hiddenSystem, promptIgnored } from './other-prompt.ts';
 import { cooler, ownSeed } from './other-sampling.ts';
@@ -47,6 +56,13 @@ export const LIES = {
   informant,
   copier,
   'told-answer': toldAnswer,
+  'reads-yes': readsYes,
+  'reads-yes-by-spaces': readsYesBySpaces,
+  'reads-yes-by-letters': readsYesByLetters,
+  'reads-yes-by-guesses': readsYesByGuesses,
+  'reads-no': readsNo,
+  'stops-guessing': stopsGuessing,
+  'opens-other-guesses': opensOtherGuesses,
   'one-in-twenty': oneInTwenty,
   sleeper: sleeper(SLEEPER_HONEST),
 } as const satisfies Record<string, Lie>;

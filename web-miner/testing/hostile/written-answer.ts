@@ -60,6 +60,17 @@ export function engineThatWrites(engine: Engine, write: WriteAnswer): Engine {
   };
 }
 
+/** An engine that says this of the answers of others; what it writes itself is the engine's own. */
+export function engineThatReads(engine: Engine, reading: Pick<Engine, 'probe' | 'force'>): Engine {
+  return {
+    load: (weights, options, signal) => engine.load(weights, options, signal),
+    generate: (request, signal) => engine.generate(request, signal),
+    embed: (text, signal) => engine.embed(text, signal),
+    dispose: () => engine.dispose(),
+    ...reading,
+  };
+}
+
 function* eventsOf({ pieces, ...end }: WrittenAnswer): Generator<GenerateEvent, void, undefined> {
   yield { type: 'prompt', tokens: end.promptTokens };
   for (const piece of pieces) yield { type: 'delta', ...piece };
