@@ -4,6 +4,7 @@ import { ShoalError } from '../shared/errors.ts';
 import {
   ENVELOPE_CONTENT_TYPE,
   linkResponse,
+  SESSION_HEADER,
   type SealedTaskRequest,
   TASK_TOKEN_HEADER,
 } from '../shared/protocol/sealed-task-api.ts';

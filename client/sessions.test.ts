@@ -7,7 +7,7 @@ const BODY = { model: 'm', messages: [{ role: 'user' as const, content: 'secret'
 const SESSION = `sess_${'A'.repeat(32)}`;
 
 /** A client, and the headers with which it opens its task. */
-async function client(headers: Record<string, string> = {}) {
+async function client(apiKey?: string) {
   const { fetcher, begin } = scriptedFetch(await ScriptedRouter.create());
   const opened: Record<string, string | null>[] = [];
   const spying: typeof fetch = (input, init) => {
@@ -17,12 +17,16 @@ async function client(headers: Record<string, string> = {}) {
     }
     return fetcher(input, init);
   };
-  return { shoal: new Shoal({ baseUrl: 'https://shoal.example', fetch: spying, headers }), opened, begin };
+  return {
+    shoal: new Shoal({ baseUrl: 'https://shoal.example', fetch: spying, ...(apiKey !== undefined && { apiKey }) }),
+    opened,
+    begin,
+  };
 }
 
 describe('a private question in a session', () => {
   it('names it to the router, with the key that it belongs to, and nothing of either inside the seal', async () => {
-    const { shoal, opened, begin } = await client({ authorization: 'Bearer k' });
+    const { shoal, opened, begin } = await client('k');
     const abort = new AbortController();
     const asking = shoal.chat.completions.create({ ...BODY, shoal: { session: SESSION } }, { signal: abort.signal });
     const sealed = await begin();

@@ -34,6 +34,9 @@ const LINES_A_STEP = 1_000;
 /** Models that are told apart in one batch. Lines of further ones are run without a look at who is free. */
 const MODELS_TOLD_APART = 50;
 
+/** Whoever has too many batches may ask again then, ms: a short one is over by that time. */
+const ASK_AGAIN_MS = 60_000;
+
 /** An open output file does not expire: it is sealed at the end of its batch, whenever that is. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
@@ -68,6 +71,7 @@ export class BatchDesk {
       throw new ShoalError(
         'too_many_batches',
         `At most ${MAX_OPEN_BATCHES} batches may be under way, and ${MAX_BATCHES} remembered.`,
+        { retryAfterMs: ASK_AGAIN_MS },
       );
     }
     const { inputFile, endpoint, window, windowMs, metadata, outputKeptMs } = request;
