@@ -1,5 +1,5 @@
 import type { Hono } from 'hono';
-import type { ErrorCode } from '../../shared/errors.ts';
+import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import { BEST_MODEL, parseSessionSettings } from '../../shared/protocol/session-api.ts';
 import { tailOf } from '../../shared/protocol/task-ids.ts';
 import { routerKeys } from '../keys/router-keys.ts';
@@ -36,7 +36,7 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   });
 
   app.get('/v1/sessions', async (c) => {
-    const { limit, after } = listQuery(c, SESSION_PAGE);
+    const { limit, after } = pageQuery(c, SESSION_PAGE);
     const owner = await ownerOf(c);
     const list = sessionListStub(c.env, owner);
     const { ids, more } = unwrap(await list.page(after, limit));
@@ -70,7 +70,7 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   });
 
   app.get('/v1/sessions/:id/tasks', async (c) => {
-    const { limit, after } = listQuery(c, TASK_PAGE);
+    const { limit, after } = pageQuery(c, TASK_PAGE);
     const { session, owner } = await sessionOf(c);
     const { data, more } = unwrap(await session.tasks(owner, after === null ? null : tailOf(after), limit));
     return c.json({ object: 'list', data, ...endsOf(data), has_more: more });
@@ -87,6 +87,13 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
       },
     });
   });
+}
+
+/** Both lists begin with the newest. Throws `invalid_value` or `unsupported_field`. */
+function pageQuery(c: AppContext, limits: { readonly most: number; readonly usual: number }) {
+  const { order, ...page } = listQuery(c, limits);
+  if (order === 'desc') return page;
+  throw new ShoalError('unsupported_field', 'This list begins with the newest.', { param: 'order' });
 }
 
 /** The session that a path names. Throws `session_not_found` for an id that this router did not make. */

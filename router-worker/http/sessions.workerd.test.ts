@@ -5,7 +5,8 @@ import type { ErrorCode } from '../../shared/errors.ts';
 import { MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
 import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { routerKeys } from '../keys/router-keys.ts';
+import { runLine } from '../batches/run-line.ts';
+import { operatorPass, routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -423,6 +424,93 @@ describe('what a session asks for', () => {
   });
 });
 
+describe('what costs and waits', () => {
+  it('is of the class that the session asks for, or the request', async () => {
+    await aTab();
+    const { id } = await setUp({ level: 'none', sla: 'fast' });
+    const quoted = async (headers: Record<string, string> = {}) =>
+      (await (await ask(id, { shoal: { dry_run: true } }, headers)).json<{ price_at_most: number }>()).price_at_most;
+    expect([await quoted(), await quoted({ 'shoal-sla': 'standard' })]).toEqual([347, 231]);
+    expect(await quoted({ 'shoal-sla': 'batch' })).toBe(116);
+    const answer = await (await ask(id)).json<{ usage: { total_tokens: number }; id: string }>();
+    const { price } = await (await call('GET', `/v1/tasks/${answer.id.replace('chatcmpl-', 'task_')}`)).json<{
+      price: { held: number };
+    }>();
+    expect(price.held).toBe(347);
+  });
+
+  it('[B4] is held of the session’s budget, and of the account that pays', async () => {
+    await aTab();
+    const operator = { authorization: `Bearer ${await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET))}` };
+    const { key, account } = await (await call('POST', '/v1/keys', {}, operator)).json<Record<string, string>>();
+    const mine = { authorization: `Bearer ${key}` };
+    const { id } = await setUp({ budget: 100_000, level: 'none' }, mine);
+    expect(await refusal(await ask(id, {}, mine))).toEqual(['insufficient_quota', null]);
+    await call('POST', '/v1/credits', { id: 'gift', account, amount: 10_000 }, operator);
+    const answer = await (await ask(id, {}, mine)).json<{ usage: { total_tokens: number } }>();
+    const spent = answer.usage.total_tokens * 3;
+    const use = async () => (await (await call('GET', `/v1/sessions/${id}`, undefined, mine)).json<SessionJson>()).use;
+    await expect.poll(use, { timeout: 5_000 }).toMatchObject({ tasks: 1, spent, held: 0 });
+    await runDurableObjectAlarm(await objectOf(id));
+    const paid = async () => (await call('GET', '/v1/account', undefined, mine)).json();
+    await expect.poll(paid, { timeout: 5_000 }).toMatchObject({ balance: 10_000 - spent });
+    expect(await refusal(await ask(id))).toEqual(['session_not_found', 'session']); // Without the key.
+  });
+});
+
+describe('[E2] a session of one answer a request', () => {
+  it.each<[string, string, object, string]>([
+    ['several choices', '/v1/chat/completions', { n: 2 }, 'n'],
+    ['one answer of several tabs', '/v1/chat/completions', { shoal: { redundancy: 2 } }, 'shoal.redundancy'],
+    ['a quote of several answers', '/v1/quotes', { n: 2 }, 'n'],
+    ['several choices that are only tried', '/v1/chat/completions', { n: 2, shoal: { dry_run: true } }, 'n'],
+  ])('refuses %s by name', async (_, path, part, param) => {
+    const { id } = await setUp();
+    const body = { model: MODEL, messages: [{ role: 'user', content: 'hello' }], ...part };
+    expect(await refusal(await call('POST', path, body, { 'shoal-session': id }))).toEqual([
+      'unsupported_field',
+      param,
+    ]);
+  });
+
+  it.each<[string, object]>([
+    ['/v1/completions', { prompt: 'hello' }],
+    ['/v1/map', { document: 'One. Two.', instruction: 'Sum up.', reduce: 'Sum up.' }],
+    ['/v1/embeddings', { model: 'shoal-embed-64', input: 'hello' }],
+    ['/v1/batches', { input_file_id: 'file-x', endpoint: '/v1/chat/completions', completion_window: '24h' }],
+  ])('is not asked within by %s', async (path, part) => {
+    const { id } = await setUp();
+    const body = path === '/v1/batches' ? part : { model: MODEL, ...part };
+    expect(await refusal(await call('POST', path, body, { 'shoal-session': id }))).toEqual([
+      'unsupported_field',
+      'shoal-session',
+    ]);
+  });
+
+  it('is not tried in advance where several answers are wanted', async () => {
+    expect(await refusal(await ask(null, { n: 2, shoal: { dry_run: true } }))).toEqual([
+      'unsupported_field',
+      'shoal.dry_run',
+    ]);
+  });
+
+  it('has no line of a batch in it', async () => {
+    const { id } = await setUp();
+    const payer = { account: 'a', key: null, budget: null, allowance: null };
+    const body = { model: MODEL, messages: [{ role: 'user', content: 'hello' }], shoal: { session: id } };
+    const line = { owner: 'o', payer, origin: ORIGIN, level: null, name: 'l', endpoint: '/v1/chat/completions', body };
+    const reply = await runLine(env, line, new AbortController().signal);
+    expect([reply.status, reply.body]).toMatchObject([
+      400,
+      { error: { code: 'unsupported_field', param: 'shoal.session' } },
+    ]);
+  });
+
+  it('lists the newest first, and says so to whoever wants them otherwise', async () => {
+    expect(await refusal(await call('GET', '/v1/sessions?order=asc'))).toEqual(['unsupported_field', 'order']);
+  });
+});
+
 describe('a dry run', () => {
   it('gives quote and wait, and begins nothing', async () => {
     const { id } = await setUp({ budget: 250 });
@@ -435,6 +523,7 @@ describe('a dry run', () => {
       model: `${MODEL}:q8_0`,
       level: 'basic',
       checks: 1,
+      answers: 1,
       tokens_at_most: { prompt: 37, completion: 40, total: 77 },
       unit: 'micro-credit',
       price_at_most: 243,

@@ -141,7 +141,6 @@ describe('the settings of a session', () => {
       'placement.allow',
     ],
     // What is not honoured yet, by name.
-    ['a class of service', { sla: 'fast' }, 'unsupported_field', 'sla'],
     ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
     ['own devices', { placement: { own_devices_only: true } }, 'unsupported_field', 'placement.own_devices_only'],
     ['storage', { store: true }, 'unsupported_field', 'store'],
@@ -151,9 +150,7 @@ describe('the settings of a session', () => {
   });
 
   it('[B6] say why a parameter is not honoured', () => {
-    expect(() => parseSessionSettings({ sla: 'batch' }, null)).toThrow(
-      /is not honoured at this value: requests of all/,
-    );
+    expect(() => parseSessionSettings({ delivery: 'webhook' }, null)).toThrow(/the router calls nobody/);
     expect(() => parseSessionSettings({ store: true }, null)).toThrow(/keeps neither prompts nor answers/);
   });
 });
@@ -172,8 +169,9 @@ describe("Cortensor's fields", () => {
     ['mode', 2, 'refused'],
     ['reserveEphemeralNodes', false, {}],
     ['reserveEphemeralNodes', true, 'refused'],
+    ['sla', 0, { sla: 'batch' }],
     ['sla', 1, { sla: 'standard' }],
-    ['sla', 2, 'refused'],
+    ['sla', 2, { sla: 'fast' }],
     ['modelIdentifier', 4, 'refused'],
     ['reservePeriod', 0, {}],
     ['reservePeriod', 300, 'refused'],
