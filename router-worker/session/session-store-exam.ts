@@ -1,4 +1,4 @@
-import type { Lease } from '../../shared/protocol/lease.ts';
+import { type Lease, LIKELIEST } from '../../shared/protocol/lease.ts';
 import { openTask, stepTask, type Task, type TaskTerms } from '../task/task.ts';
 import type { SessionStore } from './session-store.ts';
 
@@ -19,16 +19,7 @@ function running(tail: string, openedAt: number): Task {
     private: false,
     level: 'none',
     wanted: 1,
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-      seed: 0,
-      maxTokens: 1,
-    },
+    sampling: LIKELIEST,
     openedAt,
     readablePromptBytes: 0,
     leaseStatement: statement,

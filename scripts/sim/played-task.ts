@@ -5,12 +5,11 @@ import {
   stepTask,
   type Task,
   type TaskEvent,
-  type TaskTerms,
 } from '../../router-worker/task/task.ts';
 import type { AnswerChain } from '../../shared/checking/digest-chain.ts';
 import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import type { Standing } from '../../shared/checking/standing.ts';
-import type { Lease } from '../../shared/protocol/lease.ts';
+import { type Lease, LIKELIEST } from '../../shared/protocol/lease.ts';
 import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.ts';
 import type { Level } from './demand.ts';
 
@@ -23,17 +22,6 @@ export const TRUTH: Written = 0;
 
 /** In the place of everything that is signed: the machine reads no signature. */
 const SIGNED = { payload: '', key: '', signature: '' };
-
-const SAMPLING: TaskTerms['sampling'] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-  maxTokens: 1,
-};
 
 /** A lease of which the machine reads who, what and in which class. */
 function leaseOf(tab: string): Lease {
@@ -62,7 +50,7 @@ export class PlayedTask {
       private: false,
       level: terms.level,
       wanted: 1,
-      sampling: SAMPLING,
+      sampling: LIKELIEST,
       openedAt: terms.at,
       readablePromptBytes: 0,
       leaseStatement: SIGNED,

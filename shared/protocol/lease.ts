@@ -23,6 +23,18 @@ export const sampling = v.strictObject({
 });
 export type Sampling = v.InferOutput<typeof sampling>;
 
+/** The likeliest token, one: with every cut-off and penalty off. */
+export const LIKELIEST: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+  maxTokens: 1,
+};
+
 /** The part of a subtask that a lease is for: write the answer, or write it again to check it. */
 export const leaseRole = v.picklist(['answer', 'check']);
 export type LeaseRole = v.InferOutput<typeof leaseRole>;

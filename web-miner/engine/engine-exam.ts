@@ -1,5 +1,5 @@
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { LIKELIEST, type Sampling } from '../../shared/protocol/lease.ts';
 import {
   type Engine,
   EngineError,
@@ -31,16 +31,7 @@ export interface ExamCase {
 
 const NEVER = new AbortController().signal;
 
-const GREEDY: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-  maxTokens: 60,
-};
+const GREEDY: Sampling = { ...LIKELIEST, seed: 1, maxTokens: 60 };
 const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11, maxTokens: 40 };
 
 function options(subject: ExamSubject, part: Partial<LoadOptions> = {}): LoadOptions {

@@ -6,7 +6,7 @@ import { betterCut, type ForcedToken } from '../../shared/checking/next-token.ts
 import { type Arithmetic, EXACT_ARITHMETIC } from '../../shared/classes/catalogue.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { LIKELIEST, type Sampling } from '../../shared/protocol/lease.ts';
 import {
   abortError,
   type Engine,
@@ -44,16 +44,7 @@ const CANDIDATE_COUNTS = [PROBE_CANDIDATES, 20, 5, 1];
 const MAX_RECUTS = 16;
 
 /** How probes read: greedily, so that a grammar alone decides what is written. */
-const PROBING: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-  maxTokens: 1,
-};
+const PROBING = LIKELIEST;
 
 /** What the engine answers when log-probabilities were asked for; its own types describe an older form. */
 const candidate = v.object({ token: v.string(), logprob: v.number() });

@@ -14,6 +14,7 @@ import {
 import { WLLAMA_BUILD } from '../../shared/classes/wllama-build.ts';
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
+import { LIKELIEST } from '../../shared/protocol/lease.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
@@ -219,16 +220,7 @@ export class Lending {
   }
 
   async #warmUp(prompt: string): Promise<number | null> {
-    const sampling = {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-      seed: 0,
-      maxTokens: WARM_UP_TOKENS,
-    };
+    const sampling = { ...LIKELIEST, maxTokens: WARM_UP_TOKENS };
     for await (const event of this.#options.engine.generate({ prompt, sampling, stop: [] }, this.#abort.signal)) {
       if (event.type === 'end' && event.completionTokens > 1 && event.decodeMs > 0) {
         return (event.completionTokens * 1000) / event.decodeMs;
