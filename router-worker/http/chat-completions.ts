@@ -16,7 +16,7 @@ import { respondChoices } from './choices-response.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
-import { admitToSession, namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
+import { admitToSession, leaveSession, namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { respondRedundant } from './redundant-response.ts';
 import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
@@ -57,7 +57,10 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       task,
       caller.payer,
       quoteFor(variants, verified.tokens, level, checks, verified.sla),
-    );
+    ).catch(async (cause) => {
+      if (named !== null) await leaveSession(c, named, task);
+      throw cause;
+    });
     const plain = await openPlainTask(
       c.env,
       keys,

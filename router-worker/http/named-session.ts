@@ -63,6 +63,13 @@ export function withModelOf(session: NamedSession | null, body: unknown): unknow
   return model === null || !isRecord(body) || body.model !== undefined ? body : { ...body, model };
 }
 
+/** Gives the task's place back: it was not begun. Where that cannot be told, the session asks the pool itself. */
+export async function leaveSession(c: AppContext, { name }: NamedSession, task: TaskTail): Promise<void> {
+  await sessionStub(c.env, name)
+    .releaseHold(task)
+    .catch(() => undefined);
+}
+
 /** Takes the task's place in its session, or, with `dry`, only asks for it. Throws `session_exhausted` or `session_busy`. */
 export async function admitToSession(
   c: AppContext,

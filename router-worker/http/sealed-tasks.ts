@@ -28,7 +28,7 @@ import { unwrap } from '../pool/session-calls.ts';
 import { admit, holdFor } from './admission.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppContext, AppEnv } from './context.ts';
-import { admitToSession, namedSession } from './named-session.ts';
+import { admitToSession, leaveSession, namedSession } from './named-session.ts';
 import { readBytes, readJson } from './read-body.ts';
 import { offerRequest, verifyRequest } from './verify-request.ts';
 
@@ -59,7 +59,10 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     }
     const claim = claimOf(c, payer.account, conversation, named?.settings);
     const quote = quoteFor(variants, verified.tokens, level, checks, verified.sla);
-    const { held } = await holdFor(c, session, task, payer, quote);
+    const { held } = await holdFor(c, session, task, payer, quote).catch(async (cause) => {
+      if (named !== null) await leaveSession(c, named, task);
+      throw cause;
+    });
     const stream = await poolStub(c.env).request({
       task,
       network: new URL(c.req.url).origin,

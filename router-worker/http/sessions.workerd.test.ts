@@ -1,12 +1,13 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject, SELF } from 'cloudflare:test';
 import { afterEach, describe, expect, it } from 'vitest';
+import { toBase64Url } from '../../shared/bytes.ts';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
 import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { runLine } from '../batches/run-line.ts';
-import { operatorPass, routerKeys } from '../keys/router-keys.ts';
+import { newTaskTail, operatorPass, routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -351,6 +352,23 @@ describe('what a session asks for', () => {
     expect(await refusal(await ask(nobody.id))).toEqual(['no_tab', null]);
   });
 
+  it('[B2] is which tabs may take the place of one that was lost, and what it held is held once', async () => {
+    const first = await aTab(new ScriptedEngine({ prefillMsPerToken: 1000, decodeMsPerToken: 0 }));
+    const blocked = await aTab();
+    const { id } = await setUp({ placement: { block: [blocked.identity] }, level: 'none', budget: 400 });
+    const asked = ask(id);
+    const free = async () => (await poolStub(env).census()).reduce((sum, entry) => sum + entry.free, 0);
+    await expect.poll(free).toBe(1);
+    const second = await aTab();
+    await expect.poll(free).toBe(2);
+    await first.tab.close();
+    const answer = await (await asked).json<{ usage: { total_tokens: number }; shoal: { tab: string } }>();
+    expect(answer.shoal.tab).toBe(second.identity);
+    await expect
+      .poll(async () => (await view(id)).use)
+      .toMatchObject({ tasks: 1, held: 0, spent: answer.usage.total_tokens * 3 });
+  });
+
   it('[B2] is which tabs may check, although the pool lost its memory meanwhile', async () => {
     const a = await aTab(slow());
     const { id } = await setUp({ level: 'cross' });
@@ -584,9 +602,15 @@ describe('the end of a session', () => {
   it('gives back the place of a request that never got a tab', async () => {
     const { id } = await setUp({ tabs: { max: 1 }, max_tasks: 1 });
     expect(await refusal(await ask(id))).toEqual(['no_tab', null]);
-    expect((await view(id)).use).toMatchObject({ tasks: 1, answering: 1 });
+    await expect.poll(async () => (await view(id)).use).toMatchObject({ tasks: 0, answering: 0, held: 0 });
+    // One whose Worker died on the way to the pool.
+    const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
+    const owner = toBase64Url((await keys.mac('owner', MINE)).subarray(0, 16));
+    const task = await newTaskTail(keys, await sessionOfId(keys, id));
+    await (await objectOf(id)).admit(owner, { task, tokensAtMost: 10, price: 30 }, false);
+    expect((await view(id)).use).toMatchObject({ tasks: 1, answering: 1, held: 30 });
     await runInDurableObject(await objectOf(id), async (_, state) => {
-      state.storage.sql.exec('UPDATE admitted SET admitted_at = admitted_at - 3000');
+      state.storage.sql.exec('UPDATE admitted SET admitted_at = admitted_at - 6000');
     });
     expect((await view(id)).use).toMatchObject({ tasks: 0, answering: 0, held: 0 });
     expect(await refusal(await ask(id))).toEqual(['no_tab', null]);

@@ -94,10 +94,11 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(() => this.#cashier.hold(order));
   }
 
-  /** The task was not begun: its money is free again. */
+  /** The task was not begun: its money is free again, and its place in the session. Says nothing of one that began. */
   releaseHold(tail: TaskTail): Promise<Reply<null>> {
     return this.#reply(async () => {
       this.#cashier.release(tail);
+      this.#giveBack([tail]);
       return null;
     });
   }
@@ -233,9 +234,14 @@ export class SessionObject extends DurableObject<Env> {
     if (awaiting.length === 0) return false;
     const inHand = new Set(await poolStub(this.env).inHand(awaiting));
     const lost = awaiting.filter((tail) => !inHand.has(tail));
-    this.#setUp.release(lost);
-    for (const tail of lost) this.#feed.tell('task', { id: taskId(tail), object: 'task', status: 'not_begun' });
+    this.#giveBack(lost);
     return lost.length > 0;
+  }
+
+  #giveBack(tails: readonly TaskTail[]): void {
+    for (const tail of this.#setUp.release(tails)) {
+      this.#feed.tell('task', { id: taskId(tail), object: 'task', status: 'not_begun' });
+    }
   }
 
   #heard(task: Task, hasReceipt: boolean): void {

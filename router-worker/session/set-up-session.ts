@@ -1,5 +1,5 @@
 import { ShoalError } from '../../shared/errors.ts';
-import { MAX_WAIT_MS, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
+import { MAX_BATCH_WAIT_MS, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
 import { parseSessionSettings, requestOf, type SessionSettings } from '../../shared/protocol/session-api.ts';
@@ -26,10 +26,10 @@ export interface QueuedTaskView {
 }
 
 /** How long an admitted task may wait for its tab, ms: the line of the pool, and the envelope; then its place is given back. */
-const WAITING_MS = MAX_WAIT_MS + 30_000;
+const WAITING_MS = MAX_BATCH_WAIT_MS + 30_000;
 
-/** A request needs so long from its admission to the pool, ms. Before that the pool cannot know it. */
-const ON_ITS_WAY_MS = 2_000;
+/** A request needs so long from its admission to the pool, ms: its money may have to be drawn meanwhile. Before that the pool cannot know it. */
+const ON_ITS_WAY_MS = 5_000;
 
 /** How long a session that is over is remembered, ms: a task of it that was still on its way must find it closed. */
 const TOMBSTONE_MS = SUBTASK_DEADLINE_MS;
@@ -196,12 +196,14 @@ export class SetUpSession {
     return this.#rows("state = 'waiting' AND admitted_at <= ?", this.#now() - ON_ITS_WAY_MS).map(({ tail }) => tail);
   }
 
-  /** These never got a tab: they were refused, or whoever asked went away. They do not count. */
-  release(tails: readonly TaskTail[]): void {
-    for (const tail of tails) {
+  /** These never got a tab: they were refused, or whoever asked went away. They do not count. Gives those of them that had a place. */
+  release(tails: readonly TaskTail[]): TaskTail[] {
+    if (!this.#isMade) return [];
+    return tails.filter((tail) => {
       const { rowsWritten } = this.#sql.exec("DELETE FROM admitted WHERE tail = ? AND state = 'waiting'", tail);
       if (rowsWritten > 0) this.#sql.exec('UPDATE set_up SET tasks = tasks - 1');
-    }
+      return rowsWritten > 0;
+    });
   }
 
   /** A task is about to be given to a tab. Throws `session_not_found` when its session ended meanwhile, or has given its place away. */
