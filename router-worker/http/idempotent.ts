@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { type Bytes, concatBytes, EMPTY, fromUtf8, sha256, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
+import { SESSION_HEADER } from '../../shared/protocol/sealed-task-api.ts';
 import { type KeptResponse, MAX_KEPT_RESPONSE_BYTES } from '../idempotency/request-keys.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import type { AppContext, AppEnv } from './context.ts';
@@ -44,7 +45,9 @@ export function idempotent(route: IdempotentRoute): MiddlewareHandler<AppEnv> {
     const owner = await ownerOf(c);
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const digest = toBase64Url(await keys.mac('idempotency', `${owner}\n${key}`));
-    const asked = toBase64Url(await sha256(utf8(`${c.req.path}\n`), bytes));
+    const session = c.req.header(SESSION_HEADER);
+    const place = session === undefined ? c.req.path : `${c.req.path}\n${session}`;
+    const asked = toBase64Url(await sha256(utf8(`${place}\n`), bytes));
     const store = c.env.IDEMPOTENCY.get(c.env.IDEMPOTENCY.idFromName(owner));
     const admission = await store.admit(digest, asked);
     if (admission.do === 'replay') return replay(c, admission.response, admission.task);

@@ -524,6 +524,14 @@ describe('[E2] a session of one answer a request', () => {
     ]);
   });
 
+  it('is not the same request in another session, under one Idempotency-Key', async () => {
+    await aTab();
+    const [one, other] = [await setUp({ level: 'none' }), await setUp({ level: 'none' })];
+    const within = (id: string) => ask(null, {}, { 'shoal-session': id, 'idempotency-key': 'one-key' });
+    await (await within(one.id)).text();
+    expect(await refusal(await within(other.id))).toEqual(['idempotency_mismatch', 'Idempotency-Key']);
+  });
+
   it('lists the newest first, and says so to whoever wants them otherwise', async () => {
     expect(await refusal(await call('GET', '/v1/sessions?order=asc'))).toEqual(['unsupported_field', 'order']);
   });
