@@ -124,3 +124,13 @@ it('[F1] shows two strangers who both give the apiKey of the README nothing of e
   expect(await list.json()).toMatchObject({ data: [] });
   expect((await ask('limited', '198.51.100.9', 'none', `/v1/files/${id}/content`)).status).toBe(404);
 });
+
+it('[F1] gives the files of an account to nobody who only names the account', async () => {
+  const { key, account } = await anAccount();
+  const { id } = await call<FileObject>('POST', '/v1/files', key, aFile());
+  const authorization = `account ${account.replace('acct_', '')}`;
+  const read = await SELF.fetch(`${ORIGIN}/v1/files/${id}/content`, { headers: { authorization } });
+  expect(read.status).toBe(404);
+  const list = await SELF.fetch(`${ORIGIN}/v1/files`, { headers: { authorization } });
+  expect(await list.json()).toMatchObject({ data: [] });
+});
