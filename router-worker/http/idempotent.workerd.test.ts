@@ -63,7 +63,7 @@ describe('[F5] an Idempotency-Key', () => {
       const first = await ask(key, { store: true, stream });
       const text = await first.text();
       const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
-      const owner = toBase64Url((await keys.mac('owner', 'Bearer idempotent')).subarray(0, 16));
+      const owner = toBase64Url((await keys.mac('owner', 'network  Bearer idempotent')).subarray(0, 16));
       await evictDurableObject(env.IDEMPOTENCY.get(env.IDEMPOTENCY.idFromName(owner)));
       const second = await ask(key, { store: true, stream });
       expect(await second.text()).toBe(text);
