@@ -101,6 +101,17 @@ describe('[F5] an Idempotency-Key', () => {
       .toBe(200);
   });
 
+  it('is kept where the client was gone before it had read the whole answer: it is not written and charged again', async () => {
+    const tab = await aTab();
+    const lost = await ask('lost', { store: true });
+    await lost.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const again = await ask('lost', { store: true });
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true']);
+    expect(await again.text()).toContain(lost.headers.get('shoal-task')?.replace('task_', '') ?? 'none');
+    expect(tab.snapshot()?.counts.answers).toBe(1);
+  });
+
   it('must be visible ASCII, and store needs one', async () => {
     expect(await codeOf(await ask('x'.repeat(256)))).toBe('invalid_value');
     const response = await SELF.fetch(`${ORIGIN}/v1/chat/completions`, {
