@@ -134,3 +134,13 @@ it('[F1] gives the files of an account to nobody who only names the account', as
   const list = await SELF.fetch(`${ORIGIN}/v1/files`, { headers: { authorization } });
   expect(await list.json()).toMatchObject({ data: [] });
 });
+
+it('[M8] lets a key that ends make none that lasts longer', async () => {
+  const { key } = await anAccount();
+  const end = Date.now() + 60_000;
+  const ending = await call<Made>('POST', '/v1/keys', key, { expires_at: end });
+  const lasting = await call<{ expires_at: number | null }>('POST', '/v1/keys', ending.key, {});
+  expect(lasting.expires_at).toBe(end);
+  const longer = await call<{ expires_at: number | null }>('POST', '/v1/keys', ending.key, { expires_at: end + 1 });
+  expect(longer.expires_at).toBe(end);
+});
