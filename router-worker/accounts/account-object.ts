@@ -42,6 +42,13 @@ export class AccountObject extends DurableObject<Env> {
     return this.#reply(() => this.#account.authenticate(digest, use));
   }
 
+  mayStillRun(key: string, model: string | null): Reply<null> {
+    return this.#reply(() => {
+      this.#account.mayStillRun(key, model);
+      return null;
+    });
+  }
+
   addKey(digest: string, name: string, limits: KeyLimits): Reply<KeyRecord> {
     return this.#reply(() => this.#account.addKey(digest, name, limits));
   }

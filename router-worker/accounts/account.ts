@@ -28,6 +28,13 @@ export class Account {
     return key;
   }
 
+  /** A key that was let in before, by its id, may still run this model. Its page was looked at then. Throws as {@link authenticate}. */
+  mayStillRun(id: string, model: string | null): void {
+    const key = this.#open().byId(id);
+    if (key === null) throw wrongKey();
+    refuseUse({ ...key, origins: null }, { model, origin: null }, this.#now());
+  }
+
   /** Counts a request of so many tokens. */
   count(limits: RateLimits, tokens: number): RateTaken {
     return this.#rate.take(limits, tokens, this.#now());

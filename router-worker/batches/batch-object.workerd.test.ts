@@ -62,7 +62,7 @@ function callerOf(key: string) {
   const stub = async () => {
     const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
     const { toBase64Url } = await import('../../shared/bytes.ts');
-    const mac = await keys.mac('owner', headers.authorization);
+    const mac = await keys.mac('owner', `network  ${headers.authorization}`);
     return batchStub(env, toBase64Url(mac.subarray(0, 16)));
   };
   return { call, upload, create, text, rows, stub };

@@ -62,6 +62,7 @@ interface Scene {
   /** What each check found: `same`, or the head that it wrote; null when it was lost. */
   readonly checks?: readonly (string | null)[];
   readonly isCommitted?: boolean;
+  readonly isPrivate?: boolean;
 }
 
 /** As much of an ended task and its receipt as a bill looks at. */
@@ -72,12 +73,14 @@ function ended({
   bytes = 200,
   checks = [],
   isCommitted = true,
+  isPrivate = false,
 }: Scene) {
   const commit = commitOf(...tokens, bytes);
   const lease = { tab: 'tab', class: 'cls' };
   const task = {
     task: TAIL,
     variant: 'q8_0',
+    private: isPrivate,
     endedAt: 7,
     lease,
     outcome,
@@ -188,6 +191,16 @@ describe('a bill', () => {
     expect(bill(one, terms('strict', { wanted: 2 }))).toMatchObject({ charged: 0, pays: [['checker 0', 475]] });
     const two = { verdict: judged('valid', 2, 0), checks: ['same', 'same'] };
     expect(bill(two, terms('strict', { wanted: 2 })).charged).toBe(1_550);
+  });
+
+  it('[M5] is for a private answer at level strict whatever the checks came to: the router cannot withhold it', () => {
+    const isPrivate = true;
+    const nobody = { verdict: unchecked('nobody_fit'), isPrivate };
+    expect(bill(nobody, terms('strict'))).toMatchObject({ charged: 500, pays: [['tab', 475]] });
+    const tooFew = { verdict: judged('valid', 1, 0), checks: ['same', null], isPrivate };
+    expect(bill(tooFew, terms('strict', { wanted: 3 }))).toMatchObject({ charged: 1_050 });
+    const refuted = { verdict: judged('invalid', 0, 2), checks: ['truth', 'truth'], isPrivate };
+    expect(bill(refuted, terms('strict')).charged).toBe(0);
   });
 
   it('[M5] of a stopped answer is for what was written until then', () => {

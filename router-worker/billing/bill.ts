@@ -85,7 +85,8 @@ function chargedPercent(task: EndedTask, { level, wanted }: Terms): number {
   if (outcome.value === 'cancelled') return 100;
   if (verdict.value === 'invalid') return 0;
   // Withheld. A client that went away before the check has only itself to blame, and its tab did the work.
-  if (level === 'strict' && !isProven(task, wanted)) return isClientGone(task) ? 100 : 0;
+  // A private one is withheld by its client alone, so it is charged: or whoever asks for more checks than there are tabs would read for nothing.
+  if (level === 'strict' && !task.private && !isProven(task, wanted)) return isClientGone(task) ? 100 : 0;
   if (level === 'none') return 100;
   const done = completedChecks(task).length;
   if (level === 'basic') {

@@ -1,10 +1,11 @@
 import { ShoalError } from '../../shared/errors.ts';
-import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
+import { MAX_BATCH_WAIT_MS, RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { DrawLimits, DrawOrder, DrawResult, LedgerOrder, OrderResult } from '../ledger/transfer.ts';
 import type { Bill, Terms } from './bill.ts';
 import type { BilledTasks } from './billed-tasks.ts';
 import {
+  type Hold,
   holdOf,
   IDLE_GRANT_MS,
   isSpent,
@@ -60,6 +61,11 @@ const BATCH = 100;
 
 /** A hold whose task was not begun after so long is released, ms: a request waits 30 s for a tab and 15 s for its envelope. */
 export const UNOPENED_MS = 2 * 60 * 1000;
+
+/** As long as the request may wait in the line, and as much again as any other: its task must not begin without a hold. */
+function unopenedMs({ terms }: Hold): number {
+  return terms.sla === 'batch' ? MAX_BATCH_WAIT_MS + UNOPENED_MS : UNOPENED_MS;
+}
 
 /** Draws that one hold may wait for: others of the session may take what it drew. */
 const MAX_DRAWS = 8;
@@ -127,7 +133,7 @@ export class Cashier {
   nextDueAt(): number | null {
     const instants = this.#ports.store.purses().flatMap(({ purse }) => {
       const unopened = purse.holds.filter(({ task }) => this.#ports.tasks.standing(task) === 'unknown');
-      const waits = unopened.map(({ at }) => at + UNOPENED_MS);
+      const waits = unopened.map((hold) => hold.at + unopenedMs(hold));
       if (purse.orders.length > 0) waits.push(this.#ports.now());
       if (purse.drawing !== null || purse.holds.length === 0) waits.push(purse.usedAt + IDLE_GRANT_MS);
       return waits;
@@ -173,7 +179,7 @@ export class Cashier {
           const bill = tasks.bill(hold.task, hold);
           const { charged: charge, pays } = bill;
           purse = this.#step(name, purse, { type: 'settle', at: now(), task: hold.task, charge, pays }, bill);
-        } else if (standing === 'unknown' && now() >= hold.at + UNOPENED_MS) {
+        } else if (standing === 'unknown' && now() >= hold.at + unopenedMs(hold)) {
           purse = this.#step(name, purse, { type: 'release', at: now(), task: hold.task });
         }
       }

@@ -51,10 +51,10 @@ const MAX_LINES = 1_000;
 export function accountRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/keys', async (c) => {
     const request = await parse(c, keyRequest);
-    const account = await accountForNewKey(c, request.account);
+    const { account, until } = await accountForNewKey(c, request.account);
     const key = await mintKey(await routerKeys(c.env.SHOAL_ROUTER_SECRET), account);
-    const { budget, models, origins, expires_at: expiresAt } = request;
-    const limits: KeyLimits = { budget, models, origins, expiresAt };
+    const { budget, models, origins, expires_at: end } = request;
+    const limits: KeyLimits = { budget, models, origins, expiresAt: earlier(end, until) };
     const record = unwrap(await accountStub(c.env, account).addKey(await digestOf(key), request.name, limits));
     // Shown here and never again.
     return c.json({ ...keyView(record, 0), key, account: accountId(account) }, 201);
@@ -117,16 +117,23 @@ function accountName(id: string): AccountName {
   });
 }
 
-/** The operator makes keys for any account, and new accounts; the owner of an account makes more keys for it. */
-async function accountForNewKey(c: AppContext, asked: string | null | undefined): Promise<AccountName> {
-  if (await isOperator(c)) return asked == null ? newAccountName() : accountName(asked);
-  const { account } = await owner(c, true);
+/** The operator makes keys for any account, and new accounts; the owner of an account makes more keys for it, which last no longer than the key that makes them. */
+async function accountForNewKey(
+  c: AppContext,
+  asked: string | null | undefined,
+): Promise<{ readonly account: AccountName; readonly until: number | null }> {
+  if (await isOperator(c)) return { account: asked == null ? newAccountName() : accountName(asked), until: null };
+  const { account, key } = await owner(c, true);
   if (asked !== undefined) {
     throw new ShoalError('operator_only', "Only the operator names the account of a key: leave 'account' out.", {
       param: 'account',
     });
   }
-  return account;
+  return { account, until: key.expiresAt };
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
 async function isOperator(c: AppContext): Promise<boolean> {

@@ -37,8 +37,12 @@ function isMeantAsKey(token: string): boolean {
  */
 export async function admit(c: AppContext, model: string | null, tokens: number): Promise<Caller> {
   const line = c.env.BATCH_LINE;
-  // A batch was admitted when it was made, and goes at its own pace.
-  if (line !== undefined) return { payer: line.payer, seed: line.name };
+  if (line !== undefined) {
+    // A batch goes at its own pace. But its key may have been revoked since, and the models are named by its lines.
+    const { account, key } = line.payer;
+    if (key !== null) unwrap(await accountStub(c.env, account).mayStillRun(key, model));
+    return { payer: line.payer, seed: line.name };
+  }
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
   const token = bearerOf(c);
   if (token !== null && isMeantAsKey(token)) {

@@ -4,6 +4,7 @@ import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseEmbeddingRequest } from '../../shared/protocol/embeddings-api.ts';
 import { SENTENCE_TABLE_MODEL, sentenceTable } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
+import { admit } from './admission.ts';
 import type { AppEnv } from './context.ts';
 import { refuseSessionHeader } from './named-session.ts';
 import { readJson } from './read-body.ts';
@@ -32,6 +33,7 @@ export function embeddingRoutes(app: Hono<AppEnv>): void {
       );
     }
     const tokens = request.inputs.reduce((sum, text) => sum + table.pieces(text).length, 0);
+    await admit(c, request.model, tokens);
     return c.json({
       object: 'list',
       data: request.inputs.map((text, index) => ({

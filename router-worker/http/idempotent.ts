@@ -72,9 +72,9 @@ export function idempotent(route: IdempotentRoute): MiddlewareHandler<AppEnv> {
     if (status >= 300 || c.res.body === null) return end(null); // Refused: nothing was begun, or it came to nothing.
     const kept = Object.fromEntries(KEPT_HEADERS.flatMap((name) => pair(name, headers.get(name))));
     const { readable, writable } = new IdentityTransformStream();
-    const passing = passOn(c.res.body, writable.getWriter(), isStored).then(
+    const isStream = (kept['content-type'] ?? '').startsWith('text/event-stream');
+    const passing = passOn(c.res.body, writable.getWriter(), { isStored, isStream }).then(
       ({ whole, last }) => {
-        const isStream = (kept['content-type'] ?? '').startsWith('text/event-stream');
         const isDone = !isStream || last.includes(END_OF_STREAM);
         return end(isDone ? { status, headers: kept, body: isStored ? whole : null } : null);
       },
@@ -133,16 +133,24 @@ function withoutStore(bytes: Bytes, route: IdempotentRoute): { readonly body: By
   return { body: utf8(JSON.stringify({ ...value, store: false })), isStored: true };
 }
 
-/** Passes the body on as it comes. Rejects when its reader leaves or it breaks off. */
+/**
+ * Passes the body on as it comes. Rejects when it breaks off, or the reader of a stream leaves. What is no stream is an answer that was given: it is read to its end
+ * though its reader has left, who will ask again.
+ */
 async function passOn(
   source: ReadableStream<Uint8Array>,
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  isStored: boolean,
+  { isStored, isStream }: { readonly isStored: boolean; readonly isStream: boolean },
 ): Promise<{ readonly whole: Bytes | null; readonly last: string }> {
   const reader = source.getReader();
   let parts: Uint8Array[] | null = isStored ? [] : null;
   let total = 0;
   let last: Bytes = EMPTY;
+  let hasLeft = false;
+  const orLeft = (cause: unknown) => {
+    if (isStream) throw cause;
+    hasLeft = true;
+  };
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -151,9 +159,9 @@ async function passOn(
       if (total > MAX_KEPT_RESPONSE_BYTES) parts = null;
       parts?.push(value.slice());
       last = concatBytes(last, value).slice(-2 * END_OF_STREAM.length);
-      await writer.write(value);
+      if (!hasLeft) await writer.write(value).catch(orLeft);
     }
-    await writer.close();
+    if (!hasLeft) await writer.close().catch(orLeft);
   } catch (cause) {
     await reader.cancel(cause).catch(() => undefined);
     await writer.abort(cause).catch(() => undefined);

@@ -63,7 +63,7 @@ describe('[F5] an Idempotency-Key', () => {
       const first = await ask(key, { store: true, stream });
       const text = await first.text();
       const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
-      const owner = toBase64Url((await keys.mac('owner', 'Bearer idempotent')).subarray(0, 16));
+      const owner = toBase64Url((await keys.mac('owner', 'network  Bearer idempotent')).subarray(0, 16));
       await evictDurableObject(env.IDEMPOTENCY.get(env.IDEMPOTENCY.idFromName(owner)));
       const second = await ask(key, { store: true, stream });
       expect(await second.text()).toBe(text);
@@ -99,6 +99,17 @@ describe('[F5] an Idempotency-Key', () => {
     await expect
       .poll(async () => codeOf(await ask('hung-up', { max_tokens: 1 })), { timeout: 4_000, interval: 200 })
       .toBe(200);
+  });
+
+  it('is kept where the client was gone before it had read the whole answer: it is not written and charged again', async () => {
+    const tab = await aTab();
+    const lost = await ask('lost', { store: true });
+    await lost.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const again = await ask('lost', { store: true });
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true']);
+    expect(await again.text()).toContain(lost.headers.get('shoal-task')?.replace('task_', '') ?? 'none');
+    expect(tab.snapshot()?.counts.answers).toBe(1);
   });
 
   it('must be visible ASCII, and store needs one', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { utf8 } from '../../shared/bytes.ts';
+import { MAX_MAP_MS } from '../../shared/limits.ts';
 import { NodeSql } from '../testing/node-sql.ts';
 import { KEY_KEPT_MS, KEY_RUNS_MS, MAX_KEPT_RESPONSE_BYTES, RequestKeys } from './request-keys.ts';
 
@@ -26,6 +27,13 @@ describe('idempotency keys', () => {
     });
     expect(keys.admit('k', 'b')).toEqual({ do: 'refuse', why: 'other_body' });
     expect(keys.admit('other', 'a')).toEqual({ do: 'run' });
+  });
+
+  it('[F5] belong to a request for as long as the longest document may take', () => {
+    const { keys, clock } = open();
+    keys.admit('k', 'a');
+    clock.at += MAX_MAP_MS;
+    expect(keys.admit('k', 'a')).toMatchObject({ do: 'refuse', why: 'running' });
   });
 
   it('are free again after a failure, but not after a success', () => {

@@ -1,12 +1,13 @@
 import { type Bytes, toBytes } from '../../shared/bytes.ts';
+import { MAX_MAP_MS } from '../../shared/limits.ts';
 
 /** How long a key is remembered, ms: longer than anybody tries again. */
 export const KEY_KEPT_MS = 24 * 60 * 60 * 1000;
 
 /**
- * How long a request may run before its key is free again, ms: a wait, an answer, and at level `strict` checks of it. Only a Worker that died without a word needs it.
+ * How long a request may run before its key is free again, ms: the longest document, and the checks of its last answer. Only a Worker that died without a word needs it.
  */
-export const KEY_RUNS_MS = 20 * 60 * 1000;
+export const KEY_RUNS_MS = MAX_MAP_MS + 20 * 60 * 1000;
 
 /** Most keys of one owner: beyond, the oldest are forgotten. */
 export const MAX_KEYS = 10_000;

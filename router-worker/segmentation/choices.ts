@@ -29,7 +29,7 @@ export type ChoiceChunk = Omit<CompletionChunk, 'shoal'> & {
   readonly shoal?: AnswerNotes & { readonly index: number };
 };
 
-const LEAST_SURE_FIRST: readonly Sure[] = ['refuted', 'disputed', 'unverified', 'verified'];
+const LEAST_SURE_FIRST: readonly Sure[] = ['refuted', 'disputed', 'unverified', 'likely', 'verified'];
 
 export function leastSure(all: readonly Sure[]): Sure {
   return LEAST_SURE_FIRST.find((sure) => all.includes(sure)) ?? 'unverified';

@@ -1,5 +1,5 @@
 import { failuresIn } from '../../shared/checking/forced-decode.ts';
-import { scoreGuesses } from '../../shared/checking/next-token-commits.ts';
+import { chunkCuts, scoreGuesses } from '../../shared/checking/next-token-commits.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { Receipt, ReceiptCheck } from '../../shared/receipt/receipt.ts';
 import { checkReveal } from '../../shared/receipt/statements.ts';
@@ -31,9 +31,11 @@ async function blindOf(check: ReceiptCheck, task: string, answer: string): Promi
   const opened = parsePayload('check-reveal', checkReveal, check.reveal);
   if (opened.form !== 'read' || opened.guesses === null || opened.figures === null) return null;
   if (failuresIn(opened.figures, check.limits).length > 0) return null;
+  const { length: cuts } = chunkCuts(answer);
+  if (opened.authentic !== true || cuts < LEAST_CUTS) return null; // One that was not shown the whole answer has judged nothing.
   const scope = { task, lease: await leaseDigest(check.lease), checker: check.checker };
-  // One that was not shown the whole answer has guessed at fewer cuts, and judged nothing.
+  // Whoever says that it saw the whole behind fewer guesses guessed too little too.
   const score = await scoreGuesses(scope, answer, opened.leaves, opened.guesses).catch(() => null);
-  if (score === null || score.cuts < LEAST_CUTS || score.among >= LEAST_SHARE * score.cuts) return null;
+  if (score !== null && score.among >= LEAST_SHARE * cuts) return null;
   return { tab: check.checker, class: parsePayload('lease', leaseSchema, check.lease).class };
 }

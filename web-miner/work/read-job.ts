@@ -1,6 +1,6 @@
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { chainOf } from '../../shared/checking/digest-chain.ts';
-import { guessLeaf, type NextTokenGuess } from '../../shared/checking/next-token-commits.ts';
+import { chunkCuts, guessLeaf, type NextTokenGuess } from '../../shared/checking/next-token-commits.ts';
 import { GUESS_CANDIDATES, MAX_GUESS_LENGTH, MAX_GUESSES, SHOWN_DEADLINE_MS } from '../../shared/limits.ts';
 import {
   answerCommit,
@@ -153,7 +153,7 @@ export class ReadJob implements Check {
 
   async #judge(
     statement: Signed | null,
-    { text, isWhole }: ShownSoFar,
+    { text, leaves, isWhole }: ShownSoFar,
     signal: AbortSignal,
   ): Promise<Pick<ReadReveal, 'authentic' | 'figures'>> {
     if (statement === null || !isWhole) return { authentic: null, figures: null };
@@ -161,6 +161,8 @@ export class ReadJob implements Check {
     const claimed = parsePayload('commit', answerCommit, statement);
     const { head } = await chainOf(fromBase64Url(body.salt), text, claimed.finish);
     if (head !== claimed.chain.head) return { authentic: false, figures: null };
+    // What was shown otherwise than in its chunks was not guessed: a yes to it would be worth nothing, and look like a lie.
+    if (leaves.length !== Math.max(1, chunkCuts(text).length)) return { authentic: null, figures: null };
     const question = { messages: body.messages, stop: body.stop, sampling: lease.sampling };
     const { finish } = claimed;
     return { authentic: true, figures: await readAnswer(this.#work, question, { text, finish }, signal) };
