@@ -5,6 +5,7 @@ import { shownText } from '../../shared/protocol/fields.ts';
 import { batchStub } from '../batches/batch-address.ts';
 import { FILE_KEPT_MS, MAX_FILENAME_LENGTH, MAX_FILES, MIN_FILE_KEPT_MS } from '../batches/batch-limits.ts';
 import { unwrap } from '../pool/session-calls.ts';
+import { admit } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { listQuery } from './list-query.ts';
 import { ownerOf } from './owner.ts';
@@ -13,6 +14,7 @@ import { readUpload, type Upload } from './read-upload.ts';
 /** Files in OpenAI's shape: the input and output of batches. Kept because their owner asked for it, until deleted or expired. */
 export function fileRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/files', async (c) => {
+    await admit(c, null, 0); // An upload counts against the caller's rate: without a key, every other text is another owner.
     const store = await storeOf(c);
     const id = unwrap(await store.beginFile());
     try {

@@ -39,7 +39,8 @@ const TEXTS: Readonly<Record<Why, string>> = {
   trust_lapsed: 'This tab was not checked for a long time, so its record no longer counts: it is new again.',
   disputed:
     'Its answer and that of another tab differ, and nobody was there to decide between them. That proves nothing against either; both are checked more for a while.',
-  missed: 'It was asked to check answers and delivered nothing, more than once.',
+  missed:
+    'It was asked to check answers, or to show one of its own to a checker, and delivered nothing, more than once.',
   suspicious: 'One of its answers looked wrong: empty, going in circles, or beside the question.',
   refuted: 'One of its answers, or of its checks, was shown to be false.',
   banned_by_operator: 'The operator of this network has banned this tab.',

@@ -8,7 +8,7 @@ export interface Mark {
   readonly role: 'answer' | 'check';
   /**
    * `agreed`: most executions say the same. `refuted`: most say something else. `disputed`: as many as not, so one of them lies and nobody knows which.
-   * `missed`: a check that did not come to its end. `passed`: as a checker it found nothing in an answer that it read; whoever always says so is not to
+   * `missed`: a check that did not come to its end; an answer that was not shown to its reader. `passed`: as a checker it found nothing in an answer that it read; whoever always says so is not to
    * gain by it.
    */
   readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed' | 'passed';
@@ -28,7 +28,7 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
       : [];
   }
   const { value } = verdict;
-  if (value === 'inconclusive') return []; // Likeness moves nothing.
+  if (value === 'inconclusive') return marksOfNothing(lease, checks);
   if (verdict.method !== 'exact-re-execution') return marksOfReading(value === 'valid', lease, checks);
   const answer = { valid: 'agreed', invalid: 'refuted', disputed: 'disputed' } as const;
   const truth = value === 'invalid' ? majorityHead(checks) : null;
@@ -49,6 +49,12 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
       }),
     ),
   ];
+}
+
+/** Likeness moves nothing. A tab that shows its answer to nobody who would read it may be asleep; it may also have something to hide. */
+function marksOfNothing({ tab, class: id }: EndedTask['lease'], checks: EndedTask['checks']): Mark[] {
+  const isHidden = checks.some(({ finding }) => finding?.rung === 'statistical' && !finding.isShown);
+  return isHidden ? [{ tab, class: id, role: 'answer', outcome: 'missed' }] : [];
 }
 
 /** A tab that fails where others only read its answer is suspected: no statistic proves a lie. */

@@ -17,6 +17,8 @@ export type Finding =
       readonly rung: 'statistical' | 'cross-class';
       /** Statistics above their limit; null when nothing could be read. */
       readonly failed: readonly string[] | null;
+      /** Whether the answer was shown to its end. */
+      readonly isShown: boolean;
       readonly cosine: null;
     }
   /** By another variant of the model, which cannot write the same bytes. */

@@ -249,10 +249,11 @@ export async function opens(commitment: string, reveal: CheckReveal, scope: Comm
 export function findingOf(commit: AnswerCommit, reveal: CheckReveal, rung: Rung, limits: PairLimits | null): Finding {
   if (reveal.form === 'read') {
     const read = rung === 'statistical' ? rung : 'cross-class';
-    if (reveal.authentic === false) return { rung: read, failed: ['shown'], cosine: null };
+    const isShown = reveal.authentic !== null;
+    if (reveal.authentic === false) return { rung: read, failed: ['shown'], isShown, cosine: null };
     const figures = reveal.authentic === null ? null : reveal.figures;
     const failed = figures === null || limits === null ? null : failuresIn(figures, limits);
-    return { rung: read, failed, cosine: null };
+    return { rung: read, failed, isShown, cosine: null };
   }
   const shown = reveal.shown?.authentic === true ? reveal.shown.vector : null;
   const similarity =
