@@ -111,7 +111,7 @@ async function elsewhere(change: Partial<Record<keyof Env, unknown>>, path: stri
 /** Who gives this text as `apiKey`. */
 async function ownerNamed(caller: string): Promise<string> {
   const { mac } = await routerKeys(env.SHOAL_ROUTER_SECRET);
-  return toBase64Url((await mac('owner', caller)).subarray(0, 16));
+  return toBase64Url((await mac('owner', `network  ${caller}`)).subarray(0, 16));
 }
 
 function upload(content: string | Uint8Array<ArrayBuffer>, caller = 'Bearer refused'): Promise<Response> {

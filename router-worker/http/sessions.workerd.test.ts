@@ -613,7 +613,7 @@ describe('the end of a session', () => {
     await expect.poll(async () => (await view(id)).use).toMatchObject({ tasks: 0, answering: 0, held: 0 });
     // One whose Worker died on the way to the pool.
     const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
-    const owner = toBase64Url((await keys.mac('owner', MINE)).subarray(0, 16));
+    const owner = toBase64Url((await keys.mac('owner', `network  ${MINE}`)).subarray(0, 16));
     const task = await newTaskTail(keys, await sessionOfId(keys, id));
     await (await objectOf(id)).admit(owner, { task, tokensAtMost: 10, price: 30 }, false);
     expect((await view(id)).use).toMatchObject({ tasks: 1, answering: 1, held: 30 });
