@@ -15,7 +15,7 @@ export type Finding =
   | { readonly outcome: 'refuted'; readonly reason: 'third_execution' | 'known_answer' | 'guard' }
   /** Two tabs differ and nobody was left to decide: one of them lied. */
   | { readonly outcome: 'disputed' }
-  /** As a checker it delivered nothing, or an opening that does not fit its commitment. */
+  /** As a checker it delivered nothing, or an opening that does not fit its commitment; or it showed its own answer to nobody who would read it. */
   | { readonly outcome: 'missed'; readonly reason: 'checker_lost' | 'opening_refused' }
   | {
       readonly outcome: 'suspicious';

@@ -1,14 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ForcedToken } from './next-token.ts';
-import {
-  greedyProbe,
-  greedyProbeAt,
-  greedyStatistics,
-  judgeProbes,
-  sampledProbe,
-  sampledStatistics,
-} from './probe-statistics.ts';
+import { greedyProbe, greedyStatistics, judgeProbes, sampledProbe, sampledStatistics } from './probe-statistics.ts';
 
 const candidates = [
   { text: ' a', logProbability: Math.log(0.5) },
@@ -31,12 +24,6 @@ describe('probes of a greedy answer', () => {
       gap: 9 + Math.log(0.5),
       inTop: false,
     });
-  });
-
-  it('measure the least that it can have been where only the candidates are known', () => {
-    expect(greedyProbeAt(candidates, ' b and more')).toEqual({ gap: Math.log(0.5) - Math.log(0.25), inTop: true });
-    expect(greedyProbeAt(candidates, ' zebra')).toEqual({ gap: Math.log(0.5) - Math.log(0.0625), inTop: false });
-    expect(greedyProbeAt([], ' zebra')).toEqual({ gap: 0, inTop: false });
   });
 
   it('are summed up as mean clipped gap, largest gap and share outside', () => {

@@ -1,5 +1,4 @@
-import type { Candidate, ForcedToken } from './next-token.ts';
-import { claimedCandidate } from './next-token.ts';
+import type { ForcedToken } from './next-token.ts';
 import { NUCLEUS_TOLERANCE, nucleusSize } from './nucleus.ts';
 import type { SeededStatistics } from './seeded-draws.ts';
 
@@ -26,7 +25,7 @@ const VARIANCE_FLOOR = 0.5;
 
 /** What one position says of a greedy answer. */
 export interface GreedyProbe {
-  /** Log-probability of the best token less that of the claimed one, nats; the least that it can be where the claimed one is not in the list. */
+  /** Log-probability of the best token less that of the claimed one, nats. */
   readonly gap: number;
   /** Whether the claimed token is among the candidates. */
   readonly inTop: boolean;
@@ -37,14 +36,6 @@ export function greedyProbe(token: ForcedToken): GreedyProbe {
   const best = token.candidates[0]?.logProbability ?? token.logProbability;
   const inTop = token.candidates.some(({ text }) => text === token.text);
   return { gap: Math.max(0, best - token.logProbability), inTop };
-}
-
-/** A single probe: the candidates at a cut, and the text that was claimed to follow. */
-export function greedyProbeAt(candidates: readonly Candidate[], rest: string): GreedyProbe {
-  const best = candidates[0]?.logProbability ?? 0;
-  const claimed = claimedCandidate(candidates, rest);
-  const least = claimed ?? candidates.at(-1);
-  return { gap: Math.max(0, best - (least?.logProbability ?? best)), inTop: claimed !== null };
 }
 
 export interface GreedyStatistics {
