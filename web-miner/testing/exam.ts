@@ -13,21 +13,34 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from '../engine/engine.ts';
-import { ENGINE_EXAM } from '../engine/engine-exam.ts';
+import { ENGINE_EXAM, type ExamSubject } from '../engine/engine-exam.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { fetchWeights } from '../models/model-store.ts';
+import { probeGpu } from '../preflight/gpu.ts';
 import { compareWithModel, type SignedExchange } from '../work/audit.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 import { HostedTabs } from './hostile/hosted-tabs.ts';
 import { textOf, writtenBy } from './hostile/written-answer.ts';
+import type { WebLlmSubject } from './web-llm-subject.ts';
 import { type SlotOptions, writeInSlots } from './write-in-slots.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
 const wasm = new URL(wllamaWasmUrl, location.href).href;
+
+async function examine(title: string, subject: ExamSubject): Promise<string | null> {
+  const examCase = ENGINE_EXAM.find((one) => one.title === title);
+  if (examCase === undefined) return 'there is no such case';
+  try {
+    await examCase.run(subject);
+    return null;
+  } catch (cause) {
+    return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  }
+}
 
 /** `null` for what the engine says it cannot do; other errors are thrown. */
 async function eachInTurn<Request, Result>(
@@ -48,27 +61,26 @@ async function eachInTurn<Request, Result>(
 }
 
 const api = {
-  titles: ENGINE_EXAM.map(({ title }) => title),
-
   /** Runs one case of the exam on real wllama with the weights at this address; `null` when it passes. */
-  async runCase(index: number, weightsUrl: string): Promise<string | null> {
+  async runCase(title: string, weightsUrl: string): Promise<string | null> {
     const weights = await (await fetch(weightsUrl)).blob();
-    const examCase = ENGINE_EXAM[index];
-    if (examCase === undefined) return 'there is no such case';
-    try {
-      await examCase.run({
-        open: () => new WllamaEngine(wasm),
-        weights,
-        brokenWeights: [new Blob(['not a model at all']), weights.slice(0, 200_000)],
-        contextTokens: 512,
-        prompt:
-          '<|start_header_id|>user<|end_header_id|>\n\nTell me a long story about a robot and friendship.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
-      });
-      return null;
-    } catch (cause) {
-      return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    }
+    return examine(title, {
+      open: () => new WllamaEngine(wasm),
+      weights,
+      brokenWeights: [new Blob(['not a model at all']), weights.slice(0, 200_000)],
+      contextTokens: 512,
+      prompt:
+        '<|start_header_id|>user<|end_header_id|>\n\nTell me a long story about a robot and friendship.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+    });
   },
+
+  /** The same on real web-llm, with the files that lie in the page's file input. */
+  async runWebLlmCase(title: string, part: WebLlmSubject): Promise<string | null> {
+    const { webLlmSubject } = await import('./web-llm-subject.ts');
+    return examine(title, await webLlmSubject(part));
+  },
+
+  gpu: () => probeGpu(),
 
   engine: null as WllamaEngine | null,
 
