@@ -67,11 +67,11 @@ export class WorkGate {
   /** Bytes that may still be moved today; null without a limit. */
   get bytesLeft(): number | null {
     const { dailyBytes } = this.#settings;
-    return dailyBytes === null ? null : Math.max(0, dailyBytes - bytesToday(this.#data, this.#options.now()));
+    return dailyBytes === null ? null : Math.max(0, dailyBytes - this.bytesToday);
   }
 
-  get data(): DataOfDay {
-    return this.#data;
+  get bytesToday(): number {
+    return bytesToday(this.#data, this.#options.now());
   }
 
   set(settings: BudgetSettings): void {

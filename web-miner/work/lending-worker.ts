@@ -1,9 +1,17 @@
 import type { LinkEvents } from '../../shared/peer/direct-links.ts';
 import { type PageLinkPort, pageLinkPort } from '../../shared/peer/page-link-port.ts';
 import type { LinkTraffic } from '../../shared/peer/peer-link.ts';
+import type { BudgetSettings } from '../budget/budget-settings.ts';
+import type { PageSignals } from '../budget/work-gate.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
+
+/** What a person decided before the start. */
+export type StartChoices = Pick<
+  Extract<PageToWorker, { t: 'start' }>,
+  'model' | 'device' | 'budget' | 'signals' | 'direct' | 'checkOnly'
+>;
 
 /** The page's handle on the worker that lends the tab. Holds the links, which only a page can open. */
 export class LendingWorker implements LinkEvents {
@@ -16,10 +24,9 @@ export class LendingWorker implements LinkEvents {
 
   constructor(onPhase: (phase: LendingPhase, identityKept: boolean) => void) {
     this.#onPhase = onPhase;
-    addEventListener('online', () => this.#post({ t: 'online' }));
   }
 
-  start(model: string, choices: { readonly direct: boolean; readonly checkOnly: boolean }): void {
+  start(choices: StartChoices): void {
     this.#end();
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
@@ -39,7 +46,6 @@ export class LendingWorker implements LinkEvents {
     this.#post({
       t: 'start',
       origin: location.origin,
-      model,
       ...choices,
       guard: asked.get('guard'),
       arithmetic: { flashAttention: asked.has('flash-attention') },
@@ -49,6 +55,23 @@ export class LendingWorker implements LinkEvents {
 
   setDirect(direct: boolean): void {
     this.#post({ t: 'direct', direct });
+  }
+
+  setBudget(settings: BudgetSettings): void {
+    this.#post({ t: 'budget', settings });
+  }
+
+  see(signals: PageSignals): void {
+    this.#post({ t: 'signals', signals });
+  }
+
+  testDevice(): void {
+    this.#post({ t: 'testDevice' });
+  }
+
+  /** Takes no more work and ends when what runs is done. */
+  finish(): void {
+    this.#post({ t: 'finish' });
   }
 
   /** Asks the worker to leave; what does not leave in time is ended, so that the memory comes back in any case. */
