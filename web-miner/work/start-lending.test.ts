@@ -353,6 +353,49 @@ describe('a tab that is lent', () => {
     expect(network.events.filter(({ event }) => event === 'tab_refused')).toEqual([]);
     await lending.stop();
   });
+
+  it('left to choose serves with the small model at once, and changes over to the large one between two answers', async () => {
+    const [tiny] = (await tinyCatalogue()).models;
+    const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+    const large = 'GGUF that is larger';
+    const piece = { sha256: toHex(new Uint8Array(await digest(large))), bytes: large.length };
+    const [small] = tiny!.variants;
+    const files = [{ name: 'large.gguf', bytes: large.length, mirrors: [] }];
+    const variant = { ...small!, id: 'f16', weights: { ...small!.weights, ...piece, pieces: [piece], files } };
+    const both = JSON.stringify({ v: 2, models: [{ ...tiny!, variants: [small!, variant] }] });
+    const fetchTiny = fetch;
+    const arrived = Promise.withResolvers<void>();
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(both);
+      if (!pathname.includes(piece.sha256)) return fetchTiny(url);
+      await arrived.promise;
+      return new Response(large);
+    });
+    const engines: WatchedEngine[] = [];
+    const engineFor = () => {
+      const engine = new SlowEngine();
+      engines.push(engine);
+      return engine;
+    };
+    const { lending, last } = await lend(identity, { model: null, engineFor });
+    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
+    const asked = ask();
+    await until(() => serving(last()).tab.working === 'answer', 'it works');
+    arrived.resolve();
+    await until(() => serving(last()).aside === 'changing', 'the large one is here');
+    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
+    expect(await asked).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await until(
+      () => serving(last()).model === 'shoal-pup-3m:f16' && serving(last()).aside === null,
+      'it changes over',
+    );
+    expect(engines.map(({ loads }) => loads)).toEqual([1, 1]);
+    expect(engines[0]!.disposals).toBeGreaterThan(engines[1]!.disposals);
+    await until(() => network.pool.census().length === 1, 'it serves');
+    await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
+    await lending.stop();
+  });
 });
 
 async function publishedAnswers(classId: string): Promise<SelfTests> {
