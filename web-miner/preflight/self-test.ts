@@ -11,6 +11,11 @@ export type SelfTestResult =
   | { readonly outcome: 'steady'; readonly speed: number | null }
   | { readonly outcome: 'wrong'; readonly expected: string; readonly wrote: string };
 
+/** The device does not write what its class writes. */
+export class WrongDevice extends Error {
+  override readonly name = 'WrongDevice';
+}
+
 /** A person waits for it, ms. */
 export const SELF_TEST_DEADLINE_MS = 20_000;
 /** Characters around the first that differs: enough to see what kind of wrong it is. */

@@ -4,6 +4,7 @@ import type { LinkTraffic } from '../../shared/peer/peer-link.ts';
 import type { BudgetSettings } from '../budget/budget-settings.ts';
 import type { PageSignals } from '../budget/work-gate.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
+import type { Shortage } from '../models/model-store.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
@@ -16,14 +17,20 @@ export type StartChoices = Pick<
 /** The page's handle on the worker that lends the tab. Holds the links, which only a page can open. */
 export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
+  readonly #onShortage: (shortage: Shortage) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
   #worker: Worker | null = null;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
   #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
 
-  constructor(onPhase: (phase: LendingPhase, identityKept: boolean) => void) {
+  /** `onShortage` is answered by {@link drop}. */
+  constructor(
+    onPhase: (phase: LendingPhase, identityKept: boolean) => void,
+    onShortage: (shortage: Shortage) => void = () => this.drop([]),
+  ) {
     this.#onPhase = onPhase;
+    this.#onShortage = onShortage;
   }
 
   start(choices: StartChoices): void {
@@ -63,6 +70,11 @@ export class LendingWorker implements LinkEvents {
 
   see(signals: PageSignals): void {
     this.#post({ t: 'signals', signals });
+  }
+
+  /** Which models to delete so that another has room, by the digests of their weights. */
+  drop(weights: readonly string[]): void {
+    this.#post({ t: 'drop', weights });
   }
 
   testDevice(): void {
@@ -130,6 +142,8 @@ export class LendingWorker implements LinkEvents {
       case 'phase':
         if (isOver(message.phase.phase)) this.#endSoon();
         return this.#show(message.phase, message.identityKept);
+      case 'shortage':
+        return this.#onShortage(message.shortage);
       case 'linkCreate':
         return this.#links.create(message.id, message.initiator);
       case 'linkDescribe':

@@ -1,19 +1,12 @@
-import * as v from 'valibot';
-import { toBytes } from '../../shared/bytes.ts';
-import { readSentenceEmbedding, type SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
+import type { SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import {
   type Arithmetic,
-  CATALOGUE_PATH,
-  catalogue,
   chatFormOf,
   EXACT_ARITHMETIC,
-  SENTENCE_EMBEDDING_PATH,
   type ServedVariant,
-  servedClasses,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
-import { SELF_TESTS_PATH, type SelfTests, selfTests } from '../../shared/classes/self-tests.ts';
-import { WLLAMA_BUILD } from '../../shared/classes/wllama-build.ts';
+import type { SelfTests } from '../../shared/classes/self-tests.ts';
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
@@ -25,17 +18,17 @@ import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/e
 import { type PromptRenderer, promptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { type Ladder, type LadderDevice, planLadder } from '../models/model-ladder.ts';
-import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
-import { type SelfTestResult, selfTest } from '../preflight/self-test.ts';
+import { type DownloadProgress, fetchWeights, ModelDownloadError, type Shortage } from '../models/model-store.ts';
+import { type SelfTestResult, selfTest, WrongDevice } from '../preflight/self-test.ts';
 import { CountedConnection } from './counted-connection.ts';
+import { type Ending, explain, explainClosed } from './explain-end.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
-import { RateMeter } from './rate-meter.ts';
+import { RouterFiles } from './router-files.ts';
 
 /** A model on its way to this device. */
 export interface ComingModel {
   readonly model: string;
   readonly progress: DownloadProgress;
-  readonly bytesPerSecond: number;
 }
 
 /** A tab at work, for the person who lends it. */
@@ -64,7 +57,7 @@ export type LendingPhase =
   | { readonly phase: 'loading'; readonly model: string }
   | { readonly phase: 'testing'; readonly model: string }
   | Serving
-  | { readonly phase: 'failed'; readonly reason: string; readonly next: string }
+  | ({ readonly phase: 'failed' } & Ending)
   | { readonly phase: 'stopped' };
 
 export interface LendingOptions {
@@ -85,6 +78,8 @@ export interface LendingOptions {
   /** How the engine computes; left out: as an exact class does. */
   readonly arithmetic?: Arithmetic;
   readonly links: (events: () => DirectLinks) => LinkPort;
+  /** Asks which other models to drop, by the digests of their weights; left out: none. */
+  readonly onShortage?: (shortage: Shortage) => Promise<readonly string[]>;
   /** What the owner of the device allows; left out: everything. */
   readonly budget?: {
     readonly settings: BudgetSettings;
@@ -95,14 +90,8 @@ export interface LendingOptions {
   readonly onPhase: (phase: LendingPhase) => void;
 }
 
-/** The device does not write what its class writes. */
-class WrongDevice extends Error {
-  override readonly name = 'WrongDevice';
-}
-
 /** Close codes after which coming back would end the same way. */
 const FINAL_CLOSE_CODES = [CLOSE.protocol, CLOSE.replaced, CLOSE.version];
-const FETCH_DEADLINE_MS = 20_000;
 /** A device whose memory or graphics processor goes wrong is found within this time, ms. */
 const SELF_TEST_EVERY_MS = 30 * 60_000;
 /** Leases that were under way when the tab said that it takes no more arrive within this time, ms. */
@@ -231,12 +220,15 @@ export class Lending {
     const { origin, onPhase, identity, links } = this.#options;
     const { signal } = this.#abort;
     onPhase({ phase: 'preparing' });
-    const [{ first, next, because }, sentence, known] = await Promise.all([
-      this.#choose(),
-      this.#fetchSentences(),
-      this.#fetchSelfTests(),
+    const files = new RouterFiles(origin, signal);
+    const [entries, sentence, known] = await Promise.all([
+      files.models(this.#options.arithmetic ?? EXACT_ARITHMETIC),
+      files.sentences(),
+      files.selfTests(),
     ]);
+    this.#entries = entries;
     this.#known = known;
+    const { first, next, because } = this.#choose();
     this.#because = because;
     const weights = await this.#fetchWeights(first, (coming) => onPhase({ phase: 'downloading', ...coming }));
     const current = this.#put(first, weights);
@@ -360,7 +352,8 @@ export class Lending {
     const { model } = this.#options;
     const now = Date.now();
     if (model !== null || now - this.#followedAt < FOLLOW_EVERY_MS) return;
-    const plan = planLadder(this.#entries, this.#device, classes);
+    const chats = this.#entries.filter((entry) => entry.model.capabilities.includes('chat'));
+    const plan = planLadder(chats, this.#device, classes);
     const goal = plan?.next ?? plan?.first ?? null;
     if (goal === null || !classes.includes(goal.class) || goal.class === this.#current?.served.class) return;
     this.#followedAt = now;
@@ -492,7 +485,7 @@ export class Lending {
   }
 
   /** For good: leaves the network and gives the engine's memory back. */
-  async #fail(why: { readonly reason: string; readonly next: string }): Promise<void> {
+  async #fail(why: Ending): Promise<void> {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
     await this.#leave();
@@ -502,71 +495,36 @@ export class Lending {
 
   // ---- the router's files ------------------------------------------------------------------------------------------
 
-  async #choose(): Promise<Ladder> {
-    const response = await this.#fetch(CATALOGUE_PATH);
-    const parsed = v.safeParse(catalogue, await response.json());
-    if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
-    const arithmetic = this.#options.arithmetic ?? EXACT_ARITHMETIC;
-    const served = await servedClasses(parsed.output, WLLAMA_BUILD, [arithmetic]);
-    this.#entries = served.filter(({ model }) => model.capabilities.includes('chat'));
+  #choose(): Ladder {
     const { model } = this.#options;
-    if (model === null) {
-      const plan = planLadder(this.#entries, this.#device);
-      if (plan === null) throw new ModelDownloadError('The router has no model that this device can run.');
-      return plan;
-    }
-    const [first] = variantsNamed(served, model);
-    if (first === undefined) throw new ModelDownloadError(`The router has no model '${model}'.`);
-    return { first, next: null, because: 'You chose it.' };
+    const [first] = model === null ? [] : variantsNamed(this.#entries, model);
+    if (first !== undefined) return { first, next: null, because: 'You chose it.' };
+    if (model !== null) throw new ModelDownloadError(`The router has no model '${model}'.`);
+    const chats = this.#entries.filter((entry) => entry.model.capabilities.includes('chat'));
+    const plan = planLadder(chats, this.#device);
+    if (plan === null) throw new ModelDownloadError('The router has no model that this device can run.');
+    return plan;
   }
 
   async #fetchWeights(served: ServedVariant, onComing: (coming: ComingModel) => void): Promise<Blob> {
-    const meter = new RateMeter();
     const outOfData = new AbortController();
     let counted = 0;
     const { signal } = this.#abort;
+    const { origin, onShortage } = this.#options;
+    const onProgress = (progress: DownloadProgress) => {
+      this.#gate.moved(progress.fetchedBytes - counted);
+      counted = progress.fetchedBytes;
+      if (this.#gate.bytesLeft === 0 && progress.loadedBytes < progress.totalBytes) outOfData.abort();
+      onComing({ model: nameOf(served), progress });
+    };
+    const either = AbortSignal.any([signal, outOfData.signal]);
+    const options = { name: nameOf(served), ...(onShortage !== undefined && { onShortage }) };
     try {
-      return await fetchWeights(
-        this.#options.origin,
-        served.variant,
-        (progress) => {
-          const fetched = progress.loadedBytes - progress.fromStoreBytes;
-          if (fetched > counted) this.#gate.moved(fetched - counted);
-          counted = Math.max(counted, fetched);
-          if (this.#gate.bytesLeft === 0 && progress.loadedBytes < progress.totalBytes) outOfData.abort();
-          onComing({ model: nameOf(served), progress, bytesPerSecond: meter.rate(progress.loadedBytes) });
-        },
-        AbortSignal.any([signal, outOfData.signal]),
-      );
+      return await fetchWeights(origin, served.variant, onProgress, either, options);
     } catch (cause) {
       if (!outOfData.signal.aborted || signal.aborted) throw cause;
       throw new ModelDownloadError('The data that you allow for a day was used up before the model was here.');
     }
-  }
-
-  async #fetchSentences(): Promise<SentenceEmbedding> {
-    const response = await this.#fetch(SENTENCE_EMBEDDING_PATH);
-    return readSentenceEmbedding(toBytes(await response.arrayBuffer()));
-  }
-
-  /** None where the router has none: the device is then asked the same thing twice. */
-  async #fetchSelfTests(): Promise<SelfTests['classes']> {
-    try {
-      const parsed = v.safeParse(selfTests, await (await this.#fetch(SELF_TESTS_PATH)).json());
-      return parsed.success ? parsed.output.classes : {};
-    } catch {
-      this.#abort.signal.throwIfAborted();
-      return {};
-    }
-  }
-
-  async #fetch(path: string): Promise<Response> {
-    const deadline = AbortSignal.timeout(FETCH_DEADLINE_MS);
-    const response = await fetch(new URL(path, this.#options.origin), {
-      signal: AbortSignal.any([this.#abort.signal, deadline]),
-    });
-    if (!response.ok) throw new ModelDownloadError(`The router answered ${response.status} for ${path}.`);
-    return response;
   }
 }
 
@@ -588,32 +546,4 @@ function workOf({ served, engine, renderer }: OnDevice, sentence: SentenceEmbedd
 export function batchTokensFor(weightBytes: number): number {
   const perSecond = 1e9 / weightBytes;
   return Math.max(4, Math.min(64, 2 ** Math.round(Math.log2(perSecond / 4))));
-}
-
-function explain(cause: unknown): { readonly reason: string; readonly next: string } {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  if (cause instanceof ModelDownloadError) {
-    return { reason, next: 'Check the connection and start again: what was fetched is kept.' };
-  }
-  if (cause instanceof EngineError) {
-    return { reason, next: 'Close other tabs to free memory and start again, or choose a smaller model.' };
-  }
-  if (cause instanceof WrongDevice) {
-    return {
-      reason,
-      next: 'Restart the browser and start again. When it happens once more the device or its drivers are at fault; nobody holds it against you.',
-    };
-  }
-  return { reason, next: 'Reload the page and start again.' };
-}
-
-function explainClosed(code: number, reason: string): { readonly reason: string; readonly next: string } {
-  if (code === CLOSE.replaced) {
-    return {
-      reason: 'Another tab of this browser took over.',
-      next: 'Nothing to do: one tab a browser is right. Start here to take it back.',
-    };
-  }
-  if (code === CLOSE.version) return { reason: 'This page is older than the router.', next: 'Reload the page.' };
-  return { reason: `The router closed the connection: ${reason}.`, next: 'Reload the page and start again.' };
 }

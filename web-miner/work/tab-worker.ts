@@ -10,6 +10,7 @@ import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
 const post = (message: WorkerToPage) => self.postMessage(message);
 let lending: Lending | null = null;
+let answerShortage: (weights: readonly string[]) => void = () => undefined;
 const links = new WorkerLinkPort(post, (bytes) => lending?.moved(bytes));
 
 self.onmessage = (event: MessageEvent<PageToWorker>) => {
@@ -39,6 +40,9 @@ self.onmessage = (event: MessageEvent<PageToWorker>) => {
     case 'budget':
       lending?.setBudget(message.settings);
       return;
+    case 'drop':
+      answerShortage(message.weights);
+      return;
     case 'signals':
       lending?.see(message.signals);
       return;
@@ -65,6 +69,11 @@ async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<vo
     arithmetic: message.arithmetic,
     engineFor: () => new WllamaEngine(message.wasmUrl, message.arithmetic),
     links: (events) => links.bind(events),
+    onShortage: (shortage) =>
+      new Promise((resolve) => {
+        answerShortage = resolve;
+        post({ t: 'shortage', shortage });
+      }),
     onPhase: (phase) => post({ t: 'phase', phase, identityKept: kept }),
   });
   await lending.run();
