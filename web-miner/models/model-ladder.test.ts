@@ -1,14 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Need, ServedVariant } from '../../shared/classes/catalogue.ts';
-import { type LadderDevice, objection, planLadder } from './model-ladder.ts';
+import type { Need } from '../../shared/classes/catalogue.ts';
+import { type LadderDevice, type LadderEntry, objection, planLadder } from './model-ladder.ts';
 
 const MB = 1e6;
 
-function entry(id: string, megabytes: number, needs: readonly Need[] = []): ServedVariant {
+function entry(name: string, megabytes: number, needs: readonly Need[] = []): LadderEntry {
   const bytes = megabytes * MB;
-  const variant = { id: 'q8_0', weights: { bytes }, memoryBytes: bytes * 1.3, needs };
-  return { model: { id }, variant, class: `class of ${id}`, arithmetic: {} } as unknown as ServedVariant;
+  return { name, class: `class of ${name}`, bytes, memoryBytes: bytes * 1.3, needs };
 }
 
 const PUP = entry('pup', 3);
@@ -20,7 +19,7 @@ const LAPTOP: LadderDevice = { memoryBytes: 8e9, storageBytes: 10e9, bytesPerSec
 
 const steps = (device: LadderDevice, wanted: readonly string[] = []) => {
   const plan = planLadder(ALL, device, wanted);
-  return [plan?.first.model.id, plan?.next?.model.id ?? null];
+  return [plan?.first.name, plan?.next?.name ?? null];
 };
 
 describe('the ladder of models', () => {
@@ -51,7 +50,7 @@ describe('the ladder of models', () => {
 
   it('says why it stays: the reason against the next larger one', () => {
     expect(planLadder(ALL, { ...LAPTOP, bytesPerSecond: 1e8 })?.because).toBe(
-      'It is the largest that fits: of smol:q8_0, it would write fewer than 5 tokens in a second.',
+      'It is the largest that fits: of smol, it would write fewer than 5 tokens in a second.',
     );
     expect(planLadder([PUP], LAPTOP)?.because).toBe('It is the largest that the router has.');
     expect(planLadder([], LAPTOP)).toBeNull();
@@ -69,8 +68,8 @@ describe('the ladder of models', () => {
       fc.property(device, fc.subarray(ALL), (seen, entries) => {
         const plan = planLadder(entries, seen);
         if (plan?.next != null) expect([objection(plan.first, seen), objection(plan.next, seen)]).toEqual([null, null]);
-        for (const { variant } of [plan?.first, plan?.next].filter((one) => one != null)) {
-          expect(variant.needs.every((need) => seen.has.includes(need))).toBe(true);
+        for (const { needs } of [plan?.first, plan?.next].filter((one) => one != null)) {
+          expect(needs.every((need) => seen.has.includes(need))).toBe(true);
         }
       }),
     );

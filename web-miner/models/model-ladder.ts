@@ -1,4 +1,4 @@
-import type { Need, ServedVariant } from '../../shared/classes/catalogue.ts';
+import type { Need } from '../../shared/classes/catalogue.ts';
 
 /** What decides which models a device may run. Null: the browser does not say. */
 export interface LadderDevice {
@@ -11,11 +11,21 @@ export interface LadderDevice {
   readonly has: readonly Need[];
 }
 
+/** A model in one quantization, as the choice sees it. */
+export interface LadderEntry {
+  /** `shoal-pup-3m:q8_0`. */
+  readonly name: string;
+  readonly class: string;
+  readonly bytes: number;
+  readonly memoryBytes: number;
+  readonly needs: readonly Need[];
+}
+
 /** Where a tab begins, and where it goes from there. */
-export interface Ladder {
-  readonly first: ServedVariant;
+export interface Ladder<E extends LadderEntry> {
+  readonly first: E;
   /** The larger one, or the one that the network is short of; null where the first is the one to stay with. */
-  readonly next: ServedVariant | null;
+  readonly next: E | null;
   /** For the owner of the device. */
   readonly because: string;
 }
@@ -30,8 +40,7 @@ const LEAST_SPEED = 5;
 const USUAL_BYTES_PER_SECOND = 1e9;
 
 /** Why this device should not run a model; null when it can, with room to spare. */
-export function objection(entry: ServedVariant, device: LadderDevice): string | null {
-  const { memoryBytes, weights, needs } = entry.variant;
+export function objection({ memoryBytes, bytes, needs }: LadderEntry, device: LadderDevice): string | null {
   const missing = needs.find((need) => !device.has.includes(need));
   if (missing !== undefined) {
     return missing === 'webgpu'
@@ -40,9 +49,9 @@ export function objection(entry: ServedVariant, device: LadderDevice): string | 
   }
   if (memoryBytes > (device.memoryBytes ?? UNKNOWN_MEMORY_BYTES) * COMFORTABLE_SHARE)
     return 'it needs more memory than can be spared';
-  if (device.storageBytes !== null && weights.bytes > device.storageBytes) return 'there is no room to keep it';
+  if (device.storageBytes !== null && bytes > device.storageBytes) return 'there is no room to keep it';
   const isOnProcessor = needs.length === 0;
-  if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / weights.bytes < LEAST_SPEED) {
+  if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / bytes < LEAST_SPEED) {
     return `it would write fewer than ${LEAST_SPEED} tokens in a second`;
   }
   return null;
@@ -52,14 +61,14 @@ export function objection(entry: ServedVariant, device: LadderDevice): string | 
  * The smallest model serves within seconds; the largest that fits comfortably comes next, or before it one that fits and that the network is short of
  * (`wanted`: classes, the shortest first). Null when there is no model at all. Where nothing fits, the smallest that can run is tried.
  */
-export function planLadder(
-  entries: readonly ServedVariant[],
+export function planLadder<E extends LadderEntry>(
+  entries: readonly E[],
   device: LadderDevice,
   wanted: readonly string[] = [],
-): Ladder | null {
-  const bySize = entries.toSorted((a, b) => a.variant.weights.bytes - b.variant.weights.bytes);
+): Ladder<E> | null {
+  const bySize = entries.toSorted((a, b) => a.bytes - b.bytes);
   const fitting = bySize.filter((entry) => objection(entry, device) === null);
-  const runnable = bySize.filter(({ variant }) => variant.needs.every((need) => device.has.includes(need)));
+  const runnable = bySize.filter(({ needs }) => needs.every((need) => device.has.includes(need)));
   const first = fitting[0] ?? runnable[0];
   if (first === undefined) return null;
   if (fitting.length === 0) {
@@ -81,14 +90,14 @@ export function planLadder(
 }
 
 function reasonToStay(
-  first: ServedVariant,
-  bySize: readonly ServedVariant[],
+  first: LadderEntry,
+  bySize: readonly LadderEntry[],
   device: LadderDevice,
   isShort: boolean,
 ): string {
   if (isShort) return 'The network is short of tabs with this model, and it fits this device.';
-  const larger = bySize.find((entry) => entry.variant.weights.bytes > first.variant.weights.bytes);
+  const larger = bySize.find((entry) => entry.bytes > first.bytes);
   const why = larger === undefined ? null : objection(larger, device);
   if (larger === undefined || why === null) return 'It is the largest that the router has.';
-  return `It is the largest that fits: of ${larger.model.id}:${larger.variant.id}, ${why}.`;
+  return `It is the largest that fits: of ${larger.name}, ${why}.`;
 }

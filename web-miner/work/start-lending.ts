@@ -17,7 +17,7 @@ import { openGate, type PageSignals, WorkGate } from '../budget/work-gate.ts';
 import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
 import { type PromptRenderer, promptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
-import { type Ladder, type LadderDevice, planLadder } from '../models/model-ladder.ts';
+import { type LadderDevice, type LadderEntry, planLadder } from '../models/model-ladder.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError, type Shortage } from '../models/model-store.ts';
 import { type SelfTestResult, selfTest, WrongDevice } from '../preflight/self-test.ts';
 import { CountedConnection } from './counted-connection.ts';
@@ -352,9 +352,8 @@ export class Lending {
     const { model } = this.#options;
     const now = Date.now();
     if (model !== null || now - this.#followedAt < FOLLOW_EVERY_MS) return;
-    const chats = this.#entries.filter((entry) => entry.model.capabilities.includes('chat'));
-    const plan = planLadder(chats, this.#device, classes);
-    const goal = plan?.next ?? plan?.first ?? null;
+    const plan = planLadder(this.#rungs, this.#device, classes);
+    const goal = (plan?.next ?? plan?.first)?.served ?? null;
     if (goal === null || !classes.includes(goal.class) || goal.class === this.#current?.served.class) return;
     this.#followedAt = now;
     void this.#climb(goal, sentence);
@@ -495,15 +494,24 @@ export class Lending {
 
   // ---- the router's files ------------------------------------------------------------------------------------------
 
-  #choose(): Ladder {
+  /** What this tab may choose among by itself. */
+  get #rungs(): (LadderEntry & { readonly served: ServedVariant })[] {
+    return this.#entries
+      .filter(({ model }) => model.capabilities.includes('chat'))
+      .map((served) => {
+        const { weights, memoryBytes, needs } = served.variant;
+        return { name: nameOf(served), class: served.class, bytes: weights.bytes, memoryBytes, needs, served };
+      });
+  }
+
+  #choose(): { readonly first: ServedVariant; readonly next: ServedVariant | null; readonly because: string } {
     const { model } = this.#options;
     const [first] = model === null ? [] : variantsNamed(this.#entries, model);
     if (first !== undefined) return { first, next: null, because: 'You chose it.' };
     if (model !== null) throw new ModelDownloadError(`The router has no model '${model}'.`);
-    const chats = this.#entries.filter((entry) => entry.model.capabilities.includes('chat'));
-    const plan = planLadder(chats, this.#device);
+    const plan = planLadder(this.#rungs, this.#device);
     if (plan === null) throw new ModelDownloadError('The router has no model that this device can run.');
-    return plan;
+    return { first: plan.first.served, next: plan.next?.served ?? null, because: plan.because };
   }
 
   async #fetchWeights(served: ServedVariant, onComing: (coming: ComingModel) => void): Promise<Blob> {
