@@ -36,6 +36,11 @@ export class WaitingLine {
     return this.#told.size;
   }
 
+  /** The classes that could serve each of those who wait. */
+  get classes(): readonly (readonly string[])[] {
+    return [...this.#told.keys()].map(({ want }) => askedOf(want).classes);
+  }
+
   /** A request that could not be served at once. Returns the one that has to go because the line is full: it may be this one. */
   stay(request: WaitingRequest): WaitingRequest | null {
     const limit = Math.max(MAX_WAITING_REQUESTS, new Set(this.#seats().map(({ tab }) => tab)).size);

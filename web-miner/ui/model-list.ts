@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { NEEDS } from '../../shared/classes/catalogue.ts';
 
 /** The part of `GET /v1/models` that the pages show of a model that chats. */
 const listedModel = v.object({
@@ -8,8 +9,23 @@ const listedModel = v.object({
     description: v.string(),
     context_tokens: v.number(),
     tabs: v.number(),
-    licence: v.object({ id: v.string(), notice: v.string() }),
-    variants: v.array(v.object({ id: v.string(), bytes: v.number(), tabs: v.number() })),
+    licence: v.object({
+      id: v.string(),
+      notice: v.string(),
+      url: v.nullable(v.string()),
+      /** Notice and address are to be shown before the weights are fetched. */
+      must_show: v.boolean(),
+    }),
+    variants: v.array(
+      v.object({
+        id: v.string(),
+        bytes: v.number(),
+        memory_bytes: v.number(),
+        needs: v.array(v.picklist(NEEDS)),
+        tabs: v.number(),
+        classes: v.array(v.object({ id: v.string() })),
+      }),
+    ),
   }),
 });
 export type ListedModel = v.InferOutput<typeof listedModel>;

@@ -136,8 +136,8 @@ describe('by keyboard alone', () => {
 
   async function focused(page: Page): Promise<{ id: string; tag: string }> {
     return page.evaluate(() => {
-      const outer = document.activeElement;
-      const inner = outer?.shadowRoot?.activeElement ?? outer;
+      let inner = document.activeElement;
+      while (inner?.shadowRoot?.activeElement != null) inner = inner.shadowRoot.activeElement;
       return { id: inner?.id ?? '', tag: inner?.tagName ?? '' };
     });
   }

@@ -1,25 +1,39 @@
 import type { LinkEvents } from '../../shared/peer/direct-links.ts';
 import { type PageLinkPort, pageLinkPort } from '../../shared/peer/page-link-port.ts';
 import type { LinkTraffic } from '../../shared/peer/peer-link.ts';
+import type { BudgetSettings } from '../budget/budget-settings.ts';
+import type { PageSignals } from '../budget/work-gate.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
+import type { Shortage } from '../models/model-store.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
+
+/** What a person decided before the start. */
+export type StartChoices = Pick<
+  Extract<PageToWorker, { t: 'start' }>,
+  'model' | 'device' | 'budget' | 'signals' | 'direct' | 'checkOnly'
+>;
 
 /** The page's handle on the worker that lends the tab. Holds the links, which only a page can open. */
 export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
+  readonly #onShortage: (shortage: Shortage) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
   #worker: Worker | null = null;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
   #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
 
-  constructor(onPhase: (phase: LendingPhase, identityKept: boolean) => void) {
+  /** `onShortage` is answered by {@link drop}. */
+  constructor(
+    onPhase: (phase: LendingPhase, identityKept: boolean) => void,
+    onShortage: (shortage: Shortage) => void = () => this.drop([]),
+  ) {
     this.#onPhase = onPhase;
-    addEventListener('online', () => this.#post({ t: 'online' }));
+    this.#onShortage = onShortage;
   }
 
-  start(model: string, choices: { readonly direct: boolean; readonly checkOnly: boolean }): void {
+  start(choices: StartChoices): void {
     this.#end();
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
@@ -39,7 +53,6 @@ export class LendingWorker implements LinkEvents {
     this.#post({
       t: 'start',
       origin: location.origin,
-      model,
       ...choices,
       guard: asked.get('guard'),
       arithmetic: { flashAttention: asked.has('flash-attention') },
@@ -49,6 +62,28 @@ export class LendingWorker implements LinkEvents {
 
   setDirect(direct: boolean): void {
     this.#post({ t: 'direct', direct });
+  }
+
+  setBudget(settings: BudgetSettings): void {
+    this.#post({ t: 'budget', settings });
+  }
+
+  see(signals: PageSignals): void {
+    this.#post({ t: 'signals', signals });
+  }
+
+  /** Which models to delete so that another has room, by the digests of their weights. */
+  drop(weights: readonly string[]): void {
+    this.#post({ t: 'drop', weights });
+  }
+
+  testDevice(): void {
+    this.#post({ t: 'testDevice' });
+  }
+
+  /** Takes no more work and ends when what runs is done. */
+  finish(): void {
+    this.#post({ t: 'finish' });
   }
 
   /** Asks the worker to leave; what does not leave in time is ended, so that the memory comes back in any case. */
@@ -107,6 +142,8 @@ export class LendingWorker implements LinkEvents {
       case 'phase':
         if (isOver(message.phase.phase)) this.#endSoon();
         return this.#show(message.phase, message.identityKept);
+      case 'shortage':
+        return this.#onShortage(message.shortage);
       case 'linkCreate':
         return this.#links.create(message.id, message.initiator);
       case 'linkDescribe':

@@ -1,0 +1,103 @@
+import type { Need } from '../../shared/classes/catalogue.ts';
+
+/** What decides which models a device may run. Null: the browser does not say. */
+export interface LadderDevice {
+  /** Of the whole device, as coarse as the browser tells it, bytes. */
+  readonly memoryBytes: number | null;
+  /** What the browser still lets this site keep, bytes. */
+  readonly storageBytes: number | null;
+  /** Weights that the device reads in a second while it writes, as measured with a small model; null before. */
+  readonly bytesPerSecond: number | null;
+  readonly has: readonly Need[];
+}
+
+/** A model in one quantization, as the choice sees it. */
+export interface LadderEntry {
+  /** `shoal-pup-3m:q8_0`. */
+  readonly name: string;
+  readonly class: string;
+  readonly bytes: number;
+  readonly memoryBytes: number;
+  readonly needs: readonly Need[];
+}
+
+/** Where a tab begins, and where it goes from there. */
+export interface Ladder<E extends LadderEntry> {
+  readonly first: E;
+  /** The larger one, or the one that the network is short of; null where the first is the one to stay with. */
+  readonly next: E | null;
+  /** For the owner of the device. */
+  readonly because: string;
+}
+
+/** Share of a device's memory that a page may take without the rest being felt. */
+const COMFORTABLE_SHARE = 0.25;
+/** Taken where the browser does not say: a phone of some years ago has this, bytes. */
+const UNKNOWN_MEMORY_BYTES = 4e9;
+/** Slower answers are of no use to somebody who reads along, tokens per second. */
+const LEAST_SPEED = 5;
+/** Read in a second by a processor of some years ago, bytes (docs/measurements.md). */
+const USUAL_BYTES_PER_SECOND = 1e9;
+
+/** Why this device should not run a model; null when it can, with room to spare. */
+export function objection({ memoryBytes, bytes, needs }: LadderEntry, device: LadderDevice): string | null {
+  const missing = needs.find((need) => !device.has.includes(need));
+  if (missing !== undefined) {
+    return missing === 'webgpu'
+      ? 'it needs a graphics processor'
+      : 'it needs a graphics processor with half-precision numbers';
+  }
+  if (memoryBytes > (device.memoryBytes ?? UNKNOWN_MEMORY_BYTES) * COMFORTABLE_SHARE)
+    return 'it needs more memory than can be spared';
+  if (device.storageBytes !== null && bytes > device.storageBytes) return 'there is no room to keep it';
+  const isOnProcessor = needs.length === 0;
+  if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / bytes < LEAST_SPEED) {
+    return `it would write fewer than ${LEAST_SPEED} tokens in a second`;
+  }
+  return null;
+}
+
+/**
+ * The smallest model serves within seconds; the largest that fits comfortably comes next, or before it one that fits and that the network is short of
+ * (`wanted`: classes, the shortest first). Null when there is no model at all. Where nothing fits, the smallest that can run is tried.
+ */
+export function planLadder<E extends LadderEntry>(
+  entries: readonly E[],
+  device: LadderDevice,
+  wanted: readonly string[] = [],
+): Ladder<E> | null {
+  const bySize = entries.toSorted((a, b) => a.bytes - b.bytes);
+  const fitting = bySize.filter((entry) => objection(entry, device) === null);
+  const runnable = bySize.filter(({ needs }) => needs.every((need) => device.has.includes(need)));
+  const first = fitting[0] ?? runnable[0];
+  if (first === undefined) return null;
+  if (fitting.length === 0) {
+    return {
+      first,
+      next: null,
+      because: 'It is the smallest there is; every other asks more of this device than it can spare.',
+    };
+  }
+  const short = wanted.map((id) => fitting.find((entry) => entry.class === id)).find((entry) => entry !== undefined);
+  const largest = fitting.at(-1) ?? first;
+  const goal = short ?? largest;
+  if (goal === first) return { first, next: null, because: reasonToStay(first, bySize, device, short !== undefined) };
+  const because =
+    short === undefined
+      ? 'The small one serves at once; the largest that this device runs with ease comes next.'
+      : 'The network is short of tabs with this model, and it fits this device.';
+  return { first, next: goal, because };
+}
+
+function reasonToStay(
+  first: LadderEntry,
+  bySize: readonly LadderEntry[],
+  device: LadderDevice,
+  isShort: boolean,
+): string {
+  if (isShort) return 'The network is short of tabs with this model, and it fits this device.';
+  const larger = bySize.find((entry) => entry.bytes > first.bytes);
+  const why = larger === undefined ? null : objection(larger, device);
+  if (larger === undefined || why === null) return 'It is the largest that the router has.';
+  return `It is the largest that fits: of ${larger.name}, ${why}.`;
+}
