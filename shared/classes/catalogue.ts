@@ -3,6 +3,7 @@ import { sha256, toHex, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
+import { WEB_LLM_BUILD } from './web-llm-build.ts';
 import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
 
 /** The catalogue: public model names, their variants, and all that a tab needs to fetch, check and run one. */
@@ -160,13 +161,21 @@ export const SENTENCE_EMBEDDING_PATH = '/models/shoal-embed-64.bin';
 
 /** How an engine may compute: what is chosen on the device, beside the file. */
 export interface Arithmetic {
+  readonly backend: 'cpu' | 'webgpu';
   readonly flashAttention: boolean;
 }
 
-export const EXACT_ARITHMETIC: Arithmetic = { flashAttention: false };
+export const EXACT_ARITHMETIC: Arithmetic = { backend: 'cpu', flashAttention: false };
 
-/** All that a tab of this release may run, the exact one first. */
-export const ARITHMETICS: readonly Arithmetic[] = [EXACT_ARITHMETIC, { flashAttention: true }];
+/** How graphics processors compute: each a little differently. */
+export const GPU_ARITHMETIC: Arithmetic = { backend: 'webgpu', flashAttention: false };
+
+/** All in which a tab of this release may run a GGUF, the exact one first. */
+export const ARITHMETICS: readonly Arithmetic[] = [
+  EXACT_ARITHMETIC,
+  { backend: 'cpu', flashAttention: true },
+  GPU_ARITHMETIC,
+];
 
 export async function traitsOf(
   model: ModelEntry,
@@ -178,9 +187,10 @@ export async function traitsOf(
     weights: variant.weights.sha256,
     engine: build.engine,
     engineBuild: build.engineBuild,
-    backend: 'cpu',
+    backend: arithmetic.backend,
     flashAttention: arithmetic.flashAttention,
-    kvType: 'f16',
+    // An MLC library keeps keys and values as it computes: `q4f32_1` in 32 bits.
+    kvType: variant.format === 'mlc' && /f32/.test(variant.id) ? 'f32' : 'f16',
     contextTokens: model.contextTokens,
     template: toHex(await sha256(utf8(JSON.stringify(inputForm(model))))),
     renderer: 1,
@@ -207,7 +217,30 @@ export function servedVariants(models: Catalogue, build: EngineBuild = WLLAMA_BU
   return servedClasses(models, build, [EXACT_ARITHMETIC]);
 }
 
-/** Every variant in every arithmetic, the exact ones first. */
+/** All that a router offers: what runs on processors, the exact classes first, and what runs on graphics processors alone. */
+export async function everyClass(
+  models: Catalogue,
+  arithmetics: readonly Arithmetic[] = ARITHMETICS,
+): Promise<ServedVariant[]> {
+  const [gguf, mlc] = await Promise.all([servedClasses(models, WLLAMA_BUILD, arithmetics), webLlmClasses(models)]);
+  return [...gguf, ...mlc];
+}
+
+/** Every MLC variant of a model that chats. A vector from a graphics processor could not be checked: nobody computes it again to the byte. */
+async function webLlmClasses(models: Catalogue): Promise<ServedVariant[]> {
+  const pairs = models.models
+    .filter(({ chat }) => chat !== null)
+    .flatMap((model) => model.variants.map((variant) => ({ model, variant })))
+    .filter(({ variant }) => variant.format === 'mlc');
+  return Promise.all(
+    pairs.map(async ({ model, variant }) => {
+      const traits = await traitsOf(model, variant, WEB_LLM_BUILD, GPU_ARITHMETIC);
+      return { model, variant, class: await classIdOf(traits), arithmetic: GPU_ARITHMETIC };
+    }),
+  );
+}
+
+/** Every GGUF variant in every arithmetic, the exact ones first. */
 export async function servedClasses(
   models: Catalogue,
   build: EngineBuild = WLLAMA_BUILD,

@@ -11,14 +11,6 @@ export interface LoadOptions {
   readonly batchTokens: number;
   /** Whether {@link Engine.embed} will be asked for. */
   readonly embeddings: boolean;
-  /** Of a model that is several files (MLC): which part of the weights is which. Left out for a GGUF. */
-  readonly files?: readonly ModelFile[];
-}
-
-/** A file of a model whose weights are several files, one after the other. */
-export interface ModelFile {
-  readonly name: string;
-  readonly bytes: number;
 }
 
 export interface LoadedModel {

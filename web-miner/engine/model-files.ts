@@ -1,5 +1,11 @@
 import * as v from 'valibot';
-import { EngineError, type ModelFile } from './engine.ts';
+import { EngineError } from './engine.ts';
+
+/** A file of a model whose weights are several files, one after the other. */
+export interface ModelFile {
+  readonly name: string;
+  readonly bytes: number;
+}
 
 /** Cuts the whole into its files; nothing is read or copied. Throws `load_failed` when the table does not cover the whole. */
 export function cutIntoFiles(weights: Blob, files: readonly ModelFile[]): ReadonlyMap<string, Blob> {

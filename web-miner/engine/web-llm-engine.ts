@@ -18,7 +18,7 @@ import {
   type ProbeResult,
 } from './engine.ts';
 import { type ShownFiles, showFiles } from './file-caches.ts';
-import { contextOf, cutIntoFiles, type MlcConfig, mlcConfig, stopTokensOf } from './model-files.ts';
+import { contextOf, cutIntoFiles, type MlcConfig, type ModelFile, mlcConfig, stopTokensOf } from './model-files.ts';
 import { likeliest, likeliestTokens, logSumExp, Sampler } from './sampler.ts';
 import { StopStrings } from './stop-strings.ts';
 import { readTokenTable, type TokenTable } from './token-table.ts';
@@ -74,7 +74,7 @@ const NOTHING_HELD = { ids: [] as readonly number[], logits: null } as const;
 /**
  * web-llm on WebGPU, at its lowest level: token ids go in, raw logits come out, and everything between (prompt, sampling, stop strings, log-probabilities) is
  * ours. So its answers mean the same as those of the other engine, up to the arithmetic of the GPU. Its files come from the verified weights: nothing is
- * fetched. Load options need the table of files.
+ * fetched.
  */
 export class WebLlmEngine implements Engine {
   #loaded: Loaded | null = null;
@@ -84,10 +84,12 @@ export class WebLlmEngine implements Engine {
   /** `null`: unknown, after a step that failed. */
   #held: Held | null = null;
   #stepTokens = 1;
+  readonly #files: readonly ModelFile[];
   readonly #stepDeadlineMs: number;
 
-  /** Another deadline is for tests on adapters that only imitate a GPU. */
-  constructor(stepDeadlineMs: number = STEP_DEADLINE_MS) {
+  /** `files`: which part of the weights is which. Another deadline is for tests on adapters that only imitate a GPU. */
+  constructor(files: readonly ModelFile[], stepDeadlineMs: number = STEP_DEADLINE_MS) {
+    this.#files = files;
     this.#stepDeadlineMs = stepDeadlineMs;
   }
 
@@ -97,7 +99,7 @@ export class WebLlmEngine implements Engine {
     let files: ReadonlyMap<string, Blob>;
     let described: Pick<Loaded, 'config' | 'table'>;
     try {
-      files = cutIntoFiles(weights, options.files ?? []);
+      files = cutIntoFiles(weights, this.#files);
       described = await readDescription(files, options);
     } catch (cause) {
       throw loadFailure(cause);

@@ -1,6 +1,6 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
-import type { ChatForm, VariantEntry } from '../../shared/classes/catalogue.ts';
+import { type ChatForm, EXACT_ARITHMETIC, type VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
@@ -123,7 +123,7 @@ const api = {
     const weights = document.querySelector<HTMLInputElement>('#weights')?.files?.[0];
     if (weights === undefined) throw new Error('no file was chosen');
     await api.engine?.dispose();
-    api.engine = new WllamaEngine(wasm, { flashAttention: options.flashAttention });
+    api.engine = new WllamaEngine(wasm, { ...EXACT_ARITHMETIC, flashAttention: options.flashAttention });
     await api.engine.load(weights, options, new AbortController().signal);
   },
 

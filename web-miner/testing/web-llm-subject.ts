@@ -1,5 +1,6 @@
-import type { Engine, LoadOptions, ModelFile } from '../engine/engine.ts';
+import type { Engine, LoadOptions } from '../engine/engine.ts';
 import type { ExamLengths, ExamSubject } from '../engine/engine-exam.ts';
+import type { ModelFile } from '../engine/model-files.ts';
 import { WebLlmEngine } from '../engine/web-llm-engine.ts';
 
 /** What the command that runs web-llm's exam decides. */
@@ -61,19 +62,18 @@ export async function webLlmSubject({ stepDeadlineMs, ...part }: WebLlmSubject):
   const open = () => {
     void kept?.engine.dispose();
     kept = null;
-    return new WebLlmEngine(stepDeadlineMs);
+    return new WebLlmEngine(files, stepDeadlineMs);
   };
   return {
     ...part,
     open,
     weights,
-    files,
     brokenWeights: [
       new Blob(['not a model at all']),
       withZerosIn('mlc-chat-config.json', weights, files),
       withZerosIn('model-lib.wasm', weights, files),
     ],
-    loaded: (options) => keptEngine(() => new WebLlmEngine(stepDeadlineMs), weights, options),
+    loaded: (options) => keptEngine(() => new WebLlmEngine(files, stepDeadlineMs), weights, options),
     loseDevice: () => devices.at(-1)?.destroy(),
   };
 }

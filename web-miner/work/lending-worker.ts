@@ -55,7 +55,10 @@ export class LendingWorker implements LinkEvents {
       origin: location.origin,
       ...choices,
       guard: asked.get('guard'),
-      arithmetic: { flashAttention: asked.has('flash-attention') },
+      arithmetic: {
+        backend: asked.has('webgpu') ? 'webgpu' : 'cpu',
+        flashAttention: asked.has('flash-attention'),
+      },
       wasmUrl: new URL(wllamaWasmUrl, location.href).href,
     });
   }

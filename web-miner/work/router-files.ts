@@ -5,12 +5,11 @@ import {
   type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
+  everyClass,
   SENTENCE_EMBEDDING_PATH,
   type ServedVariant,
-  servedClasses,
 } from '../../shared/classes/catalogue.ts';
 import { SELF_TESTS_PATH, type SelfTests, selfTests } from '../../shared/classes/self-tests.ts';
-import { WLLAMA_BUILD } from '../../shared/classes/wllama-build.ts';
 import { ModelDownloadError } from '../models/model-store.ts';
 
 const FETCH_DEADLINE_MS = 20_000;
@@ -28,7 +27,7 @@ export class RouterFiles {
   async models(arithmetic: Arithmetic): Promise<ServedVariant[]> {
     const parsed = v.safeParse(catalogue, await (await this.#fetch(CATALOGUE_PATH)).json());
     if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
-    return servedClasses(parsed.output, WLLAMA_BUILD, [arithmetic]);
+    return everyClass(parsed.output, [arithmetic]);
   }
 
   async sentences(): Promise<SentenceEmbedding> {

@@ -1,5 +1,5 @@
 /// <reference lib="webworker" />
-import { WllamaEngine } from '../engine/wllama-engine.ts';
+import { engineFor } from '../engine/engine-for.ts';
 import { keepData, loadBudget } from '../identity/budget-store.ts';
 import { loadIdentity } from '../identity/identity-store.ts';
 import { Lending } from './start-lending.ts';
@@ -67,7 +67,7 @@ async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<vo
     guard: message.guard,
     identity,
     arithmetic: message.arithmetic,
-    engineFor: () => new WllamaEngine(message.wasmUrl, message.arithmetic),
+    engineFor: (served) => engineFor(served, message.wasmUrl),
     links: (events) => links.bind(events),
     onShortage: (shortage) =>
       new Promise((resolve) => {
