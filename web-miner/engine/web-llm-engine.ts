@@ -25,8 +25,8 @@ import { readTokenTable, type TokenTable } from './token-table.ts';
 
 /** Weights of some gigabytes are copied to the GPU and a few hundred shaders compiled within this time, or the load is given up, ms. */
 const LOAD_DEADLINE_MS = 300_000;
-/** A step of the model that takes longer has hung, ms. */
-const STEP_DEADLINE_MS = 60_000;
+/** A step of the model that takes longer has hung, ms: by then the router waits no more for the first word (`FIRST_FRAME_DEADLINE_MS`). */
+const STEP_DEADLINE_MS = 150_000;
 /** A GPU that does not let go in time is left to the browser, which ends it with the worker, ms. */
 const DISPOSE_DEADLINE_MS = 10_000;
 

@@ -7,6 +7,7 @@ import {
   CATALOGUE_PATH,
   type Catalogue,
   chatFormOf,
+  everyClass,
   SENTENCE_EMBEDDING_PATH,
   servedVariants,
 } from '../../shared/classes/catalogue.ts';
@@ -239,6 +240,40 @@ class SlowEngine extends WatchedEngine {
     super(SLOW);
   }
 }
+
+describe('a tab with a model for graphics processors', () => {
+  it('takes the engine for its format, and serves its near class', async () => {
+    network = await TestNetwork.create();
+    const [tiny] = (await tinyCatalogue()).models;
+    const variants = tiny!.variants.map((variant) => ({ ...variant, id: 'q4f32_1', format: 'mlc' as const }));
+    const gpu: Catalogue = { v: 2, models: [{ ...tiny!, id: 'on-gpus', variants }] };
+    const [served] = await everyClass(gpu);
+    const table = await readFile(
+      new URL('../../models/embedded/sentence-embedding/shoal-embed-64.bin', import.meta.url),
+    );
+    vi.stubGlobal('WebSocket', PoolWebSocket);
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(gpu));
+      return new Response(pathname === SENTENCE_EMBEDDING_PATH ? table : WEIGHTS);
+    });
+    try {
+      const asked: string[] = [];
+      const engine = new WatchedEngine();
+      const engineFor: LendingOptions['engineFor'] = ({ variant, arithmetic }) => {
+        asked.push(`${variant.format} on ${arithmetic.backend}`);
+        return engine;
+      };
+      const identity = identityFrom(await createStoredIdentity());
+      const { lending } = await lend(identity, { model: 'on-gpus', engineFor }, engine);
+      expect(asked).toEqual(['mlc on webgpu']);
+      expect(network.pool.census()).toMatchObject([{ class: served!.class }]);
+      await lending.stop();
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
 
 describe('a tab that is lent', () => {
   let identity: TabIdentity;
