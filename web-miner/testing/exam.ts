@@ -277,6 +277,28 @@ const api = {
     await lending.run();
     await served.promise;
   },
+
+  /** A tab that lends web-llm, with all the time that an imitated GPU takes. Resolves when it serves. */
+  async lendWebLlm(model: string, stepDeadlineMs: number): Promise<void> {
+    const { WebLlmEngine } = await import('../engine/web-llm-engine.ts');
+    const identity = identityFrom(await createStoredIdentity());
+    const served = Promise.withResolvers<void>();
+    const lending = new Lending({
+      origin: location.origin,
+      model,
+      direct: false,
+      identity,
+      engineFor: ({ variant }) => new WebLlmEngine(variant.weights.files, stepDeadlineMs),
+      links: () => NO_LINKS,
+      onPhase: (phase) => {
+        api.phase = phase;
+        if (phase.phase === 'serving' && phase.tab.tab !== null) served.resolve();
+        if (phase.phase === 'failed') served.reject(new Error(phase.reason));
+      },
+    });
+    await lending.run();
+    await served.promise;
+  },
 };
 
 export type ExamApi = typeof api;
