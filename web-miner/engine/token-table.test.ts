@@ -26,6 +26,7 @@ describe('the table of tokens', () => {
       null,
     ]);
     expect(table.bytesOf(3)).toEqual(Uint8Array.of(0xf0, 0x9f));
+    expect([1, 3, 4, 5, 7].map((id) => table.textOf(id))).toEqual([' the', null, '水', '', '<tool>']);
   });
 
   it('reads a vocabulary with spaces as bars and bytes by number', () => {

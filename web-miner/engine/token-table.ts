@@ -1,11 +1,13 @@
 import * as v from 'valibot';
-import { type Bytes, utf8 } from '../../shared/bytes.ts';
+import { type Bytes, fromUtf8, utf8 } from '../../shared/bytes.ts';
 
 /** Bytes of every token of a vocabulary, read from a Hugging Face `tokenizer.json`. */
 export interface TokenTable {
   readonly size: number;
   /** `null` for a control token, which is no text, and for an id without a token. */
   bytesOf(id: number): Bytes | null;
+  /** `null` for a token that is a part of a character; the empty text for a control token. */
+  textOf(id: number): string | null;
 }
 
 /** `byte_level`: GPT-2's letters stand for bytes. `byte_fallback`: `▁` is a space, `<0x0A>` a byte. As MLC's `tokenizer_info` names them. */
@@ -29,16 +31,22 @@ export function readTokenTable(json: string, spelling: TokenSpelling | null): To
   const added = new Map(added_tokens.map((token) => [token.id, token]));
   const size = Math.max(pieces.length, ...added_tokens.map(({ id }) => id + 1));
   const letters = spelled === 'byte_level' ? lettersOfBytes() : null;
-  return {
-    size,
-    bytesOf(id) {
-      const special = added.get(id);
-      if (special !== undefined) return special.special ? null : utf8(special.content);
-      const piece = pieces[id];
-      if (piece === undefined) return null;
-      return letters === null ? fallenBack(piece) : fromLetters(piece, letters);
-    },
+  const bytesOf = (id: number) => {
+    const special = added.get(id);
+    if (special !== undefined) return special.special ? null : utf8(special.content);
+    const piece = pieces[id];
+    if (piece === undefined) return null;
+    return letters === null ? fallenBack(piece) : fromLetters(piece, letters);
   };
+  return { size, bytesOf, textOf: (id) => wholeText(bytesOf(id) ?? new Uint8Array()) };
+}
+
+function wholeText(bytes: Uint8Array): string | null {
+  try {
+    return fromUtf8(bytes);
+  } catch {
+    return null;
+  }
 }
 
 function fromLetters(piece: string, letters: ReadonlyMap<string, number>): Bytes {

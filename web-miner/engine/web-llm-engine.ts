@@ -1,6 +1,6 @@
 import { type LogitProcessor, MLCEngine, ModelType } from '@mlc-ai/web-llm';
 import * as v from 'valibot';
-import { fromUtf8, utf8 } from '../../shared/bytes.ts';
+import { utf8 } from '../../shared/bytes.ts';
 import { type Candidate, claimedCandidate, type ForcedToken } from '../../shared/checking/next-token.ts';
 import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
@@ -410,7 +410,7 @@ export class WebLlmEngine implements Engine {
     return (
       bytes.length === wanted.length &&
       bytes.every((byte, index) => byte === wanted[index]) &&
-      ids.every((id) => this.#text(id) !== null)
+      ids.every((id) => this.#ready().table.textOf(id) !== null)
     );
   }
 
@@ -418,15 +418,8 @@ export class WebLlmEngine implements Engine {
     return this.#ready().table.bytesOf(id) ?? new Uint8Array();
   }
 
-  /** `null` for a token that is a part of a character, the empty text for a control token. */
-  #text(id: number): string | null {
-    const bytes = this.#bytesOf(id);
-    const text = fromUtf8(bytes);
-    return utf8(text).length === bytes.length && !text.includes('\ufffd') ? text : null;
-  }
-
   #wholeText(id: number): string {
-    const text = this.#text(id);
+    const text = this.#ready().table.textOf(id);
     if (text === null || text === '') {
       throw new EngineError('unsupported', 'The answer has characters that this model writes in several tokens.');
     }
@@ -435,7 +428,7 @@ export class WebLlmEngine implements Engine {
 
   #candidates(logits: Float32Array): Candidate[] {
     return likeliestTokens(logits, PROBE_CANDIDATES).flatMap(({ id, logProbability }) => {
-      const text = this.#text(id);
+      const text = this.#ready().table.textOf(id);
       return text === null ? [] : [{ text, logProbability }];
     });
   }
@@ -443,7 +436,7 @@ export class WebLlmEngine implements Engine {
   /** The token of a candidate: two tokens with one text have different probabilities. */
   #idOf(logits: Float32Array, { text, logProbability }: Candidate): number {
     const found = likeliestTokens(logits, PROBE_CANDIDATES).find(
-      (token) => token.logProbability === logProbability && this.#text(token.id) === text,
+      (token) => token.logProbability === logProbability && this.#ready().table.textOf(token.id) === text,
     );
     if (found === undefined) throw new EngineError('crashed', 'A candidate has no token.');
     return found.id;
