@@ -337,6 +337,7 @@ export class WebLlmEngine implements Engine {
     if (held === null || held.ids.length > ids.length || held.ids.some((id, index) => id !== ids[index])) {
       await mlc.resetChat(false, MODEL);
       held = NOTHING_HELD;
+      this.#held = held; // An abort before the next step must not leave the old one.
     }
     while (held.logits === null || held.ids.length < ids.length) {
       const part = ids.slice(held.ids.length, held.ids.length + this.#stepTokens);
