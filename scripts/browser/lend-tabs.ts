@@ -63,7 +63,7 @@ async function acceptTerms(page: Page, accepts: boolean): Promise<void> {
 
 /** What the page is told behind the `#`, which no server sees. */
 function askedOf({ guard, flashAttention }: LendOptions): string {
-  const asked = new URLSearchParams();
+  const asked = new URLSearchParams({ 'whole-machine': '' });
   if (guard !== undefined) asked.set('guard', guard);
   if (flashAttention === true) asked.set('flash-attention', '');
   return asked.toString();
