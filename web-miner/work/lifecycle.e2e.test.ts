@@ -1,5 +1,5 @@
 import type { CDPSession, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 
 /** What a browser does to a page, and what the router was told of it. */
@@ -7,6 +7,10 @@ import { type RunningNetwork, startNetwork } from '../../scripts/testing/running
 let network: RunningNetwork;
 beforeAll(async () => {
   network = await startNetwork();
+});
+afterEach(async () => {
+  for (const context of network.browser.browser.contexts()) await context.close();
+  await expect.poll(servingTabs, PATIENCE).toBe(0);
 });
 afterAll(() => network?.stop());
 
@@ -64,8 +68,6 @@ describe('a page that', () => {
     expect(await page.locator('#why-not').textContent()).toContain('in the background');
     await hide(page, false);
     await expect.poll(servingTabs, PATIENCE).toBe(1);
-    await page.context().close();
-    await expect.poll(servingTabs, PATIENCE).toBe(0);
   });
 
   it('is frozen says goodbye, and comes back when it is thawed', async () => {
@@ -77,8 +79,6 @@ describe('a page that', () => {
     await expect.poll(servingTabs, PATIENCE).toBe(1);
     expect((await ask()).status).toBe(200);
     expect(await lines(page)).toContain('The browser has put this page aside.');
-    await page.context().close();
-    await expect.poll(servingTabs, PATIENCE).toBe(0);
   });
 
   it('is offline says so on the page, takes no work, and serves again when it is back', async () => {
@@ -88,8 +88,6 @@ describe('a page that', () => {
     await page.context().setOffline(false);
     await expect.poll(servingTabs, PATIENCE).toBe(1);
     await expect.poll(async () => (await ask()).status, PATIENCE).toBe(200);
-    await page.context().close();
-    await expect.poll(servingTabs, PATIENCE).toBe(0);
   });
 
   it('is one of two of a profile shows what the other does, and takes over when it is told to', async () => {
@@ -108,7 +106,6 @@ describe('a page that', () => {
     await second.close();
     await page.locator('#start').waitFor(PATIENCE);
     await expect.poll(servingTabs, PATIENCE).toBe(0);
-    await page.context().close();
   });
 
   it('is paused, and told to finish, does so: the router gives it no more', async () => {
@@ -130,6 +127,5 @@ describe('a page that', () => {
     expect((await asked).status).toBe(200);
     await page.getByText('Stopped', { exact: true }).waitFor(PATIENCE);
     await expect.poll(servingTabs, PATIENCE).toBe(0);
-    await page.context().close();
   });
 });
