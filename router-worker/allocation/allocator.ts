@@ -459,8 +459,11 @@ export class Allocator<R> {
 
   // ---- hedges ------------------------------------------------------------------------------------------------------
 
-  /** Answers whose first token is late, and another tab for each, as far as free tabs and the budget go. Nobody is hedged while somebody waits. */
-  hedges(seats: () => readonly Seat[]): { readonly number: number; readonly choice: Leased }[] {
+  /**
+   * Answers whose first token is late, and another tab for each, of the same class where there is one, as far as free tabs and the budget go. Nobody is hedged
+   * while somebody waits. `seats`: who may write beside the first tab.
+   */
+  hedges(seats: (asked: Asked) => readonly Seat[]): { readonly number: number; readonly choice: Leased }[] {
     if (this.#waiting.size > 0) return [];
     const at = this.#now();
     const hedged: { number: number; choice: Leased }[] = [];
@@ -469,8 +472,10 @@ export class Allocator<R> {
       if (running.asked === null || !running.mayHedge || running.isHedged || running.firstTokenAt !== null) continue;
       if (at - running.begunAt < lateAfterMs(running.expected.firstTokenMs)) continue;
       if (!this.#hedges.allows) break;
-      const others = seats().filter(({ tab }) => tab !== running.tab && !taken.has(tab));
-      const choice = this.choose(others, { ...running.asked, prefer: null });
+      const asked = { ...running.asked, prefer: null };
+      const others = seats(asked).filter(({ tab }) => tab !== running.tab && !taken.has(tab));
+      const like = others.filter((seat) => seat.class === running.class && seat.load === 0);
+      const choice = this.choose(like.length > 0 ? like : others, asked);
       if (choice.do !== 'lease') continue;
       running.isHedged = true;
       this.#hedges.spend();
