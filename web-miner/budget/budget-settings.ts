@@ -26,3 +26,11 @@ export const budgetSettings = v.object({
 export type BudgetSettings = v.InferOutput<typeof budgetSettings>;
 
 export const DEFAULT_BUDGET: BudgetSettings = v.parse(budgetSettings, {});
+
+/** Of a machine that is there for this and nothing else: a server, a test. Nobody sits at it who could be disturbed. */
+export const WHOLE_MACHINE: BudgetSettings = {
+  ...DEFAULT_BUDGET,
+  easeUnderPressure: false,
+  restWhenSlow: false,
+  keepAwake: false,
+};

@@ -85,7 +85,7 @@ describe('whether a tab may work', () => {
     );
   });
 
-  it('is never yes against a rule that was asked for', () => {
+  it('[O1] is never yes against a rule that was asked for, or that the browser gives no signal for', () => {
     fc.assert(
       fc.property(settings, signals, nearNoon, (asked, seen, now) => {
         if (!mayWork(asked, seen, now).may) return;
@@ -94,7 +94,7 @@ describe('whether a tab may work', () => {
         if (asked.onlyWhenPluggedIn) expect(seen.isPluggedIn).toBe(true);
         if (asked.onlyWhenIdle) expect(now - seen.lastInputAt).toBeGreaterThanOrEqual(IDLE_AFTER_MS);
         if (asked.dailyBytes !== null) expect(seen.bytesToday).toBeLessThan(asked.dailyBytes);
-        if (asked.easeUnderPressure) expect(['serious', 'critical']).not.toContain(seen.pressure);
+        if (asked.easeUnderPressure) expect(seen.pressure).not.toBe('critical');
         expect(now).toBeGreaterThanOrEqual(seen.restsUntil);
       }),
       { numRuns: 2_000 },

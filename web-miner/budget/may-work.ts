@@ -78,7 +78,8 @@ export function mayWork(settings: BudgetSettings, signals: WorkSignals, now: num
       signals.lastInputAt + IDLE_AFTER_MS,
     );
   }
-  if (settings.easeUnderPressure && (signals.pressure === 'serious' || signals.pressure === 'critical')) {
+  // `serious` is what the tab's own work comes to on a device with two cores.
+  if (settings.easeUnderPressure && signals.pressure === 'critical') {
     return no('pressure', 'The processor is busy with other things, or hot.');
   }
   if (settings.dailyBytes !== null && signals.bytesToday >= settings.dailyBytes) {

@@ -7,7 +7,8 @@ const MB = 1e6;
 
 function entry(name: string, megabytes: number, needs: readonly Need[] = []): LadderEntry {
   const bytes = megabytes * MB;
-  return { name, class: `class of ${name}`, bytes, memoryBytes: bytes * 1.3, needs };
+  const format = needs.length === 0 ? 'gguf' : 'mlc';
+  return { name, class: `class of ${name}`, format, bytes, memoryBytes: bytes * 1.3, needs };
 }
 
 const PUP = entry('pup', 3);
@@ -15,7 +16,7 @@ const SMOL = entry('smol', 98);
 const LLAMA = entry('llama', 800);
 const LLAMA_GPU = entry('llama-gpu', 700, ['webgpu', 'shader-f16']);
 const ALL = [SMOL, LLAMA_GPU, PUP, LLAMA];
-const LAPTOP: LadderDevice = { memoryBytes: 8e9, storageBytes: 10e9, bytesPerSecond: null, has: [] };
+const LAPTOP: LadderDevice = { memoryBytes: 8e9, storageBytes: 10e9, bytesPerSecond: null, gpu: null };
 
 const steps = (device: LadderDevice, wanted: readonly string[] = []) => {
   const plan = planLadder(ALL, device, wanted);
@@ -25,14 +26,14 @@ const steps = (device: LadderDevice, wanted: readonly string[] = []) => {
 describe('the ladder of models', () => {
   it.each<[string, LadderDevice, readonly (string | null)[]]>([
     ['a laptop without a graphics processor', LAPTOP, ['pup', 'smol']],
-    ['a laptop with one', { ...LAPTOP, has: ['webgpu', 'shader-f16'] }, ['pup', 'llama-gpu']],
-    ['a laptop with one that lacks half precision', { ...LAPTOP, has: ['webgpu'] }, ['pup', 'smol']],
+    ['a laptop with one', { ...LAPTOP, gpu: { shaderF16: true } }, ['pup', 'llama-gpu']],
+    ['a laptop with one that lacks half precision', { ...LAPTOP, gpu: { shaderF16: false } }, ['pup', 'smol']],
     ['a fast processor, as it was measured', { ...LAPTOP, bytesPerSecond: 5e9 }, ['pup', 'llama']],
     ['a slow one', { ...LAPTOP, bytesPerSecond: 1e8 }, ['pup', null]],
-    ['a phone with little memory', { ...LAPTOP, memoryBytes: 4e8 }, ['pup', null]],
+    ['a phone with little memory', { ...LAPTOP, memoryBytes: 2e8 }, ['pup', null]],
     [
       'a browser that says nothing',
-      { memoryBytes: null, storageBytes: null, bytesPerSecond: null, has: [] },
+      { memoryBytes: null, storageBytes: null, bytesPerSecond: null, gpu: null },
       ['pup', 'smol'],
     ],
     ['a private window with little room', { ...LAPTOP, storageBytes: 50 * MB }, ['pup', null]],
@@ -62,15 +63,14 @@ describe('the ladder of models', () => {
       memoryBytes: fc.option(fc.integer({ min: 1, max: 64e9 })),
       storageBytes: fc.option(fc.integer({ min: 1, max: 64e9 })),
       bytesPerSecond: fc.option(fc.integer({ min: 1, max: 64e9 })),
-      has: fc.subarray<Need>(['webgpu', 'shader-f16']),
+      gpu: fc.option(fc.record({ shaderF16: fc.boolean() })),
     });
     fc.assert(
       fc.property(device, fc.subarray(ALL), (seen, entries) => {
         const plan = planLadder(entries, seen);
         if (plan?.next != null) expect([objection(plan.first, seen), objection(plan.next, seen)]).toEqual([null, null]);
-        for (const { needs } of [plan?.first, plan?.next].filter((one) => one != null)) {
-          expect(needs.every((need) => seen.has.includes(need))).toBe(true);
-        }
+        const isOnGraphics = [plan?.first, plan?.next].some((one) => one?.needs.includes('webgpu'));
+        if (seen.gpu === null) expect(isOnGraphics).toBe(false);
       }),
     );
   });

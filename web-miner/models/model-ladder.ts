@@ -1,24 +1,20 @@
-import type { Need } from '../../shared/classes/catalogue.ts';
+import { type DeviceRoom, type Misfit, misfit, type VariantNeeds } from '../../shared/classes/fits-device.ts';
 
 /** What decides which models a device may run. Null: the browser does not say. */
-export interface LadderDevice {
-  /** Of the whole device, as coarse as the browser tells it, bytes. */
-  readonly memoryBytes: number | null;
+export interface LadderDevice extends DeviceRoom {
   /** What the browser still lets this site keep, bytes. */
   readonly storageBytes: number | null;
   /** Weights that the device reads in a second while it writes, as measured with a small model; null before. */
   readonly bytesPerSecond: number | null;
-  readonly has: readonly Need[];
 }
 
 /** A model in one quantization, as the choice sees it. */
-export interface LadderEntry {
+export interface LadderEntry extends VariantNeeds {
   /** `shoal-pup-3m:q8_0`. */
   readonly name: string;
   readonly class: string;
+  /** Of the weights: what is downloaded. */
   readonly bytes: number;
-  readonly memoryBytes: number;
-  readonly needs: readonly Need[];
 }
 
 /** Where a tab begins, and where it goes from there. */
@@ -30,31 +26,34 @@ export interface Ladder<E extends LadderEntry> {
   readonly because: string;
 }
 
-/** Share of a device's memory that a page may take without the rest being felt. */
-const COMFORTABLE_SHARE = 0.25;
-/** Taken where the browser does not say: a phone of some years ago has this, bytes. */
-const UNKNOWN_MEMORY_BYTES = 4e9;
 /** Slower answers are of no use to somebody who reads along, tokens per second. */
 const LEAST_SPEED = 5;
 /** Read in a second by a processor of some years ago, bytes (docs/measurements.md). */
 const USUAL_BYTES_PER_SECOND = 1e9;
 
+const MISFITS: Readonly<Record<Misfit, string>> = {
+  no_webgpu: 'it needs a graphics processor',
+  no_shader_f16: 'it needs a graphics processor with half-precision numbers',
+  too_large_for_device: 'it needs more memory than can be spared',
+  too_large_for_engine: 'it is larger than the engine can hold',
+};
+
 /** Why this device should not run a model; null when it can, with room to spare. */
-export function objection({ memoryBytes, bytes, needs }: LadderEntry, device: LadderDevice): string | null {
-  const missing = needs.find((need) => !device.has.includes(need));
-  if (missing !== undefined) {
-    return missing === 'webgpu'
-      ? 'it needs a graphics processor'
-      : 'it needs a graphics processor with half-precision numbers';
-  }
-  if (memoryBytes > (device.memoryBytes ?? UNKNOWN_MEMORY_BYTES) * COMFORTABLE_SHARE)
-    return 'it needs more memory than can be spared';
-  if (device.storageBytes !== null && bytes > device.storageBytes) return 'there is no room to keep it';
-  const isOnProcessor = needs.length === 0;
-  if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / bytes < LEAST_SPEED) {
+export function objection(entry: LadderEntry, device: LadderDevice): string | null {
+  const why = misfit(entry, device);
+  if (why !== null) return MISFITS[why];
+  if (device.storageBytes !== null && entry.bytes > device.storageBytes) return 'there is no room to keep it';
+  const isOnProcessor = entry.needs.length === 0;
+  if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / entry.bytes < LEAST_SPEED) {
     return `it would write fewer than ${LEAST_SPEED} tokens in a second`;
   }
   return null;
+}
+
+/** Whether it could be tried at all. */
+function isRunnable(entry: LadderEntry, device: LadderDevice): boolean {
+  const why = misfit(entry, device);
+  return why === null || why === 'too_large_for_device';
 }
 
 /**
@@ -68,7 +67,7 @@ export function planLadder<E extends LadderEntry>(
 ): Ladder<E> | null {
   const bySize = entries.toSorted((a, b) => a.bytes - b.bytes);
   const fitting = bySize.filter((entry) => objection(entry, device) === null);
-  const runnable = bySize.filter(({ needs }) => needs.every((need) => device.has.includes(need)));
+  const runnable = bySize.filter((entry) => isRunnable(entry, device));
   const first = fitting[0] ?? runnable[0];
   if (first === undefined) return null;
   if (fitting.length === 0) {

@@ -121,8 +121,8 @@ describe('what a device is good for', () => {
   });
 
   it('decides what the ladder may take: half precision and graphics where both are real', () => {
-    expect(judgeDevice({ ...LAPTOP, gpu: GPU }).ladder.has).toEqual(['webgpu', 'shader-f16']);
-    expect(judgeDevice({ ...LAPTOP, gpu: { ...GPU, isSoftware: true } }).ladder.has).toEqual([]);
+    expect(judgeDevice({ ...LAPTOP, gpu: GPU }).ladder.gpu).toEqual({ shaderF16: true });
+    expect(judgeDevice({ ...LAPTOP, gpu: { ...GPU, isSoftware: true } }).ladder.gpu).toBeNull();
     expect(judgeDevice({ ...LAPTOP, keepsDownloads: false }).ladder.storageBytes).toBeNull();
   });
 });

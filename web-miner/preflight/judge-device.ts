@@ -1,4 +1,3 @@
-import type { Need } from '../../shared/classes/catalogue.ts';
 import type { LadderDevice } from '../models/model-ladder.ts';
 import type { FoundGpu } from './gpu.ts';
 
@@ -204,11 +203,14 @@ function storage({ keepsDownloads, keepsKeys }: DeviceSeen): Finding {
 }
 
 function ladderOf({ memoryBytes, storageBytes, keepsDownloads, gpu }: DeviceSeen): LadderDevice {
-  const has: Need[] = [];
-  if (gpu?.runsModels === true && !gpu.isSoftware)
-    has.push('webgpu', ...(gpu.hasShaderF16 ? (['shader-f16'] as const) : []));
-  // What is not kept is held in memory, whatever the quota says.
-  return { memoryBytes, storageBytes: keepsDownloads ? storageBytes : null, bytesPerSecond: null, has };
+  const isUseful = gpu?.runsModels === true && !gpu.isSoftware;
+  return {
+    memoryBytes,
+    gpu: isUseful ? { shaderF16: gpu.hasShaderF16 } : null,
+    // What is not kept is held in memory, whatever the quota says.
+    storageBytes: keepsDownloads ? storageBytes : null,
+    bytesPerSecond: null,
+  };
 }
 
 function gigabytes(bytes: number): string {

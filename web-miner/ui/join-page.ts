@@ -1,5 +1,5 @@
 import { css, html, LitElement, type TemplateResult } from 'lit';
-import { type BudgetSettings, DEFAULT_BUDGET } from '../budget/budget-settings.ts';
+import { type BudgetSettings, DEFAULT_BUDGET, WHOLE_MACHINE } from '../budget/budget-settings.ts';
 import { canDetectIdle, DeviceSignals } from '../budget/device-signals.ts';
 import { WakeLock } from '../budget/wake-lock.ts';
 import { keepBudget, loadBudget } from '../identity/budget-store.ts';
@@ -133,7 +133,8 @@ export class JoinPage extends LitElement {
     this.#signals = new DeviceSignals((signals) => this.#worker.see(signals));
     this.#wakeLock = new WakeLock();
     this.#sit();
-    void loadBudget().then(({ settings }) => (this.budget = settings));
+    if (new URLSearchParams(location.hash.slice(1)).has('whole-machine')) this.budget = WHOLE_MACHINE;
+    else void loadBudget().then(({ settings }) => (this.budget = settings));
     void this.#look();
   }
 

@@ -109,6 +109,7 @@ export function ladderEntries(models: readonly ListedModel[]): LadderEntry[] {
     shoal.variants.map((variant) => ({
       name: `${id}:${variant.id}`,
       class: variant.classes[0]?.id ?? '',
+      format: variant.format,
       bytes: variant.bytes,
       memoryBytes: variant.memory_bytes,
       needs: variant.needs,

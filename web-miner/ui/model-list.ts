@@ -19,6 +19,7 @@ const listedModel = v.object({
     variants: v.array(
       v.object({
         id: v.string(),
+        format: v.picklist(['gguf', 'mlc']),
         bytes: v.number(),
         memory_bytes: v.number(),
         needs: v.array(v.picklist(NEEDS)),

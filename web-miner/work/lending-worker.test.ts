@@ -35,7 +35,7 @@ class FakeWorker {
 
 const CHOICES: StartChoices = {
   model: 'pup',
-  device: { memoryBytes: null, storageBytes: null, bytesPerSecond: null, has: [] },
+  device: { memoryBytes: null, storageBytes: null, bytesPerSecond: null, gpu: null },
   budget: DEFAULT_BUDGET,
   signals: QUIET_PAGE,
   direct: false,

@@ -19,6 +19,7 @@ export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
   readonly #onShortage: (shortage: Shortage) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
+  readonly #goodbye = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
   #worker: Worker | null = null;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
@@ -54,6 +55,7 @@ export class LendingWorker implements LinkEvents {
       t: 'start',
       origin: location.origin,
       ...choices,
+      goodbye: this.#goodbye?.buffer ?? null,
       guard: asked.get('guard'),
       arithmetic: {
         backend: asked.has('webgpu') ? 'webgpu' : 'cpu',
@@ -71,8 +73,13 @@ export class LendingWorker implements LinkEvents {
     this.#post({ t: 'budget', settings });
   }
 
+  /** A page that is about to be frozen waits a moment: its worker is frozen with it, and has a goodbye to say. */
   see(signals: PageSignals): void {
+    const before = this.#goodbye?.[0] ?? 0;
     this.#post({ t: 'signals', signals });
+    if (!signals.isAway || this.#goodbye === null || this.#worker === null) return;
+    const patience = performance.now() + GOODBYE_DEADLINE_MS;
+    while (Atomics.load(this.#goodbye, 0) === before && performance.now() < patience);
   }
 
   /** Which models to delete so that another has room, by the digests of their weights. */
@@ -169,6 +176,9 @@ export class LendingWorker implements LinkEvents {
 function isOver(phase: LendingPhase['phase']): boolean {
   return phase === 'stopped' || phase === 'failed';
 }
+
+/** Time for a goodbye before the page is frozen, ms: nobody sees the page then. */
+const GOODBYE_DEADLINE_MS = 500;
 
 /** Time for a running answer to be cut off and the router to be told, ms. */
 const LEAVE_DEADLINE_MS = 1_500;

@@ -301,7 +301,7 @@ describe('a tab that is lent', () => {
     return phase;
   };
 
-  it('on a device that computes wrongly never joins, and the owner is told what was wrong', async () => {
+  it('[O2] on a device that computes wrongly never joins, and the owner is told what was wrong', async () => {
     const phases: LendingPhase[] = [];
     const engine = new WrongEngine();
     const options = {
@@ -340,7 +340,7 @@ describe('a tab that is lent', () => {
     expect(last()).toEqual({ phase: 'stopped' });
   });
 
-  it('that may not work says so to the router, with the reason for its owner, and finishes what runs', async () => {
+  it('[O1] that may not work says so to the router, with the reason for its owner, and finishes what runs', async () => {
     const budget = {
       settings: DEFAULT_BUDGET,
       signals: QUIET_PAGE,
@@ -373,7 +373,7 @@ describe('a tab that is lent', () => {
     await lending.stop();
   });
 
-  it('whose page is frozen gives its lease back at once, and serves again when it is thawed', async () => {
+  it('[O3] whose page is frozen gives its lease back at once, and serves again when it is thawed', async () => {
     const { lending, last } = await lend(identity, {}, new SlowEngine());
     const asked = ask();
     await until(() => serving(last()).tab.working === 'answer', 'it works');

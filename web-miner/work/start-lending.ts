@@ -102,7 +102,7 @@ const TOLD_DEADLINE_MS = 10_000;
 /** What the network is short of changes faster than a model is fetched: the tab follows so often at most, ms. */
 const FOLLOW_EVERY_MS = 10 * 60_000;
 
-const ANY_DEVICE: LadderDevice = { memoryBytes: null, storageBytes: null, bytesPerSecond: null, has: [] };
+const ANY_DEVICE: LadderDevice = { memoryBytes: null, storageBytes: null, bytesPerSecond: null, gpu: null };
 
 /** What is loaded, and how to load it again. */
 interface OnDevice {
@@ -499,8 +499,8 @@ export class Lending {
     return this.#entries
       .filter(({ model }) => model.capabilities.includes('chat'))
       .map((served) => {
-        const { weights, memoryBytes, needs } = served.variant;
-        return { name: nameOf(served), class: served.class, bytes: weights.bytes, memoryBytes, needs, served };
+        const { weights, format, memoryBytes, needs } = served.variant;
+        return { name: nameOf(served), class: served.class, bytes: weights.bytes, format, memoryBytes, needs, served };
       });
   }
 

@@ -64,7 +64,7 @@ function tab(name: string) {
 const soon = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 describe('the seat of a profile', () => {
-  it('is held by one tab; the others see what it shows, also those that come later, and hear that it left', async () => {
+  it('[O4] is held by one tab; the others see what it shows, also those that come later, and hear that it left', async () => {
     const first = tab('a');
     const second = tab('a');
     expect([await first.seat.take(), await second.seat.take()]).toEqual([true, false]);

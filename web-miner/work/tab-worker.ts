@@ -10,6 +10,7 @@ import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
 const post = (message: WorkerToPage) => self.postMessage(message);
 let lending: Lending | null = null;
+let goodbye: Int32Array | null = null;
 let answerShortage: (weights: readonly string[]) => void = () => undefined;
 const links = new WorkerLinkPort(post, (bytes) => lending?.moved(bytes));
 
@@ -45,12 +46,14 @@ self.onmessage = (event: MessageEvent<PageToWorker>) => {
       return;
     case 'signals':
       lending?.see(message.signals);
+      if (message.signals.isAway && goodbye !== null) Atomics.add(goodbye, 0, 1);
       return;
   }
 };
 
 /** A worker lends once: the page makes a new one for the next time. */
 async function start(message: Extract<PageToWorker, { t: 'start' }>): Promise<void> {
+  goodbye = message.goodbye === null ? null : new Int32Array(message.goodbye);
   const [{ identity, kept }, { data }] = await Promise.all([loadIdentity(), loadBudget()]);
   lending = new Lending({
     origin: message.origin,

@@ -22,6 +22,8 @@ export type PageToWorker =
       readonly guard: string | null;
       readonly arithmetic: Arithmetic;
       readonly wasmUrl: string;
+      /** One 32-bit number that the worker raises when it has said goodbye; null where threads share no memory. */
+      readonly goodbye: SharedArrayBuffer | null;
     }
   | { readonly t: 'stop' | 'finish' | 'testDevice' }
   | { readonly t: 'direct'; readonly direct: boolean }
