@@ -84,6 +84,8 @@ export class WebLlmEngine implements Engine {
   /** `null`: unknown, after a step that failed. */
   #held: Held | null = null;
   #stepTokens = 1;
+  /** Tokens of prompts that were read since an answer began. */
+  #evaluated = 0;
   readonly #files: readonly ModelFile[];
   readonly #stepDeadlineMs: number;
 
@@ -172,7 +174,9 @@ export class WebLlmEngine implements Engine {
     if (prompt.length >= options.contextTokens) throw tooLong(prompt.length, options.contextTokens);
     yield { type: 'prompt', tokens: prompt.length };
     const startedAt = performance.now();
+    this.#evaluated = 0;
     let logits = await this.#read(prompt, signal);
+    const evaluatedTokens = this.#evaluated;
     const prefillMs = performance.now() - startedAt;
     const room = Math.min(sampling.maxTokens, options.contextTokens - prompt.length);
     const sampler = new Sampler(sampling);
@@ -205,7 +209,15 @@ export class WebLlmEngine implements Engine {
     const text = rest.text + stops.rest();
     if (text !== '' || (pending > 0 && finish === 'length')) yield { type: 'delta', text, tokens: pending };
     const decodeMs = performance.now() - startedAt - prefillMs;
-    yield { type: 'end', finish, promptTokens: prompt.length, completionTokens: written, prefillMs, decodeMs };
+    yield {
+      type: 'end',
+      finish,
+      promptTokens: prompt.length,
+      completionTokens: written,
+      evaluatedTokens,
+      prefillMs,
+      decodeMs,
+    };
   }
 
   async embed(text: string, signal: AbortSignal): Promise<Float32Array> {
@@ -343,6 +355,7 @@ export class WebLlmEngine implements Engine {
       const part = ids.slice(held.ids.length, held.ids.length + this.#stepTokens);
       const startedAt = performance.now();
       held = await this.#step(held, part, signal);
+      this.#evaluated += part.length;
       this.#fitStep(part.length, performance.now() - startedAt);
     }
     return held.logits;

@@ -288,7 +288,13 @@ const api = {
       model,
       direct: false,
       identity,
-      engineFor: ({ variant }) => new WebLlmEngine(variant.weights.files, stepDeadlineMs),
+      engineFor: ({ variant }) => {
+        const engine = new WebLlmEngine(variant.weights.files, stepDeadlineMs);
+        // A prompt that is read token by token shows its end sooner: several at once take minutes.
+        const load = engine.load.bind(engine);
+        engine.load = (weights, options, signal) => load(weights, { ...options, batchTokens: 1 }, signal);
+        return engine;
+      },
       links: () => NO_LINKS,
       onPhase: (phase) => {
         api.phase = phase;
