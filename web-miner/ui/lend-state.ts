@@ -184,7 +184,7 @@ export class LendState extends LitElement {
         : html`${heading('Another tab of this browser lends')}
             <p role="status" class="soft">One tab of a browser is enough: more would only share the same processor.</p>`
     }
-    <div class="row below">${this.#button('take-over', 'take-over', 'Lend in this tab instead')}</div>`;
+    <div class="row below">${this.#button('take-over', 'take-over', 'Lend in this tab instead', '', !this.canStart)}</div>`;
   }
 
   #serving(serving: Serving, isOurs: boolean): TemplateResult {
