@@ -42,6 +42,12 @@ describe('the ladder of models', () => {
     expect(steps(device)).toEqual(expected);
   });
 
+  it('begins with the largest that is here within seconds, and changes over to none that is hardly larger', () => {
+    const smaller = entry('pup:q4_0', 2);
+    expect(planLadder([smaller, PUP], LAPTOP)).toMatchObject({ first: { name: 'pup' }, next: null });
+    expect(planLadder([smaller, PUP, SMOL], LAPTOP)).toMatchObject({ first: { name: 'pup' }, next: { name: 'smol' } });
+  });
+
   it('leads to what the network is short of, where that fits', () => {
     const fast = { ...LAPTOP, bytesPerSecond: 5e9 };
     expect(steps(fast, ['class of llama-gpu', 'class of smol'])).toEqual(['pup', 'smol']);

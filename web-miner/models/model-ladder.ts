@@ -26,6 +26,8 @@ export interface Ladder<E extends LadderEntry> {
   readonly because: string;
 }
 
+/** What a usual connection brings within seconds, bytes: a tab begins with the largest of these. */
+const QUICK_BYTES = 8e6;
 /** Slower answers are of no use to somebody who reads along, tokens per second. */
 const LEAST_SPEED = 5;
 /** Read in a second by a processor of some years ago, bytes (docs/measurements.md). */
@@ -57,7 +59,7 @@ function isRunnable(entry: LadderEntry, device: LadderDevice): boolean {
 }
 
 /**
- * The smallest model serves within seconds; the largest that fits comfortably comes next, or before it one that fits and that the network is short of
+ * A small model serves within seconds; the largest that fits comfortably comes next, or before it one that fits and that the network is short of
  * (`wanted`: classes, the shortest first). Null when there is no model at all. Where nothing fits, the smallest that can run is tried.
  */
 export function planLadder<E extends LadderEntry>(
@@ -68,7 +70,8 @@ export function planLadder<E extends LadderEntry>(
   const bySize = entries.toSorted((a, b) => a.bytes - b.bytes);
   const fitting = bySize.filter((entry) => objection(entry, device) === null);
   const runnable = bySize.filter((entry) => isRunnable(entry, device));
-  const first = fitting[0] ?? runnable[0];
+  const quick = fitting.filter(({ bytes }) => bytes <= QUICK_BYTES);
+  const first = quick.at(-1) ?? fitting[0] ?? runnable[0];
   if (first === undefined) return null;
   if (fitting.length === 0) {
     return {

@@ -184,7 +184,7 @@ export class LendState extends LitElement {
         : html`${heading('Another tab of this browser lends')}
             <p role="status" class="soft">One tab of a browser is enough: more would only share the same processor.</p>`
     }
-    <div class="row below">${this.#button('take-over', 'take-over', 'Lend in this tab instead')}</div>`;
+    <div class="row below">${this.#button('take-over', 'take-over', 'Lend in this tab instead', '', !this.canStart)}</div>`;
   }
 
   #serving(serving: Serving, isOurs: boolean): TemplateResult {
@@ -200,7 +200,7 @@ export class LendState extends LitElement {
       ${
         coming === null
           ? nothing
-          : html`<progress aria-label="Downloading a larger model" max="1" .value=${shareOf(coming)}></progress>
+          : html`<progress aria-label="Downloading another model" max="1" .value=${shareOf(coming)}></progress>
               <p class="soft">Beside the work: ${comingText(coming)}</p>`
       }
       <speed-chart .history=${this.history}></speed-chart>
@@ -261,7 +261,7 @@ function doing({ tab, aside, budget }: Serving): { readonly title: string; reado
   if (tab.working === 'answer') return { title: 'Writing an answer', isWorking: true };
   if (tab.working === 'check') return { title: 'Checking another tab’s answer', isWorking: true };
   if (aside === 'testing') return waiting('Testing this device');
-  if (aside === 'changing') return waiting('Changing over to the larger model');
+  if (aside === 'changing') return waiting('Changing over to another model');
   if (!budget.may)
     return waiting(
       budget.rule === 'paused' ? 'Paused' : budget.rule === 'share' ? 'Resting a moment' : 'Not working now',

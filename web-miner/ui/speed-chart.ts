@@ -43,7 +43,10 @@ export class SpeedChart extends LitElement {
   override render(): TemplateResult {
     const most = Math.max(0, ...this.history);
     const busy = this.history.filter((one) => one > 0).length;
-    const words = `Tokens per second in the last ${CHART_SECONDS} seconds: at most ${speed(most)}; it wrote in ${busy} of them.`;
+    const words =
+      busy === 0
+        ? `It wrote nothing in the last ${CHART_SECONDS} seconds.`
+        : `Tokens per second in the last ${CHART_SECONDS} seconds: at most ${speed(most)}; it wrote in ${busy} of them.`;
     return html`<svg viewBox="0 -4 ${WIDTH} ${HEIGHT + 8}" preserveAspectRatio="none" aria-hidden="true">
         ${svg`<polyline points=${chartPoints(this.history, WIDTH, HEIGHT)} />`}
       </svg>

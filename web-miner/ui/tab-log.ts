@@ -21,7 +21,7 @@ export class TabLog extends LitElement {
       }
       li {
         display: grid;
-        grid-template-columns: 5.5rem 1fr;
+        grid-template-columns: 6.5rem 1fr;
         gap: 8px;
         padding: 2px 0;
       }

@@ -389,7 +389,7 @@ describe('a tab that is lent', () => {
     await lending.stop();
   });
 
-  it('left to choose serves with the small model at once, and changes over to the large one between two answers', async () => {
+  it('left to choose takes the model that the network is short of, and changes over to it between two answers', async () => {
     const [tiny] = (await tinyCatalogue()).models;
     const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
     const large = 'GGUF that is larger';
@@ -397,15 +397,15 @@ describe('a tab that is lent', () => {
     const [small] = tiny!.variants;
     const files = [{ name: 'large.gguf', bytes: large.length, mirrors: [] }];
     const variant = { ...small!, id: 'f16', weights: { ...small!.weights, ...piece, pieces: [piece], files } };
-    const both = JSON.stringify({ v: 2, models: [{ ...tiny!, variants: [small!, variant] }] });
+    const both: Catalogue = { v: 2, models: [{ ...tiny!, variants: [small!, variant] }] };
     const fetchTiny = fetch;
     const arrived = Promise.withResolvers<void>();
     vi.stubGlobal('fetch', async (url: URL | string) => {
       const { pathname } = new URL(url);
-      if (pathname === CATALOGUE_PATH) return new Response(both);
-      if (!pathname.includes(piece.sha256)) return fetchTiny(url);
-      await arrived.promise;
-      return new Response(large);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(both));
+      if (pathname.includes(piece.sha256)) return new Response(large);
+      if (pathname.includes(small!.weights.sha256)) await arrived.promise;
+      return fetchTiny(url);
     });
     const engines: WatchedEngine[] = [];
     const engineFor = () => {
@@ -414,21 +414,25 @@ describe('a tab that is lent', () => {
       return engine;
     };
     const { lending, last } = await lend(identity, { model: null, engineFor });
-    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
-    const asked = ask();
+    expect(serving(last()).model).toBe('shoal-pup-3m:f16');
+    await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
+    await until(() => serving(last()).coming !== null, 'the model that is short comes down');
+    const served = (await servedVariants(both)).find((entry) => entry.variant.id === 'f16')!;
+    const variants = [{ model: served.model.id, variant: 'f16', class: served.class }];
+    const asked = network.ask('hello', { level: 'none', variants });
     await until(() => serving(last()).tab.working === 'answer', 'it works');
     arrived.resolve();
-    await until(() => serving(last()).aside === 'changing', 'the large one is here');
-    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
+    await until(() => serving(last()).aside === 'changing', 'the model that is short is here');
+    expect(serving(last()).model).toBe('shoal-pup-3m:f16');
     expect(await asked).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
     await until(
-      () => serving(last()).model === 'shoal-pup-3m:f16' && serving(last()).aside === null,
+      () => serving(last()).model === 'shoal-pup-3m:q8_0' && serving(last()).aside === null,
       'it changes over',
     );
     expect(engines.map(({ loads }) => loads)).toEqual([1, 1]);
     expect(engines[0]!.disposals).toBeGreaterThan(engines[1]!.disposals);
     await until(() => network.pool.census().length === 1, 'it serves');
-    await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
     await lending.stop();
   });
 });

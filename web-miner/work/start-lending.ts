@@ -263,7 +263,7 @@ export class Lending {
       onChange: (tab) => this.#changed(tab),
     });
     this.#testLater();
-    if (next !== null) void this.#climb(next, sentence);
+    if (next !== null) void this.#climb(next, 'It is the largest that this device runs with ease.', sentence);
   }
 
   #changed(tab: TabSnapshot): void {
@@ -308,7 +308,7 @@ export class Lending {
   // ---- models ------------------------------------------------------------------------------------------------------
 
   /** A larger model, or one that is short, comes down while the tab serves; then it takes the first one's place between two pieces of work. */
-  async #climb(target: ServedVariant, sentence: SentenceEmbedding): Promise<void> {
+  async #climb(target: ServedVariant, because: string, sentence: SentenceEmbedding): Promise<void> {
     if (this.#isClimbing) return;
     this.#isClimbing = true;
     try {
@@ -316,9 +316,9 @@ export class Lending {
         this.#coming = coming;
         this.#tell();
       });
-      await this.#between('changing', () => this.#changeTo(target, weights, sentence));
+      await this.#between('changing', () => this.#changeTo(target, weights, because, sentence));
     } catch (cause) {
-      if (!this.#abort.signal.aborted) this.#because = `The larger model did not come: ${explain(cause).reason}`;
+      if (!this.#abort.signal.aborted) this.#because = `Another model did not come: ${explain(cause).reason}`;
     } finally {
       this.#isClimbing = false;
       this.#coming = null;
@@ -327,7 +327,7 @@ export class Lending {
   }
 
   /** Leaves the tab with a model that works: the new one, or where that fails the one before. */
-  async #changeTo(target: ServedVariant, weights: Blob, sentence: SentenceEmbedding): Promise<void> {
+  async #changeTo(target: ServedVariant, weights: Blob, because: string, sentence: SentenceEmbedding): Promise<void> {
     const before = this.#current;
     if (before === null) return;
     await before.engine.dispose();
@@ -337,7 +337,7 @@ export class Lending {
       const speed = await this.#prove(next);
       this.#gate.changedModel();
       this.#tab?.changeWork(workOf(next, sentence), speed);
-      this.#because = 'It is the largest that this device runs with ease.';
+      this.#because = because;
     } catch (cause) {
       await next.engine.dispose();
       this.#abort.signal.throwIfAborted();
@@ -356,7 +356,7 @@ export class Lending {
     const goal = (plan?.next ?? plan?.first)?.served ?? null;
     if (goal === null || !classes.includes(goal.class) || goal.class === this.#current?.served.class) return;
     this.#followedAt = now;
-    void this.#climb(goal, sentence);
+    void this.#climb(goal, 'The network is short of tabs with this model, and it fits this device.', sentence);
   }
 
   #put(served: ServedVariant, weights: Blob): OnDevice {
