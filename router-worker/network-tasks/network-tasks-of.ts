@@ -30,8 +30,8 @@ export function networkTasksOf(
     async modelOf(classId) {
       const served = (await servedCatalogue(env)).find((entry) => entry.class === classId);
       if (served === undefined) return null;
-      const { model, variant } = served;
-      return { model: model.id, variant: variant.id, complete: (asked) => completeSampling(model, asked) };
+      const { model, variant, kind } = served;
+      return { model: model.id, variant: variant.id, kind, complete: (asked) => completeSampling(model, asked) };
     },
     known: new KnownAnswers(new Map(Object.entries(published as Record<string, KnownAnswer[]>))),
     ownPrompts: (env.SHOAL_NETWORK_PROMPTS ?? '').split('\n').filter((line) => line.trim() !== ''),

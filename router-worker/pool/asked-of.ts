@@ -15,7 +15,10 @@ export function askedOf(want: LeaseWant): Asked {
     classes: servableClasses(want),
     only: want.only,
     prefer: want.prefer,
-    size: { promptBytes: want.private ? null : want.readablePromptBytes, maxTokens: want.sampling.maxTokens },
+    size: {
+      promptBytes: want.private ? null : want.readablePromptBytes,
+      maxTokens: want.kind === 'embed' ? 0 : want.sampling.maxTokens,
+    },
     ...want.claim,
   };
 }

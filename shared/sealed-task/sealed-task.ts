@@ -8,6 +8,7 @@ import type { Lease, Sampling } from '../protocol/lease.ts';
 import type { Level } from '../protocol/level.ts';
 import type { ChatMessage } from '../protocol/sealed-body.ts';
 import type { StreamEvent } from '../protocol/stream-records.ts';
+import type { TaskKind } from '../protocol/task-kind.ts';
 import { type BodySeal, encodeEnvelope, sealBody, type Wrap } from '../sealing/envelope.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
 import type { Signed, Signer } from '../signing/signed-statement.ts';
@@ -55,6 +56,8 @@ export interface TaskPorts {
 }
 
 export interface TaskInput extends LeaseHolder {
+  /** Left out: a chat. */
+  readonly kind?: TaskKind | undefined;
   readonly messages: readonly ChatMessage[];
   readonly stop: readonly string[];
   /** The values that were asked for; the lease must repeat them. */
@@ -225,6 +228,9 @@ export class SealedTask {
     this.#watchdog.enter('leased');
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
+    if (lease.kind !== (this.#input.kind ?? 'chat')) {
+      throw new ShoalError('integrity_failed', 'The router leased another kind of task.');
+    }
     for (const [field, value] of Object.entries(this.#input.sampling)) {
       if (lease.sampling[field as keyof Sampling] !== value) {
         throw new ShoalError('integrity_failed', `The router changed the parameter ${field}.`);
@@ -237,6 +243,7 @@ export class SealedTask {
     if (event.strict || this.#input.level === 'strict') this.#withheld ??= [];
     this.#seal ??= await sealBody({
       v: 1,
+      kind: lease.kind,
       salt: toBase64Url(this.#salt),
       messages: [...this.#input.messages],
       stop: [...this.#input.stop],
@@ -350,6 +357,7 @@ export class SealedTask {
       lease.role === 'check' &&
       lease.task === answer.task &&
       lease.model === answer.model &&
+      lease.kind === answer.kind &&
       JSON.stringify(lease.sampling) === JSON.stringify(answer.sampling);
     if (!sameWork || lease.tab === answer.tab) {
       throw new ShoalError('integrity_failed', 'The router asked to open the prompt to another tab.');
@@ -380,6 +388,7 @@ function refuseUnlikeBefore(before: Lease, lease: Lease, nextFrame: number): voi
   const isSameWork =
     lease.task === before.task &&
     lease.model === before.model &&
+    lease.kind === before.kind &&
     lease.draw === before.draw &&
     lease.attempt > before.attempt &&
     lease.tab !== before.tab &&

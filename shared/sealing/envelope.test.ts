@@ -33,6 +33,7 @@ const sampling = {
 };
 const body = (): SealedBody => ({
   v: 1,
+  kind: 'chat',
   salt: toBase64Url(randomBytes(16)),
   messages: [{ role: 'user', content: 'Hallo, 世界 🐟' }],
   stop: [],
@@ -57,6 +58,7 @@ async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise
     client: client.publicKey,
     nonce: 'A'.repeat(22),
     private: true,
+    kind: 'chat',
     sampling,
     draw: 'D'.repeat(43),
     issuedAt: 1_000,
