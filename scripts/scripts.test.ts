@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +83,19 @@ describe('npm run models', () => {
     expect(weights).toHaveLength(1);
     expect((await models('remove', 'two')).status).toBe(0);
     expect(await readdir(join(folder, 'local', 'weights'))).toEqual([]);
+  });
+
+  it('refuses a catalogue of an earlier release, with the next step', async () => {
+    const old = join(folder, 'old');
+    await mkdir(old);
+    await writeFile(join(old, 'catalogue.json'), '{"v": 1, "models": []}');
+    const listed = run(process.execPath, [join(ROOT, 'scripts', 'models.ts'), 'list'], {
+      env: { ...process.env, SHOAL_LOCAL_MODELS: old },
+    });
+    await expect(listed).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('add its models again: npm run models -- add'),
+    });
   });
 
   it('says what is wrong, and leaves nothing half done', async () => {

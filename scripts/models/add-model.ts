@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, VariantEntry } from '../../shared/classes/catalogue.ts';
+import { estimateMemory } from '../../shared/classes/memory-estimate.ts';
 import { CommandError } from '../command-line.ts';
 import { cutIntoPieces, LOCAL_WEIGHTS, readEmbedded, readLocal, writeCatalogue } from './catalogue-files.ts';
 import { readGguf } from './read-gguf.ts';
@@ -41,7 +42,9 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
   say(
     `${facts.name}: ${facts.architecture}, ${facts.quantization}, ${(facts.parameters / 1e6).toFixed(1)} M parameters, licence ${facts.licence.id}`,
   );
-  const weights = await cutIntoPieces(source, options.embedded ? null : LOCAL_WEIGHTS);
+  const cut = await cutIntoPieces(source, options.embedded ? null : LOCAL_WEIGHTS);
+  const files = [{ name: fileName(source), bytes: cut.bytes, mirrors: [] }];
+  const weights = { ...cut, files, hosted: true, redirectOrigins: [] };
   const contextTokens = wholeSteps(Math.min(facts.contextTokens, options.contextTokens ?? DEFAULT_CONTEXT_TOKENS));
   const id = options.name ?? facts.defaultId;
   if (!options.embedded && (await readEmbedded()).models.some((model) => model.id === id)) {
@@ -49,7 +52,8 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
   }
   const { models } = options.embedded ? await readEmbedded() : await readLocal();
   const before = models.find((model) => model.id === id);
-  const variant = { id: facts.quantization, weights };
+  const memoryBytes = estimateMemory(cut.bytes, facts.shape, contextTokens);
+  const variant: VariantEntry = { id: facts.quantization, format: 'gguf', weights, memoryBytes, needs: [] };
   const entry: ModelEntry = {
     id,
     name: facts.name,
@@ -60,6 +64,7 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
     contextTokens,
     longestTokenBytes: facts.longestTokenBytes,
     chat: facts.chat,
+    embed: null,
     defaults: {
       temperature: options.temperature ?? DEFAULT_TEMPERATURE,
       topP: 0.95,
@@ -67,11 +72,19 @@ export async function addModel(source: string, options: AddOptions, say: (line: 
     },
     variants: [...(before?.variants ?? []).filter((other) => other.id !== variant.id), variant],
   };
-  if (before !== undefined && before.chat.template !== entry.chat.template) {
+  if (before !== undefined && before.chat?.template !== entry.chat?.template) {
     throw new CommandError(`${id} has another chat template than its other variants: add it under another --name.`);
   }
   await writeCatalogue(options.embedded ? 'embedded' : 'local', [...models.filter((model) => model.id !== id), entry]);
   return entry;
+}
+
+/** The file's own name, as far as the catalogue takes it. */
+function fileName(source: string): string {
+  return basename(source)
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(-200);
 }
 
 /** The engine takes contexts in steps of 256 tokens only. */

@@ -27,9 +27,15 @@ const LOCAL_CATALOGUE = join(LOCAL_MODELS, 'catalogue.json');
 const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-embed-64.bin');
 
 export async function readCatalogue(file: string): Promise<Catalogue> {
-  if (!existsSync(file)) return { v: 1, models: [] };
-  const parsed = v.safeParse(catalogue, parseJson(await readFile(file, 'utf8')));
+  if (!existsSync(file)) return { v: 2, models: [] };
+  const content = parseJson(await readFile(file, 'utf8'));
+  const parsed = v.safeParse(catalogue, content);
   if (!parsed.success) {
+    if (v.is(v.object({ v: v.literal(1) }), content)) {
+      throw new CommandError(
+        `${file} is of an earlier release. Delete the folder ${dirname(file)}, and add its models again: npm run models -- add FILE_OR_URL`,
+      );
+    }
     const where = v.getDotPath(parsed.issues[0]);
     throw new CommandError(`${file} is damaged at ${where}. Repair it, or delete it and add its models again.`);
   }
@@ -56,16 +62,19 @@ async function writeWhole(file: string, content: string): Promise<void> {
 
 export async function writeCatalogue(which: 'embedded' | 'local', models: readonly ModelEntry[]): Promise<void> {
   const sorted = [...models].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const parsed = v.safeParse(catalogue, { v: 1, models: sorted });
+  const parsed = v.safeParse(catalogue, { v: 2, models: sorted });
   if (!parsed.success) {
     throw new CommandError(`The file's metadata cannot be served: ${v.getDotPath(parsed.issues[0])} is out of bounds.`);
   }
   const file = which === 'embedded' ? EMBEDDED_CATALOGUE : LOCAL_CATALOGUE;
-  return writeWhole(file, `${JSON.stringify({ v: 1, models: sorted }, null, 2)}\n`);
+  return writeWhole(file, `${JSON.stringify({ v: 2, models: sorted }, null, 2)}\n`);
 }
 
 /** Digests of a file and of its pieces; with `into`, the pieces are written there too. */
-export async function cutIntoPieces(file: string, into: string | null): Promise<VariantEntry['weights']> {
+export async function cutIntoPieces(
+  file: string,
+  into: string | null,
+): Promise<Pick<VariantEntry['weights'], 'sha256' | 'bytes' | 'pieces'>> {
   const whole = createHash('sha256');
   const pieces: { sha256: string; bytes: number }[] = [];
   const { size } = await stat(file);
@@ -117,7 +126,7 @@ export async function assembleModels(): Promise<Catalogue> {
     }
   }
   await place(SENTENCE_EMBEDDING, SENTENCE_EMBEDDING_PATH);
-  const merged: Catalogue = { v: 1, models };
+  const merged: Catalogue = { v: 2, models };
   await writeWhole(join(DIST, CATALOGUE_PATH), JSON.stringify(merged));
   return merged;
 }

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { GGMLFileQuantizationType, gguf } from '@huggingface/gguf';
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ChatForm, ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelShape } from '../../shared/classes/memory-estimate.ts';
 import { CommandError } from '../command-line.ts';
 
 /** What a catalogue entry takes from a GGUF's own metadata. */
@@ -15,8 +16,15 @@ export interface GgufFacts {
   readonly contextTokens: number;
   readonly longestTokenBytes: number;
   readonly licence: ModelEntry['licence'];
-  readonly chat: ModelEntry['chat'];
+  readonly chat: ChatForm;
+  readonly shape: ModelShape;
 }
+
+/** Where the licences that files name most often can be read. */
+const LICENCE_TEXTS: Readonly<Record<string, string>> = {
+  'apache-2.0': 'https://www.apache.org/licenses/LICENSE-2.0',
+  mit: 'https://opensource.org/license/mit',
+};
 
 const TOKEN_TYPE_CONTROL = 3;
 const TOKEN_TYPE_USER_DEFINED = 4;
@@ -56,7 +64,10 @@ export async function readGguf(file: string): Promise<GgufFacts> {
     licence: {
       id: licence,
       notice: notice.length > 0 ? notice.join(' ') : `Licence as stated in the file: ${licence}.`,
+      url: LICENCE_TEXTS[licence] ?? null,
+      mustShow: false,
     },
+    shape: shapeOf(meta, architecture, tokens.length),
     chat: {
       template,
       bosToken: tokenAt('tokenizer.ggml.bos_token_id'),
@@ -128,6 +139,24 @@ function idFrom(file: string, quantization: string): string {
     .replace(new RegExp(`[.-]?${quantization.replace(/_/g, '[_-]')}$`), '')
     .replace(/[^a-z0-9._-]+/g, '-')
     .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
+}
+
+/** As llama.cpp reads it: `key_length` where the file has it, else the width of a token's vector over the heads. */
+function shapeOf(meta: Readonly<Record<string, unknown>>, architecture: string, vocabulary: number): ModelShape {
+  const figure = (key: string) => {
+    const value = meta[`${architecture}.${key}`];
+    // A list has one figure a layer: the largest is taken for all.
+    const numbers = (Array.isArray(value) ? value : [value]).map(Number).filter(Number.isFinite);
+    return numbers.length === 0 ? null : Math.max(...numbers);
+  };
+  const heads = figure('attention.head_count') ?? 1;
+  return {
+    layers: figure('block_count') ?? 0,
+    heads,
+    kvHeads: figure('attention.head_count_kv') ?? heads,
+    headSize: figure('attention.key_length') ?? Math.ceil((figure('embedding_length') ?? 0) / heads),
+    vocabulary,
+  };
 }
 
 function text(value: unknown): string | null {

@@ -1,14 +1,21 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { VariantEntry } from '../../shared/classes/catalogue.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from './model-store.ts';
 
 const ORIGIN = 'https://shoal.test';
 const NEVER = new AbortController().signal;
 const PIECES = [new Uint8Array(1000).fill(1), new Uint8Array(1000).fill(2), new Uint8Array(500).fill(3)];
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const variant = {
+const variant: VariantEntry = {
   id: 'q8_0',
+  format: 'gguf',
+  memoryBytes: 2500,
+  needs: [],
   weights: {
+    files: [{ name: 'tiny.gguf', bytes: 2500, mirrors: [] }],
+    hosted: true,
+    redirectOrigins: [],
     sha256: digest(Buffer.concat(PIECES)),
     bytes: 2500,
     pieces: PIECES.map((piece) => ({ sha256: digest(piece), bytes: piece.length })),
