@@ -55,7 +55,18 @@ export interface ActiveLease {
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'attempt' | 'model' | 'variant' | 'class' | 'rung' | 'client' | 'nonce' | 'private' | 'kind' | 'sampling' | 'draw'
+  | 'task'
+  | 'attempt'
+  | 'model'
+  | 'variant'
+  | 'class'
+  | 'rung'
+  | 'client'
+  | 'nonce'
+  | 'private'
+  | 'kind'
+  | 'sampling'
+  | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */

@@ -17,7 +17,8 @@ const pup = { model: 'shoal-pup-3m', variant: 'q8_0', class: 'cls_AAAAAAAAAAAAAA
 const flash = { ...pup, class: 'cln_AAAAAAAAAAAAAAAAAAAAAA' };
 const q4 = { ...pup, variant: 'q4_0', class: 'cls_BBBBBBBBBBBBBBBBBBBBBB' };
 const unmeasured = { ...pup, model: 'another' };
-const between = (answering: Running, checking: Running) => rungOf({ ...answering, kind: 'chat', sampling: SAMPLING }, checking);
+const between = (answering: Running, checking: Running) =>
+  rungOf({ ...answering, kind: 'chat', sampling: SAMPLING }, checking);
 
 describe('the strongest rung', () => {
   it.each([

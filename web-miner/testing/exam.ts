@@ -126,7 +126,9 @@ const api = {
   },
 
   async embedAll(texts: readonly string[]): Promise<readonly (readonly number[] | null)[]> {
-    return eachInTurn(texts, async (engine, text) => [...(await engine.embed(text, new AbortController().signal)).vector]);
+    return eachInTurn(texts, async (engine, text) => [
+      ...(await engine.embed(text, new AbortController().signal)).vector,
+    ]);
   },
 
   /** Answers these prompts, one after the other, with nothing around the engine. */

@@ -154,8 +154,7 @@ export class AnswerJob {
       chain,
       finish,
       tokens,
-      embedding:
-        lease.private || lease.kind === 'embed' ? null : vectorToText(this.#work.sentence.embed(this.#text)),
+      embedding: lease.private || lease.kind === 'embed' ? null : vectorToText(this.#work.sentence.embed(this.#text)),
       sent: this.#sent,
     };
     return this.#ports.signer.sign('commit', JSON.stringify(commit));

@@ -34,7 +34,8 @@ export function answering(
   { kind, messages, stop, sampling }: Question,
   signal: AbortSignal,
 ): AsyncGenerator<GenerateEvent, void, undefined> {
-  if (kind === 'chat') return boundedAnswer(engine.generate({ prompt: renderer.render(messages), sampling, stop }, signal));
+  if (kind === 'chat')
+    return boundedAnswer(engine.generate({ prompt: renderer.render(messages), sampling, stop }, signal));
   const texts = messages.map(({ content }) => content);
   return boundedAnswer(embedTexts(engine, texts, signal));
 }
