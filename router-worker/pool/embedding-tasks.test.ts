@@ -7,6 +7,7 @@ import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { parsePayload } from '../../shared/signing/signed-statement.ts';
 import type { Embedded } from '../../web-miner/engine/engine.ts';
 import { SCRIPTED_DIMENSIONS, ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { guardPass } from '../keys/router-keys.ts';
 import { settle, TEST_CLASS, TestNetwork, type TestTab, until } from '../testing/network.ts';
 import type { LeaseWant } from './pool-ports.ts';
 
@@ -147,14 +148,15 @@ describe('the network’s own tasks for models that embed', () => {
   const standingOf = (network: TestNetwork, tab: TestTab) =>
     network.pool.tabView(tab.identity).records.find((record) => record.class === TEST_CLASS)?.standing;
 
-  it('qualify honest tabs, and quarantine one that lies', async () => {
+  it('qualify honest tabs, and quarantine one that a guard sees lie', async () => {
     const network = await TestNetwork.create({ ownTasks: true });
     network.ownKind = 'embed';
-    const honest = [await embedding(network), await embedding(network), await embedding(network)];
+    await network.addTab({ embeds: true, checkOnly: true, guard: await guardPass(network.keys) });
+    const honest = [await embedding(network), await embedding(network)];
     for (let i = 0; i < 150 && honest.some((tab) => standingOf(network, tab) !== 'trusted'); i++) {
       await letItWork(network, 1);
     }
-    expect(honest.map((tab) => standingOf(network, tab))).toEqual(['trusted', 'trusted', 'trusted']);
+    expect(honest.map((tab) => standingOf(network, tab))).toEqual(['trusted', 'trusted']);
     const liar = await embedding(network, new LyingEngine());
     for (let i = 0; i < 40 && standingOf(network, liar) !== 'quarantined'; i++) await letItWork(network, 1);
     expect(standingOf(network, liar)).toBe('quarantined');
