@@ -7,10 +7,11 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BrowserMissing, findBrowser } from './browser/find-browser.ts';
 import { CommandError } from './command-line.ts';
+import { readEmbedded } from './models/catalogue-files.ts';
 import { readGguf } from './models/read-gguf.ts';
 import { ROOT } from './paths.ts';
 import { freePort } from './router/free-port.ts';
-import { securityHeaders } from './security-headers.ts';
+import { admitMirrors, securityHeaders } from './security-headers.ts';
 
 const run = promisify(execFile);
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');
@@ -168,5 +169,30 @@ describe('the security headers of the pages', () => {
       'Cross-Origin-Embedder-Policy': 'require-corp',
       'X-Content-Type-Options': 'nosniff',
     });
+  });
+
+  it('let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
+    const file = await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8');
+    const { models } = await readEmbedded();
+    expect(admitMirrors(file, { v: 2, models })).toBe(file);
+    const [model] = models;
+    const [variant] = model!.variants;
+    const mirrors = [
+      'https://huggingface.co/a/b.gguf',
+      'https://huggingface.co/c.gguf',
+      'https://mirror.example:8443/b',
+    ];
+    const weights = {
+      ...variant!.weights,
+      hosted: false,
+      files: [{ ...variant!.weights.files[0]!, mirrors }],
+      redirectOrigins: ['https://cdn.example'],
+    };
+    const admitted = admitMirrors(file, { v: 2, models: [{ ...model!, variants: [{ ...variant!, weights }] }] });
+    const policy = securityHeaders(admitted)['Content-Security-Policy'] ?? '';
+    expect(policy).toContain(
+      "; connect-src 'self' https://huggingface.co https://mirror.example:8443 https://cdn.example blob:; ",
+    );
+    expect(policy.replace(/ https:[^ ;]+/g, '')).toBe(securityHeaders(file)['Content-Security-Policy']);
   });
 });

@@ -15,7 +15,8 @@ import {
 } from '../../shared/classes/catalogue.ts';
 import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
 import { CommandError } from '../command-line.ts';
-import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
+import { DIST, EMBEDDED_MODELS, LOCAL_MODELS, ROOT } from '../paths.ts';
+import { admitMirrors } from '../security-headers.ts';
 
 /**
  * Models on disk. Embedded ones are GGUF files of the repository; local ones were cut into pieces when they were added. Both become static files of
@@ -24,6 +25,8 @@ import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
 
 const EMBEDDED_CATALOGUE = join(EMBEDDED_MODELS, 'catalogue.json');
 const LOCAL_CATALOGUE = join(LOCAL_MODELS, 'catalogue.json');
+/** Of the pages, before any mirror is admitted. */
+const HEADERS = join(ROOT, 'web-miner', 'public', '_headers');
 const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-embed-64.bin');
 
 export async function readCatalogue(file: string): Promise<Catalogue> {
@@ -107,7 +110,7 @@ export async function cutIntoPieces(
 
 export const LOCAL_WEIGHTS = join(LOCAL_MODELS, 'weights');
 
-/** Puts catalogue, pieces and sentence embedding below `dist/models`, where the router serves them. */
+/** Puts catalogue, hosted pieces and sentence embedding below `dist/models`, where the router serves them, and lets the pages connect to the mirrors of the others. */
 export async function assembleModels(): Promise<Catalogue> {
   const embedded = await readEmbedded();
   const local = await readLocal();
@@ -119,7 +122,7 @@ export async function assembleModels(): Promise<Catalogue> {
     if (file === undefined) throw new Error(`no embedded file has the digest ${weights.sha256}`);
     await place(file, piecePath(weights.sha256, 0));
   }
-  for (const variant of local.models.flatMap((model) => model.variants)) {
+  for (const variant of local.models.flatMap((model) => model.variants).filter(({ weights }) => weights.hosted)) {
     for (const index of variant.weights.pieces.keys()) {
       const path = piecePath(variant.weights.sha256, index);
       await place(join(LOCAL_WEIGHTS, variant.weights.sha256, path.slice(path.lastIndexOf('/') + 1)), path);
@@ -128,6 +131,7 @@ export async function assembleModels(): Promise<Catalogue> {
   await place(SENTENCE_EMBEDDING, SENTENCE_EMBEDDING_PATH);
   const merged: Catalogue = { v: 2, models };
   await writeWhole(join(DIST, CATALOGUE_PATH), JSON.stringify(merged));
+  await writeWhole(join(DIST, '_headers'), admitMirrors(await readFile(HEADERS, 'utf8'), merged));
   return merged;
 }
 
