@@ -5,7 +5,6 @@ import {
   type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
-  chatFormOf,
   EXACT_ARITHMETIC,
   kindOf,
   SENTENCE_EMBEDDING_PATH,
@@ -18,11 +17,11 @@ import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
 import { LIKELIEST } from '../../shared/protocol/lease.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
-import { type Engine, EngineError, isAbort, type LoadedModel, type LoadOptions } from '../engine/engine.ts';
-import { type PromptRenderer, promptRenderer } from '../engine/render-prompt.ts';
+import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
+import { loadOptionsOf, rendererOf, warmUpEmbedding } from './load-model.ts';
 import { RateMeter } from './rate-meter.ts';
 
 /** Where a lending tab is on its way from the click to serving. */
@@ -63,8 +62,6 @@ const FINAL_CLOSE_CODES = [CLOSE.protocol, CLOSE.replaced, CLOSE.version];
 const FETCH_DEADLINE_MS = 20_000;
 /** Greedy tokens written before the tab joins: proves that the engine runs, and how fast. */
 const WARM_UP_TOKENS = 12;
-/** What a model that embeds is tried with: as long as a question. */
-const WARM_UP_TEXT = 'How do I make a cup of tea, and how long should it stand before I drink it?';
 
 /** From nothing to serving. Ends in `failed` or `stopped`, never by throwing. */
 export class Lending {
@@ -127,15 +124,15 @@ export class Lending {
       signal,
     );
     onPhase({ phase: 'loading', model: name });
-    const options = loadOptionsOf(served);
+    const options = loadOptionsOf(served.model, batchTokensFor(served.variant.weights.bytes));
     this.#load = () => engine.load(weights, options, signal);
     const loaded = await this.#load();
     onPhase({ phase: 'testing', model: name });
-    const renderer = kindOf(served.model) === 'chat' ? promptRenderer(chatFormOf(served.model)) : NO_CHAT;
+    const renderer = rendererOf(served.model);
     const decodeSpeed =
       kindOf(served.model) === 'chat'
         ? await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]))
-        : await this.#warmUpEmbedding();
+        : await warmUpEmbedding(engine, signal);
     signal.throwIfAborted();
     this.#tab = new LendingTab({
       connect: (events) =>
@@ -201,8 +198,7 @@ export class Lending {
     const parsed = v.safeParse(catalogue, await response.json());
     if (!parsed.success) throw new ModelDownloadError('The catalogue of models is not readable.');
     const arithmetic = this.#options.arithmetic ?? EXACT_ARITHMETIC;
-    const arithmetics = arithmetic.flashAttention ? [arithmetic, EXACT_ARITHMETIC] : [arithmetic]; // Models that embed have the exact one alone.
-    const served = await servedClasses(parsed.output, WLLAMA_BUILD, arithmetics);
+    const served = await servedClasses(parsed.output, WLLAMA_BUILD, [arithmetic]);
     const [first] = variantsNamed(served, this.#options.model);
     if (first === undefined) throw new ModelDownloadError(`The router has no model '${this.#options.model}'.`);
     return first;
@@ -231,29 +227,7 @@ export class Lending {
     }
     return null;
   }
-
-  /** Tokens a second. */
-  async #warmUpEmbedding(): Promise<number> {
-    const beganAt = performance.now();
-    const { tokens } = await this.#options.engine.embed(WARM_UP_TEXT, this.#abort.signal);
-    return (tokens * 1000) / Math.max(1, performance.now() - beganAt);
-  }
 }
-
-/** How a tab loads a variant. A text that is embedded is read at once, so its batch is the context. */
-export function loadOptionsOf({ model, variant }: Pick<ServedVariant, 'model' | 'variant'>): LoadOptions {
-  const { contextTokens, embed } = model;
-  return embed === null
-    ? { contextTokens, threads: 1, batchTokens: batchTokensFor(variant.weights.bytes), embeddings: false }
-    : { contextTokens, threads: 1, batchTokens: contextTokens, embeddings: true, pooling: embed.pooling };
-}
-
-/** Of a model that embeds. */
-const NO_CHAT: PromptRenderer = {
-  render() {
-    throw new EngineError('unsupported', 'This model embeds, and does not chat.');
-  },
-};
 
 /**
  * Tokens of prompt between two looks at the abort signal: about a quarter of a second's worth. A CPU reads a gigabyte of weights a second, within a
