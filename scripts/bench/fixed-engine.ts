@@ -38,7 +38,7 @@ export class FixedEngine implements Engine {
     };
   }
 
-  embed(): Promise<Embedded> {
+  embed(_text: string): Promise<Embedded> {
     return Promise.resolve({ vector: new Float32Array(1), tokens: 1 });
   }
 

@@ -15,6 +15,8 @@ export interface Embedders {
   readonly pup: string;
   /** all-MiniLM-L6-v2, 384 numbers; null where the file is not at hand. */
   readonly miniLm: string | null;
+  /** With them in it. */
+  readonly catalogue: Catalogue;
   remove(): Promise<void>;
 }
 
@@ -53,6 +55,7 @@ export async function serveEmbedders(): Promise<Embedders> {
   return {
     pup: `${pup.id}:q8_0`,
     miniLm: hasFile ? 'all-minilm-l6-v2:q8_0' : null,
+    catalogue: merged,
     async remove() {
       if (weightsFolder !== null) await rm(weightsFolder, { recursive: true, force: true });
       await assembleModels();
