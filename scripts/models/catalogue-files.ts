@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import {
@@ -11,9 +10,7 @@ import {
   type ModelEntry,
   piecePath,
   SENTENCE_EMBEDDING_PATH,
-  type VariantEntry,
 } from '../../shared/classes/catalogue.ts';
-import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
 import { CommandError } from '../command-line.ts';
 import { DIST, EMBEDDED_MODELS, LOCAL_MODELS, ROOT } from '../paths.ts';
 import { admitMirrors } from '../security-headers.ts';
@@ -71,41 +68,6 @@ export async function writeCatalogue(which: 'embedded' | 'local', models: readon
   }
   const file = which === 'embedded' ? EMBEDDED_CATALOGUE : LOCAL_CATALOGUE;
   return writeWhole(file, `${JSON.stringify({ v: 2, models: sorted }, null, 2)}\n`);
-}
-
-/** Digests of a file and of its pieces; with `into`, the pieces are written there too. */
-export async function cutIntoPieces(
-  file: string,
-  into: string | null,
-): Promise<Pick<VariantEntry['weights'], 'sha256' | 'bytes' | 'pieces'>> {
-  const whole = createHash('sha256');
-  const pieces: { sha256: string; bytes: number }[] = [];
-  const { size } = await stat(file);
-  const staging = into === null ? null : join(into, `partial-${process.pid}`);
-  if (staging !== null) await mkdir(staging, { recursive: true });
-  for (let at = 0; at < size; at += MODEL_PIECE_BYTES) {
-    const piece = createHash('sha256');
-    let bytes = 0;
-    const out =
-      staging === null ? null : createWriteStream(join(staging, `${String(pieces.length).padStart(4, '0')}.bin`));
-    for await (const chunk of createReadStream(file, { start: at, end: at + MODEL_PIECE_BYTES - 1 })) {
-      whole.update(chunk);
-      piece.update(chunk);
-      bytes += chunk.length;
-      if (out !== null && !out.write(chunk)) await once(out, 'drain');
-    }
-    if (out !== null) {
-      out.end();
-      await once(out, 'finish');
-    }
-    pieces.push({ sha256: piece.digest('hex'), bytes });
-  }
-  const sha256 = whole.digest('hex');
-  if (staging !== null && into !== null) {
-    await rm(join(into, sha256), { recursive: true, force: true });
-    await rename(staging, join(into, sha256));
-  }
-  return { sha256, bytes: size, pieces };
 }
 
 export const LOCAL_WEIGHTS = join(LOCAL_MODELS, 'weights');

@@ -2,8 +2,11 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CATALOGUE_PATH, type Catalogue, type ModelEntry } from '../../shared/classes/catalogue.ts';
+import { estimateMemory } from '../../shared/classes/memory-estimate.ts';
 import { buildAll } from '../build.ts';
-import { assembleModels, cutIntoPieces } from '../models/catalogue-files.ts';
+import { assembleModels } from '../models/catalogue-files.ts';
+import { cutIntoPieces } from '../models/cut-into-pieces.ts';
+import { readGguf } from '../models/read-gguf.ts';
 import { DIST, ROOT } from '../paths.ts';
 
 /**
@@ -24,30 +27,43 @@ export interface Embedders {
 const TEST_MODELS = process.env.SHOAL_TEST_MODELS ?? resolve(ROOT, '..', 'shared', 'models', 'test');
 export const MINI_LM_FILE = join(TEST_MODELS, 'all-MiniLM-L6-v2.q8_0.gguf');
 
+/** Width of a hidden state of the embedded model. */
+const PUP_DIMENSIONS = 192;
+
 /** Before the router is started. */
 export async function serveEmbedders(): Promise<Embedders> {
   const { v, models } = existsSync(join(DIST, 'join.html')) ? await assembleModels() : await buildAll(true);
   const [chatting] = models;
   if (chatting === undefined) throw new Error('there is no embedded model');
-  const pup = embedderOf(chatting, 'pup-embedder', 192);
+  const pup: ModelEntry = {
+    ...chatting,
+    id: 'pup-embedder',
+    capabilities: ['embed'],
+    chat: null,
+    defaults: null,
+    embed: { dimensions: PUP_DIMENSIONS, pooling: 'mean' },
+  };
   const added = [pup];
   const hasFile = existsSync(MINI_LM_FILE);
   const folder = join(DIST, 'models', 'weights');
   let weightsFolder: string | null = null;
   if (hasFile) {
-    const cut = await cutIntoPieces(MINI_LM_FILE, folder);
+    const [facts, cut] = [await readGguf(MINI_LM_FILE), await cutIntoPieces([MINI_LM_FILE], folder)];
     weightsFolder = join(folder, cut.sha256);
     const files = [{ name: 'all-MiniLM-L6-v2.q8_0.gguf', bytes: cut.bytes, mirrors: [] }];
     const weights = { ...cut, files, hosted: true, redirectOrigins: [] };
-    const [variant] = pup.variants;
-    if (variant === undefined) throw new Error('the embedded model has no variant');
+    const memoryBytes = estimateMemory(cut.bytes, facts.shape, facts.contextTokens);
     added.push({
-      ...embedderOf(chatting, 'all-minilm-l6-v2', 384),
-      name: 'all-MiniLM-L6-v2',
-      description: 'A sentence embedder.',
-      parameters: 22_713_728,
-      longestTokenBytes: 20,
-      variants: [{ ...variant, weights, memoryBytes: 3 * cut.bytes }],
+      ...pup,
+      id: 'all-minilm-l6-v2',
+      name: facts.name,
+      description: facts.description,
+      licence: facts.licence,
+      parameters: facts.parameters,
+      contextTokens: facts.contextTokens,
+      longestTokenBytes: facts.longestTokenBytes,
+      embed: facts.embed,
+      variants: [{ id: facts.quantization, format: 'gguf', weights, memoryBytes, needs: [] }],
     });
   }
   const merged: Catalogue = { v, models: [...models, ...added] };
@@ -60,17 +76,5 @@ export async function serveEmbedders(): Promise<Embedders> {
       if (weightsFolder !== null) await rm(weightsFolder, { recursive: true, force: true });
       await assembleModels();
     },
-  };
-}
-
-function embedderOf(chatting: ModelEntry, id: string, dimensions: number): ModelEntry {
-  return {
-    ...chatting,
-    id,
-    capabilities: ['embed'],
-    contextTokens: 512,
-    chat: null,
-    defaults: null,
-    embed: { dimensions, pooling: 'mean' },
   };
 }

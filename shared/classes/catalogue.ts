@@ -13,7 +13,7 @@ const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
 /** An address, or the beginning of one: its host enters the pages' content security policy, so it may hold nothing that means something there. */
 const WEB_ADDRESS = /^(https:\/\/[a-z0-9.-]+(:\d{1,5})?|http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?)(\/[!-~]*)?$/;
-const webAddress = v.pipe(v.string(), v.maxLength(2000), v.regex(WEB_ADDRESS));
+export const webAddress = v.pipe(v.string(), v.maxLength(2000), v.regex(WEB_ADDRESS));
 
 export const modelPiece = v.object({ sha256: sha256Hex, bytes });
 
@@ -75,7 +75,7 @@ const chatForm = v.object({
 });
 export type ChatForm = v.InferOutput<typeof chatForm>;
 
-const licence = v.object({
+export const licence = v.object({
   id: shownText(100),
   notice: shownText(2000),
   /** Its whole text; null where nobody said. */

@@ -29,6 +29,12 @@ export interface Answered {
   readonly finish: FinishReason;
   /** Tokens that say how fast the tab is, and the time that they took, ms: those that were written, or read where nothing is written. */
   readonly pace: { readonly tokens: number; readonly ms: number };
+  /** How much of the prompt was read, and in which time; null where it was stopped before its end. */
+  readonly reading: {
+    readonly promptTokens: number;
+    readonly evaluatedTokens: number;
+    readonly prefillMs: number;
+  } | null;
 }
 
 /** Runs one answer: generates, seals frame by frame, and commits to the whole. */
@@ -65,6 +71,7 @@ export class AnswerJob {
     const counts = { prompt: 0, completion: 0 };
     let finish: FinishReason = 'stop';
     let pace = { tokens: 0, ms: 0 };
+    let reading: Answered['reading'] = null;
     try {
       const { kind, sampling } = lease;
       const question = { kind, messages: body.messages, stop: body.stop, sampling };
@@ -81,10 +88,10 @@ export class AnswerJob {
           finish = event.finish;
           counts.prompt = event.promptTokens;
           counts.completion = event.completionTokens;
+          const { promptTokens, evaluatedTokens = promptTokens, prefillMs, completionTokens, decodeMs } = event;
+          reading = { promptTokens, evaluatedTokens, prefillMs };
           pace =
-            kind === 'embed'
-              ? { tokens: event.promptTokens, ms: event.prefillMs }
-              : { tokens: event.completionTokens, ms: event.decodeMs };
+            kind === 'embed' ? { tokens: promptTokens, ms: prefillMs } : { tokens: completionTokens, ms: decodeMs };
         }
       }
     } catch (cause) {
@@ -104,6 +111,7 @@ export class AnswerJob {
       commit: await this.#commit(answer, finish, counts),
       finish,
       pace,
+      reading,
     };
   }
 
