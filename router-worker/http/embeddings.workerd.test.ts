@@ -11,6 +11,7 @@ import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { Embedded } from '../../web-miner/engine/engine.ts';
 import { SCRIPTED_DIMENSIONS, ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import type { Env } from '../env.ts';
+import { operatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 import { createApp } from './app.ts';
@@ -294,6 +295,39 @@ describe('POST /v1/embeddings with a model in tabs', () => {
       'true',
       ['tea'],
     ]);
+  });
+});
+
+describe('the bill of texts that were embedded', () => {
+  it('[M3] [M5] is for the tokens that were read, at the price of the model and the level', async () => {
+    await lend();
+    await lend();
+    const operator = `Bearer ${await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET))}`;
+    const made = await (await post('/v1/keys', {}, { authorization: operator })).json<{
+      key: string;
+      account: string;
+    }>();
+    const credits = { id: crypto.randomUUID(), account: made.account, amount: 10_000 };
+    expect((await post('/v1/credits', credits, { authorization: operator })).status).toBe(200);
+    const body = { model: `${MODEL}:q8_0`, input: ['a cup of tea', 'the blue sky'], shoal: { level: 'strict' } };
+    const { shoal } = await (
+      await post('/v1/embeddings', body, { authorization: `Bearer ${made.key}` })
+    ).json<Answer>();
+    expect(shoal.tasks).toHaveLength(2); // A part for each tab that is free.
+    const price = async () =>
+      (await (await ask(`/v1/tasks/${shoal.tasks[0]}`)).json<{ price: { status: string } }>()).price;
+    await expect.poll(async () => (await price()).status, { timeout: 10_000 }).toBe('settled');
+    // Three tokens of a model of 3 MiB, at 110 percent and one check; held were as many as the text has bytes, and four.
+    expect(await price()).toMatchObject({
+      charged: 7,
+      held: 34,
+      per_token: 1,
+      percent: { level: 210, sla: 100 },
+      paid: [
+        { role: 'answer', amount: 2 },
+        { role: 'check', amount: 2 },
+      ],
+    });
   });
 });
 
