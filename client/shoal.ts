@@ -9,7 +9,7 @@ import {
   collectCompletion,
   completionChunks,
 } from '../shared/sealed-task/completion.ts';
-import type { EmbeddingParams, Embeddings } from './embeddings.ts';
+import { areEmbeddings, type EmbeddingParams, type Embeddings } from './embeddings.ts';
 import { RouterCalls } from './router-calls.ts';
 import { type CallOptions, type SealedAnswer, SealedClient, type SealedClientOptions } from './sealed-client.ts';
 
@@ -70,8 +70,9 @@ export class Shoal {
   readonly embeddings = {
     /** Vectors of texts, by plain HTTP: these texts are not sealed here, the router reads them. {@link Shoal.fetch} therefore refuses the path. */
     create: async (params: EmbeddingParams, { signal, apiKey }: CallOptions = {}): Promise<Embeddings> => {
-      const { embed } = await import('./embeddings.ts'); // Whoever chats needs none of it.
-      return embed(this.#calls, params, apiKey ?? this.#apiKey, signal);
+      const answer = await this.#calls.post('/v1/embeddings', params, apiKey ?? this.#apiKey, signal);
+      if (areEmbeddings(answer)) return answer;
+      throw new ShoalError('integrity_failed', 'That is no list of embeddings.');
     },
   };
 
