@@ -111,6 +111,7 @@ describe('[L6] the client seals to nobody when the router lies about', () => {
     ['the nonce', () => leased({ nonce: 'M'.repeat(22) })],
     ['privacy', () => leased({ private: false })],
     ['the role', () => leased({ role: 'check' })],
+    ['the kind of task', () => leased({ kind: 'embed' })],
     ['a parameter that was asked for', () => leased({ sampling: { ...SAMPLING, temperature: 1 } })],
     ['whose key it is: signed by another tab', async () => leased({}, router.signer, await newSigner())],
     ['the key: another than the tab signed', () => leased({}, router.signer, router.tab, { key: 'K'.repeat(43) })],
