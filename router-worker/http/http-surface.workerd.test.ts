@@ -205,7 +205,10 @@ describe('how a tab stands', () => {
 
   it('is open to read, and empty for one that was never seen', async () => {
     const response = await SELF.fetch(`${ORIGIN}/v1/tabs/${TAB}`);
-    expect([response.status, await response.json()]).toEqual([200, { object: 'tab', id: TAB, records: [], role: null }]);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { object: 'tab', id: TAB, records: [], role: null },
+    ]);
     await expectError(await SELF.fetch(`${ORIGIN}/v1/tabs/nobody`), 'tab_not_found');
   });
 
