@@ -108,7 +108,7 @@ describe('the allocator', () => {
     expect(bench.serve(() => chat(), true)).toEqual(['second on slow']);
   });
 
-  it('[W1] sends the next turn of a conversation where the last one was, as long as nothing else was there', () => {
+  it('[W1] sends the next turn of a conversation where the last one was, as long as not too much else was there', () => {
     const bench = new Bench('a', 'b');
     const turn = chat({ conversation: 'talk' });
     bench.work('a', turn, { prefill: 100, decode: 50 });
@@ -116,7 +116,9 @@ describe('the allocator', () => {
     bench.allocator.join('second turn', turn);
     expect(bench.serve(() => turn)).toEqual(['second turn on a']);
     bench.free('a');
-    bench.work('a', chat(), { prefill: 100, decode: 50 });
+    for (const other of ['one', 'two', 'three', 'four']) {
+      bench.work('a', chat({ conversation: other }), { prefill: 100, decode: 50 });
+    }
     bench.allocator.join('third turn', turn);
     expect(bench.serve(() => turn)).toEqual(['third turn on b']);
   });
