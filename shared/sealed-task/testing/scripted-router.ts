@@ -124,6 +124,7 @@ export class ScriptedRouter {
       token: 'token',
       direct: false,
       strict: this.isStrict,
+      beside: false,
     };
   }
 
