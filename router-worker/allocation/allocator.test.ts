@@ -135,6 +135,26 @@ describe('the allocator', () => {
     expect(bench.allocator.overflow(3, 'f4')).toBe('f4');
   });
 
+  it('[W3] expects of a request that came now what it would tell one that waits, and knows when it does not know', () => {
+    const bench = new Bench('a');
+    const wait = () => bench.allocator.waitOf(bench.seats(), chat());
+    expect(wait()).toBe(0);
+    bench.allocator.join('first', chat());
+    bench.serve(() => chat());
+    expect(wait()).toBeNull(); // Nobody has seen how fast it is.
+    bench.free('a');
+    bench.work('a', chat(), { prefill: 100, decode: 50 });
+    expect(wait()).toBe(0);
+    bench.allocator.join('second', chat());
+    bench.serve(() => chat());
+    const alone = wait() ?? Number.NaN;
+    expect(alone).toBeGreaterThan(0);
+    bench.allocator.join('third', chat());
+    bench.serve(() => chat());
+    expect(wait()).toBeGreaterThan(alone);
+    expect(bench.allocator.waitOf(bench.seats(), chat({ classes: ['another'] }))).toBeNull();
+  });
+
   it('[T5] refuses whom nobody serves any more', () => {
     const bench = new Bench('a');
     bench.allocator.join('running', chat());

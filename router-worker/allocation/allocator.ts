@@ -76,10 +76,18 @@ interface Running extends Omit<Begun, 'asked'> {
   isHedged: boolean;
 }
 
-interface Waiting<R> {
-  readonly request: R;
+/** A request, and what stands before it: all with a lower tag. */
+interface Standing {
   readonly asked: Asked;
   readonly work: Work;
+  readonly place: Pick<Place, 'tag'>;
+}
+
+/** Behind everybody. */
+const LAST = { tag: Number.POSITIVE_INFINITY };
+
+interface Waiting<R> extends Standing {
+  readonly request: R;
   readonly place: Place;
   /** What was planned for its start when it came, ms; null as long as nothing was. */
   plannedMs: number | null;
@@ -324,11 +332,23 @@ export class Allocator<R> {
     return { ahead, etaMs: Math.round(startMs + readMs) };
   }
 
+  /**
+   * How long a request that came now, and stood last in its line, would wait for its tab, ms; null where nobody serves it, or nobody knows how fast the tab is that
+   * it would wait for.
+   */
+  waitOf(seats: readonly Seat[], asked: Asked): number | null {
+    const work = this.#workOf(asked.model).of(asked.size);
+    const choice = this.#chooseFor({ asked, work, place: LAST }, this.#candidates(seats));
+    if (choice.do !== 'wait') return choice.do === 'lease' ? 0 : null;
+    const isMeasured = asked.classes.some((id) => this.#speeds.of(choice.tab, id).isMeasured);
+    return isMeasured ? Math.round(this.#waits.corrected(choice.expected.startMs)) : null;
+  }
+
   #startsInMs({ place }: Waiting<R>, tab: string): number {
     return this.#busyForMs(tab, this.#now()) + this.#plans.beforeMs(tab, place.tag);
   }
 
-  #chooseFor({ asked, work, place }: Waiting<R>, candidates: readonly (Candidate & { busyForMs: number })[]): Choice {
+  #chooseFor({ asked, work, place }: Standing, candidates: readonly (Candidate & { busyForMs: number })[]): Choice {
     // A seat for which others wait is as good as taken, for as long as their work takes.
     const seen = candidates.map((candidate) => {
       const beforeMs = this.#plans.beforeMs(candidate.tab, place.tag);
@@ -489,12 +509,6 @@ export class Allocator<R> {
       hedged.push({ number, choice });
     }
     return hedged;
-  }
-
-  /** Tokens that a tab writes in a second, as they were measured; null before it has finished an answer. */
-  speedOf(tab: string, classId: string): number | null {
-    const { decode, isMeasured } = this.#speeds.of(tab, classId);
-    return isMeasured ? decode : null;
   }
 
   // ---- what is known -----------------------------------------------------------------------------------------------
