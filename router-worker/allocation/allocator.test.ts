@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Allocator, type Asked, type Leased, type Seat } from './allocator.ts';
+import { Allocator, type Leased, type Seat } from './allocator.ts';
+import type { Asked } from './asked.ts';
 
 const chat = (part: Partial<Asked> = {}): Asked => ({
   model: 'm',
