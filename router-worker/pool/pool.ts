@@ -104,10 +104,8 @@ export class Pool {
     return outlookOf({
       roster: this.#roster,
       records: this.#records,
-      leases: this.#leases,
-      speedOf: (tab, classId) => this.#allocator.speedOf(tab, classId),
-      ahead: this.#waiting.length,
-      now: this.#ports.now(),
+      allocator: this.#allocator,
+      seats: this.#answers.seats(null),
       placement,
       classes,
       tokens,

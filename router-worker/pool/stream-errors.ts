@@ -34,7 +34,7 @@ export function unfinished({ code, message }: ShoalError): ShoalError {
 }
 
 const LOST: Partial<Record<ErrorCode, string>> = {
-  answer_disputed: 'The tab that wrote this answer was lost, and the one that wrote it again disagrees.',
+  answer_disputed: 'The tab was lost, and another one writes something else.',
   cancelled: 'The request was stopped.',
   deadline_exceeded: 'The tab did not answer in time.',
   integrity_failed: 'What the tab signed does not hold.',

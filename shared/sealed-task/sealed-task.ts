@@ -1,7 +1,6 @@
 import { AsyncQueue } from '../async-queue.ts';
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
 import type { Verdict } from '../checking/verdict.ts';
-import { isExactClass } from '../classes/class-id.ts';
 import { withDeadline } from '../deadline.ts';
 import { type ErrorCode, ShoalError } from '../errors.ts';
 import type { TaskTail } from '../protocol/fields.ts';
@@ -72,9 +71,10 @@ export interface TaskInput extends LeaseHolder {
   readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
 }
 
-/** A lease of the answer, and what opens the frames that come under it. */
+/** A lease of the answer, what is sent to its tab, and what opens the frames that come from there. */
 interface AnswerSeal {
   readonly held: HeldLease;
+  readonly envelope: Bytes;
   readonly exporter: SecretExporter;
 }
 
@@ -234,22 +234,22 @@ export class SealedTask {
 
   async #leased(event: Extract<StreamEvent, { t: 'leased' }>): Promise<void> {
     const beside = this.#beside;
-    const hasWon = beside?.held.statement.payload === event.lease.payload && event.beside !== true;
-    const { held, exporter, envelope } = hasWon ? { ...beside, envelope: null } : await this.#sealTo(event);
-    if (event.beside === true && this.#lease !== null) {
-      this.#beside = { held, exporter };
+    const hasWon = beside?.held.statement.payload === event.lease.payload;
+    const seal: AnswerSeal = hasWon ? beside : await this.#sealTo(event);
+    const { held, exporter, envelope } = seal;
+    this.#beside = event.beside ? seal : null;
+    if (this.#beside !== null) {
       // Nobody waits for it: the first tab is at work, and may win.
-      if (envelope !== null && !this.#settled) this.#ports.deliver(envelope, held).catch(() => undefined);
+      if (!this.#settled) this.#ports.deliver(envelope, held).catch(() => undefined);
       return;
     }
-    this.#beside = null;
     this.#lease = held;
     this.#accepted = false;
     this.#watchdog.leasedAgain();
     await this.#answer.start(exporter);
     if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
     this.#updates.push({ type: 'leased', lease: held.lease });
-    if (envelope === null) return;
+    if (hasWon) return;
     try {
       await this.#ports.deliver(envelope, held);
     } catch (cause) {
@@ -259,8 +259,7 @@ export class SealedTask {
   }
 
   /** The envelope for a tab that was leased the answer: the first one, or another for the same work. Throws what refuses the lease. */
-  async #sealTo(event: Extract<StreamEvent, { t: 'leased' }>): Promise<AnswerSeal & { readonly envelope: Bytes }> {
-    this.#watchdog.enter('leased');
+  async #sealTo(event: Extract<StreamEvent, { t: 'leased' }>): Promise<AnswerSeal> {
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
     if (lease.kind !== (this.#input.kind ?? 'chat')) {
@@ -412,7 +411,8 @@ export class SealedTask {
 }
 
 /**
- * A second lease is for the same answer by another tab. What has come of it already can only be gone on with where the other tab writes the same to the byte.
+ * A second lease is for the same answer by another tab. What has come of it already can only be gone on with by a tab of the same class; what it writes is
+ * compared.
  * Throws `integrity_failed` or `tab_lost`.
  */
 function refuseUnlikeBefore(before: Lease, lease: Lease, answer: Pick<AnswerOpener, 'isBegun' | 'hasCommit'>): void {
@@ -425,9 +425,8 @@ function refuseUnlikeBefore(before: Lease, lease: Lease, answer: Pick<AnswerOpen
     lease.tab !== before.tab &&
     JSON.stringify(lease.sampling) === JSON.stringify(before.sampling);
   if (!isSameWork || answer.hasCommit) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
-  const writesTheSame = lease.class === before.class && isExactClass(lease.class);
-  if (answer.isBegun && !writesTheSame) {
-    throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer, and no tab is like it.');
+  if (answer.isBegun && lease.class !== before.class) {
+    throw new ShoalError('tab_lost', 'The tab was lost in mid-answer.');
   }
 }
 

@@ -125,6 +125,7 @@ export class ScriptedRouter {
       token: 'token',
       direct: false,
       strict: this.isStrict,
+      beside: false,
     };
   }
 
