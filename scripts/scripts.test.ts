@@ -127,7 +127,7 @@ describe('npm run models', () => {
     }
     expect(await models('--help')).toMatchObject({ status: 0, out: expect.stringContaining('remove NAME') });
     expect((await models('list')).out).not.toContain('local');
-  });
+  }, 60_000); // Many processes at once.
 });
 
 describe('finding a port and a browser', () => {
