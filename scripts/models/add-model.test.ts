@@ -100,27 +100,25 @@ describe('adding a model', () => {
     expect(variantsNamed(served, 'embed')).toHaveLength(1);
   });
 
-  it('in parts keeps them as files of one variant, and misses none', async () => {
-    const parts = [tinyGguf(TINY_CHAT, TINY_TENSORS), tinyGguf({ 'split.no': 1 }, TINY_TENSORS)];
+  it('in parts joins them to the file that they were, and misses none', async () => {
+    const parts = [
+      tinyGguf({ ...TINY_CHAT, 'split.no': 0, 'split.count': 2 }, TINY_TENSORS.slice(0, 1), 1),
+      tinyGguf({ 'split.no': 1, 'split.count': 2 }, TINY_TENSORS.slice(1), 2),
+    ];
     const first = await keep('tiny-f32-00001-of-00002.gguf', parts[0]!);
     expect(await reason(add(first))).toMatch(/^tiny-f32-00002-of-00002\.gguf is missing/);
-    await keep('tiny-f32-00002-of-00002.gguf', parts[1]!);
+    const second = await keep('tiny-f32-00002-of-00002.gguf', parts[1]!);
     const { id, variants } = await add(first);
-    expect({ id, weights: variants[0]?.weights }).toEqual({
-      id: 'tiny',
-      weights: {
-        sha256: digest(...parts),
-        bytes: parts[0]!.length + parts[1]!.length,
-        pieces: parts.map((part) => ({ sha256: digest(part), bytes: part.length })),
-        files: parts.map((part, i) => ({
-          name: `tiny-f32-0000${i + 1}-of-00002.gguf`,
-          bytes: part.length,
-          mirrors: [],
-        })),
-        hosted: true,
-        redirectOrigins: [],
-      },
-    });
+    const { weights } = variants[0]!;
+    expect({ id, files: weights.files.map(({ name }) => name) }).toEqual({ id: 'tiny', files: ['tiny-f32.gguf'] });
+    const whole = tinyGguf(TINY_CHAT, TINY_TENSORS, 1);
+    whole.fill(2, whole.length - TINY_TENSORS[1]!.values * 4);
+    expect(weights.sha256).toBe(digest(whole));
+
+    await writeFile(second, parts[1]!.subarray(0, 60));
+    expect(await reason(add(first))).toMatch(/^tiny-f32-00002-of-00002\.gguf is not a readable GGUF file/);
+    await writeFile(second, 'no GGUF at all, whatever its name says');
+    expect(await reason(add(first))).toMatch(/^tiny-f32-00002-of-00002\.gguf is no GGUF of version 3/);
   });
 
   it('under a name that has another chat template is refused before anything is kept', async () => {

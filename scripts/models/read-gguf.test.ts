@@ -86,13 +86,6 @@ describe('a GGUF', () => {
     expect(await reason({ ...TINY_CHAT, 'llama.context_length': 0 })).toMatch(/^tiny\.gguf has a context length/);
     expect(await reason({ ...TINY_CHAT, 'llama.block_count': 'many' })).toMatch(/^tiny\.gguf has a block_count/);
   });
-
-  it('in parts is read as one', async () => {
-    const parts = [tinyGguf(TINY_CHAT, TINY_TENSORS), tinyGguf({ 'split.no': 1 }, TINY_TENSORS)];
-    const files = parts.map((_, i) => join(folder, `tiny-f32-0000${i + 1}-of-00002.gguf`));
-    await Promise.all(parts.map((part, i) => writeFile(files[i]!, part)));
-    expect(await readGguf(files[0]!, files[1]!)).toMatchObject({ defaultId: 'tiny', parameters: 1024 });
-  });
 });
 
 describe('a malformed GGUF', () => {
