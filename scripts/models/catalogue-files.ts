@@ -17,7 +17,7 @@ import { admitMirrors } from '../security-headers.ts';
 
 /**
  * Models on disk. Embedded ones are GGUF files of the repository; local ones were cut into pieces when they were added. Both become static files of
- * the router: pieces of at most 16 MiB, named by the digest of the whole file, and one catalogue.
+ * the router: pieces of at most 8 MiB, named by the digest of the whole file, and one catalogue.
  */
 
 const EMBEDDED_CATALOGUE = join(EMBEDDED_MODELS, 'catalogue.json');
