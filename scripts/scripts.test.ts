@@ -171,7 +171,7 @@ describe('the security headers of the pages', () => {
     });
   });
 
-  it('let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
+  it('[D2] let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
     const file = await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8');
     const { models } = await readEmbedded();
     expect(admitMirrors(file, { v: 2, models })).toBe(file);

@@ -342,7 +342,7 @@ describe('known models', () => {
     }
   });
 
-  it('under terms are shown first, and others that no tab can run are refused by name', async () => {
+  it('[D4] [D5] under terms are shown first, and others that no tab can run are refused by name', async () => {
     expect(await reason(add('llama-3.2-1b-instruct'))).toMatch(
       /^Built with Llama\..*\n\nThe licence: https:\/\/www\.llama\.com\/llama3_2\/license\/\n.*--accept-licence\.$/s,
     );

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import {
@@ -111,7 +111,10 @@ async function filesByDigest(folder: string): Promise<Map<string, string>> {
 /** A hard link where the file system allows it: the pieces of a large model are not stored twice. */
 async function place(source: string, path: string): Promise<void> {
   const target = join(DIST, path);
-  if (existsSync(target)) return;
+  const [wanted, there] = await Promise.all([stat(source), stat(target).catch(() => null)]);
+  // A model that was added again by a release that cuts other pieces has the same path.
+  if (there?.size === wanted.size) return;
   await mkdir(dirname(target), { recursive: true });
+  await rm(target, { force: true });
   await link(source, target).catch(() => copyFile(source, target));
 }

@@ -78,7 +78,7 @@ describe('a GGUF', () => {
     });
   });
 
-  it('that no tab can run is refused by name, with the reason', async () => {
+  it('[D5] that no tab can run is refused by name, with the reason', async () => {
     expect(await reason({ ...TINY_EMBED, 'bert.pooling_type': 4 })).toMatch(/^tiny\.gguf is a reranker/);
     expect(await reason({ ...TINY_CHAT, 'general.architecture': 'clip' })).toMatch(/^tiny\.gguf .*reads pictures/);
     expect(await reason(without(TINY_CHAT, 'tokenizer.chat_template'))).toMatch(/^tiny\.gguf has no chat template/);

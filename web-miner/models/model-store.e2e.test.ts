@@ -73,7 +73,7 @@ it('fetches from a mirror that the policy lets in, keeps it, and goes on after t
   expect((await fetchIn(page, variant)).progress).toMatchObject({ fromStoreBytes: CONTENT.length, fetchedBytes: 0 });
 });
 
-it('cannot connect to a mirror that the catalogue does not name', async () => {
+it('[D2] cannot connect to a mirror that the catalogue does not name', async () => {
   const { variant } = mirroredAt(`${server.url}/good/model.gguf`);
   server.ranges.length = 0;
   const page = await open(await browser.profile());
