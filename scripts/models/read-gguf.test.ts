@@ -6,6 +6,7 @@ import { CommandError } from '../command-line.ts';
 import { ROOT } from '../paths.ts';
 import { seededRandom } from '../sim/seeded-random.ts';
 import { TINY_CHAT, TINY_EMBED, TINY_TENSORS, type TinyMetadata, tinyGguf } from '../testing/tiny-gguf.ts';
+import { joinGguf } from './join-gguf.ts';
 import { readGguf } from './read-gguf.ts';
 
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');
@@ -119,6 +120,25 @@ describe('a malformed GGUF', () => {
     expect(counts.refused).toBeGreaterThan(300);
     expect(counts.taken).toBeGreaterThan(100);
   }, 240_000);
+
+  it('as a part of a split model is joined or refused with a reason, 300 times', async () => {
+    const random = seededRandom(7);
+    const upTo = (n: number) => Math.floor(random() * n);
+    const [good, bad, whole] = ['good.gguf', 'bad.gguf', 'whole.gguf'].map((name) => join(folder, name));
+    await writeFile(good!, tinyGguf(TINY_CHAT, TINY_TENSORS));
+    let refused = 0;
+    for (let round = 0; round < 300; round++) {
+      const content = tinyGguf({ ...TINY_EMBED, 'split.no': 1 }, TINY_TENSORS);
+      if (random() < 0.5) content.writeUInt32LE(upTo(2 ** 32), upTo(content.length - 2100));
+      else content[upTo(content.length - 2100)] = upTo(256);
+      await writeFile(bad!, random() < 0.2 ? content.subarray(0, upTo(content.length)) : content);
+      const failure = await joinGguf([good!, bad!], whole!).catch((cause: unknown) => cause);
+      if (failure === undefined) continue;
+      expect({ round, failure: (failure as Error).constructor }).toEqual({ round, failure: CommandError });
+      refused++;
+    }
+    expect(refused).toBeGreaterThan(50);
+  }, 60_000);
 
   it('that claims to be huge is refused before room is made for it', async () => {
     const before = process.memoryUsage().rss;
