@@ -60,6 +60,26 @@ describe('what the router says of itself', () => {
     expect((await SELF.fetch(`${ORIGIN}/v1/models/shoal-pup-3m`)).status).toBe(200);
   });
 
+  it('[D4] says under which licence a model is, and what it needs of a device', async () => {
+    const model = await (await SELF.fetch(`${ORIGIN}/v1/models/shoal-pup-3m`)).json();
+    expect(model).toMatchObject({
+      shoal: {
+        capabilities: ['chat'],
+        dimensions: null,
+        licence: {
+          id: 'apache-2.0',
+          notice: expect.any(String),
+          url: 'https://www.apache.org/licenses/LICENSE-2.0',
+          must_show: false,
+        },
+        variants: [
+          { format: 'gguf', memory_bytes: 173_373_184, needs: [], hosted: true, mirrored: false },
+          { format: 'gguf', memory_bytes: 171_898_624, needs: [], hosted: true, mirrored: false },
+        ],
+      },
+    });
+  });
+
   it('is open to pages of other origins', async () => {
     const response = await SELF.fetch(`${ORIGIN}/v1/chat/completions`, {
       method: 'OPTIONS',
