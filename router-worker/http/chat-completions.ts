@@ -38,7 +38,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const asked = { ...request, promptBytes: readablePromptBytes, messages: request.messages.length };
     const offered = await offerRequest(c, named, asked);
     const caller = await admit(c, offered.name, request.dryRun ? 0 : offered.tokensAtMost);
-    const verified = await verifyRequest(c, offered, request.dryRun ? 'dry_run' : 'work');
+    const verified = await verifyRequest(c, offered, caller.floor, request.dryRun ? 'dry_run' : 'work');
     const { variants, model, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);

@@ -1,6 +1,6 @@
 import type { ModelEntry } from '../../shared/classes/catalogue.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Level } from '../../shared/protocol/level.ts';
+import { type Level, strongest } from '../../shared/protocol/level.ts';
 import { completionId, taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { routerKeys, sessionNameOf } from '../keys/router-keys.ts';
@@ -57,7 +57,7 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
   refuseHopeless(model, asked.promptBytes, asked.promptField);
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
   const caller = await admit(c, asked.model, asked.tokensAtMost(model));
-  const level = levelOf(c, asked.level);
+  const level = strongest(levelOf(c, asked.level), caller.floor);
   const tasks: TaskTail[] = [];
   const session = await sessionNameOf(keys, JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]));
   const claim = claimOf(c, caller.payer.account, session);

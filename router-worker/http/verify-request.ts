@@ -29,16 +29,18 @@ export interface Asked {
   readonly awaitVerdict: boolean;
 }
 
-/** A request that agrees with its session, and that some model can hold within the price ceiling. No tab was looked for yet. */
+/** A request that agrees with its session, and that some model can hold. No price was held against anything, and no tab was looked for yet. */
 export interface OfferedRequest {
   readonly session: NamedSession | null;
   readonly asked: Asked;
   /** Of the model: the narrower of the session's and the request's. */
   readonly name: string;
+  /** Of request, header, operator and session. A key may want more. */
   readonly level: Level;
   readonly checks: 1 | 2 | 3;
   readonly sla: Sla;
-  readonly quoted: readonly [QuotedVariant, ...QuotedVariant[]];
+  /** Those that can hold the prompt, of whatever model for `best`. */
+  readonly fitting: readonly [ServedVariant, ...ServedVariant[]];
   /** Of the variant that takes the most. */
   readonly tokensAtMost: number;
 }
@@ -65,8 +67,8 @@ export interface VerifiedRequest {
 export type Purpose = 'work' | 'dry_run' | 'quote';
 
 /**
- * Verifies what needs no tab: that the request agrees with its session, the model exists and can hold the prompt, and the price ceiling covers the quote. Throws
- * `session_mismatch`, `model_not_found`, `context_length_exceeded`, `price_above_ceiling`, `invalid_value`.
+ * Verifies what needs neither key nor tab: that the request agrees with its session, and the model exists and can hold the prompt. Throws `session_mismatch`,
+ * `model_not_found`, `context_length_exceeded`, `invalid_value`.
  */
 export async function offerRequest(c: AppContext, session: NamedSession | null, asked: Asked): Promise<OfferedRequest> {
   const settings = session?.settings ?? null;
@@ -78,20 +80,31 @@ export async function offerRequest(c: AppContext, session: NamedSession | null, 
   const level = strongest(levelOf(c, asked.level ?? floors.level), floors.level);
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
   const sla = slaOf(c, settings);
-  const terms = { level, checks, sla, ceiling: settings?.priceCeiling ?? null };
-  const quoted = await quotedVariants(c, name, asked, terms);
-  const tokensAtMost = Math.max(...quoted.map(({ tokens }) => tokens.total));
-  return { session, asked, name, level, checks, sla, quoted, tokensAtMost };
+  const fitting = await fittingVariants(c, name, asked);
+  const tokensAtMost = Math.max(...fitting.map((served) => tokensOf(served, asked).total));
+  return { session, asked, name, level, checks, sla, fitting, tokensAtMost };
 }
 
-/** Verifies that enough tabs serve, and one will be free in time. Throws `no_tab`, `deadline_unreachable`. */
+/**
+ * Verifies that the price ceiling covers the quote, that enough tabs serve, and one will be free in time. `floor`: least level of whoever asks. Throws
+ * `price_above_ceiling`, `no_tab`, `deadline_unreachable`.
+ */
 export async function verifyRequest(
   c: AppContext,
-  { session, asked, name, level, checks, sla, quoted }: OfferedRequest,
+  { session, asked, name, level: wanted, checks, sla, fitting }: OfferedRequest,
+  floor: Level | null,
   purpose: Purpose,
 ): Promise<VerifiedRequest> {
   const settings = session?.settings ?? null;
   const placement = settings?.placement ?? ANYWHERE;
+  const level = strongest(wanted, floor);
+  const quoted = withinCeiling(
+    fitting.map((served) => {
+      const tokens = tokensOf(served, asked);
+      return { served, tokens, price: priceOf(served, tokens.total, level, checks, sla) };
+    }),
+    settings?.priceCeiling ?? null,
+  );
   const chosen = name === BEST_MODEL ? await bestOf(c, quoted, placement) : quoted;
   const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
   const [first, ...others] = chosen.map(({ served }) => served);
@@ -128,32 +141,30 @@ interface QuotedVariant {
   readonly price: number;
 }
 
-/** Variants behind a name, of whatever model for `best`, that can hold the prompt within the ceiling. Throws what refuses them all. */
-async function quotedVariants(
+/** Variants behind a name that can hold the prompt. Throws what refuses them all. */
+async function fittingVariants(
   c: AppContext,
   name: string,
-  { promptBytes, messages, sampling }: Asked,
-  terms: {
-    readonly level: Level;
-    readonly checks: 1 | 2 | 3;
-    readonly sla: Sla;
-    readonly ceiling: number | null;
-  },
-): Promise<[QuotedVariant, ...QuotedVariant[]]> {
+  { promptBytes }: Asked,
+): Promise<[ServedVariant, ...ServedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
   const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
-  const fitting = named.filter(({ model }) => fits(model, promptBytes));
+  const [first, ...others] = named.filter(({ model }) => fits(model, promptBytes));
+  if (first !== undefined) return [first, ...others];
   const [tooSmall] = named;
-  if (fitting.length === 0 && tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);
-  const quoted = fitting.map((served) => {
-    const { maxTokens } = completeSampling(served.model, sampling);
-    const tokens = tokensAtMost(served.model, promptBytes, messages, maxTokens);
-    return { served, tokens, price: priceOf(served, tokens.total, terms.level, terms.checks, terms.sla) };
-  });
-  const { ceiling } = terms;
-  const [first, ...others] = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
-  if (first === undefined) throw aboveCeiling(ceiling ?? 0, Math.min(...quoted.map(({ price }) => price)));
-  return [first, ...others];
+  if (tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);
+  throw noTab(c, 'any model', null); // A router without a model.
+}
+
+function tokensOf({ model }: ServedVariant, { promptBytes, messages, sampling }: Asked): TokensAtMost {
+  return tokensAtMost(model, promptBytes, messages, completeSampling(model, sampling).maxTokens);
+}
+
+/** Throws `price_above_ceiling` when none is left. */
+function withinCeiling(quoted: readonly QuotedVariant[], ceiling: number | null): readonly QuotedVariant[] {
+  const left = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
+  if (left.length === 0) throw aboveCeiling(ceiling ?? 0, Math.min(...quoted.map(({ price }) => price)));
+  return left;
 }
 
 /** Empty where nobody serves any. */
