@@ -15,6 +15,7 @@ import {
   type PurseEvent,
   stepPurse,
 } from './grant.ts';
+import { heldView, type PriceView, settledView } from './price-view.ts';
 import type { PurseStore } from './purse-store.ts';
 
 /** The ledger, as a session calls it. A call that throws may have been done. */
@@ -41,19 +42,6 @@ export interface HoldOrder {
   /** Most that the task can cost, micro-credits. */
   readonly amount: number;
   readonly terms: Terms;
-}
-
-/** What a task costs, for whoever looks at it: micro-credits. */
-export interface PriceView {
-  readonly unit: 'micro-credit';
-  readonly status: 'held' | 'settled';
-  readonly held: number;
-  readonly charged: number | null;
-  readonly returned: number | null;
-  readonly per_token: number | null;
-  readonly tokens: Bill['tokens'] | null;
-  readonly percent: Bill['percent'] | null;
-  readonly paid: readonly { readonly role: 'answer' | 'check'; readonly tab: string; readonly amount: number }[];
 }
 
 /** Orders that are handed to the ledger in one call. */
@@ -144,25 +132,16 @@ export class Cashier {
   /** Null for a task without a price. */
   price(task: TaskTail): PriceView | null {
     const bill = this.#ports.store.bill(task);
-    if (bill !== null) {
-      const { held, charged, perToken, tokens, percent, pays } = bill;
-      return {
-        unit: 'micro-credit',
-        status: 'settled',
-        held,
-        charged,
-        returned: held - charged,
-        per_token: perToken,
-        tokens,
-        percent,
-        paid: pays.map(({ role, tab, amount }) => ({ role, tab, amount })),
-      };
-    }
+    if (bill !== null) return settledView(bill);
+    const hold = this.holdOf(task);
+    return hold === null ? null : heldView(hold.amount);
+  }
+
+  /** What is set aside for a task; null when nothing is, or not any more. */
+  holdOf(task: TaskTail): Hold | null {
     for (const { purse } of this.#ports.store.purses()) {
       const hold = holdOf(purse, task);
-      if (hold === null) continue;
-      const unknown = { charged: null, returned: null, per_token: null, tokens: null, percent: null, paid: [] };
-      return { unit: 'micro-credit', status: 'held', held: hold.amount, ...unknown };
+      if (hold !== null) return hold;
     }
     return null;
   }

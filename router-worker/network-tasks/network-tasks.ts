@@ -2,10 +2,12 @@ import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
 import { type Receipt, receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { parsePayload, type Signer } from '../../shared/signing/signed-statement.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
@@ -28,6 +30,8 @@ export interface NetworkTaskPorts {
     readonly model: string;
     readonly variant: string;
     readonly complete: (asked: Partial<Sampling>) => Sampling;
+    /** What such a question would cost anybody, at most, and by what. */
+    readonly quote: (promptBytes: number, maxTokens: number, level: Level) => PricedHold;
   } | null>;
   readonly known: KnownAnswers;
   /** The operator's own prompts; empty: the built-in ones. */
@@ -77,20 +81,23 @@ export class NetworkTasks {
     const known = answers.take(target.class, target.canCheck, random);
     const question = known?.question ?? newQuestion(random, this.#ports.ownPrompts);
     const isChecked = known === null || random() < CHECKED_SHARE;
+    const level = isChecked ? 'cross' : 'none';
+    const sampling = served.complete({ topP: 1, ...question.sampling });
+    const readablePromptBytes = utf8(question.prompt).byteLength;
     const want: LeaseWant = {
       ...named,
       network: this.#ports.origin(), // As in everybody's receipt.
       variants: [{ model: served.model, variant: served.variant, class: target.class }],
-      level: isChecked ? 'cross' : 'none',
+      level,
       wanted: 1,
       private: false,
-      sampling: served.complete({ topP: 1, ...question.sampling }),
+      sampling,
       client: this.#ports.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: target.tab,
       only: target.tab,
       token: '',
-      readablePromptBytes: utf8(question.prompt).byteLength,
+      readablePromptBytes,
       claim: {
         account: 'network',
         sla: 'batch',
@@ -99,6 +106,7 @@ export class NetworkTasks {
         bindsCheckers: false,
       },
       deadlineAt: null,
+      own: served.quote(readablePromptBytes, sampling.maxTokens, level),
     };
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;

@@ -165,6 +165,7 @@ export class AnswerDesk {
       standing: this.#host.records.standing(tab, lease.class),
       earlier,
       considered: choice.considered,
+      ...(want.own !== undefined && { own: want.own }),
     };
     let opening: Promise<void> | null = null;
     active.open = () => {

@@ -6,6 +6,7 @@ import type { Level } from '../../shared/protocol/level.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { Sla } from '../allocation/fair-line.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -65,6 +66,8 @@ export interface LeaseWant {
   readonly claim: Claim;
   /** When the answer must be written, epoch ms; null: no sooner than any other. */
   readonly deadlineAt: number | null;
+  /** Of a question of the network's own: see the task's terms. */
+  readonly own?: PricedHold;
 }
 
 /** Who shares the tabs with whom, and which of them are wanted. */

@@ -9,7 +9,8 @@ import type { SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { billedTasks } from '../billing/billed-tasks.ts';
-import { Cashier, type HoldOrder, type PriceView } from '../billing/cashier.ts';
+import { Cashier, type HoldOrder } from '../billing/cashier.ts';
+import { ownPrice, type PriceView } from '../billing/price-view.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
@@ -304,7 +305,8 @@ export class SessionObject extends DurableObject<Env> {
   view(tail: TaskTail): Promise<Reply<TaskView & { readonly price: PriceView | null }>> {
     return this.#reply(async (session) => {
       const view = session.view(tail);
-      return { ...view, price: view.status === 'running' ? null : this.#cashier.price(tail) };
+      const price = this.#cashier.price(tail) ?? ownPrice(this.#store, tail, Date.now());
+      return { ...view, price: view.status === 'running' ? null : price };
     });
   }
 
@@ -349,7 +351,13 @@ export class SessionObject extends DurableObject<Env> {
 
   #open(): Promise<Session> {
     this.#session ??= routerKeys(this.env.SHOAL_ROUTER_SECRET).then(
-      (keys) => new Session(this.#store, keys, () => Date.now()),
+      (keys) =>
+        new Session(
+          this.#store,
+          keys,
+          () => Date.now(),
+          (tail) => this.#cashier.holdOf(tail),
+        ),
     );
     return this.#session;
   }

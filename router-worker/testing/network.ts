@@ -13,6 +13,7 @@ import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import {
   drawSecret,
   isGuardPass,
@@ -55,6 +56,12 @@ export interface TestAnswer {
 
 export const TEST_SECRET = 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh';
 export const TEST_CLASS = 'cls_AAAAAAAAAAAAAAAAAAAAAA';
+/** What is set aside for every task of the network, enough for any: at level `none`, 5 micro-credits for each token. */
+export const TEST_HOLD: PricedHold = {
+  amount: 1_000_000,
+  terms: { prices: { q8_0: 5, q4_0: 3 }, level: 'none', wanted: 1, sla: 'standard', promptTokens: 500, tokens: 1_000 },
+};
+
 export const TEST_SAMPLING: Sampling = {
   temperature: 0.8,
   topP: 1,
@@ -290,7 +297,7 @@ export class TestNetwork {
     const name = await sessionOfTask(this.keys, tail);
     let session = this.sessions.get(name);
     if (session === undefined) {
-      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now);
+      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now, () => TEST_HOLD);
       this.sessions.set(name, session);
     }
     return session;
@@ -330,6 +337,7 @@ export class TestNetwork {
         model: this.ownModel,
         variant: 'q8_0',
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
+        quote: () => TEST_HOLD,
       }),
       known: this.known,
       ownPrompts: [],
