@@ -8,6 +8,7 @@ import {
 } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { accountStub } from '../accounts/account-object.ts';
 import { readKey } from '../accounts/api-key.ts';
 import { SqlKeyStore } from '../accounts/key-store.ts';
@@ -298,7 +299,7 @@ describe('the money of a task', () => {
 
   it('[M4] [M5] [M6] is paid to the tab when it ends, and the rest comes back', async () => {
     const { served, tab } = await aTab();
-    const { key } = await anAccount(1_000_000);
+    const { key, account, id } = await anAccount(1_000_000);
     const answer = await (await chat(key)).json<{ id: string; usage: { total_tokens: number } }>();
     const price = async () =>
       (await json(await call('GET', `/v1/tasks/${answer.id}`, null))).price as unknown as Record<string, unknown>;
@@ -314,6 +315,14 @@ describe('the money of a task', () => {
     });
     const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
     const tail = answer.id.replace('chatcmpl-', '');
+    const receipt = await json(await call('GET', `/v1/receipts/rcpt_${tail}`, null));
+    const { publicKey } = keys.signer;
+    const verified = await verifyReceipt(receipt, { routerKey: publicKey });
+    expect(verified.problems).toEqual([]);
+    const { held } = await price();
+    expect(verified.receipt?.price).toMatchObject({ held, perToken, charged, returned: Number(held) - charged });
+    const told = JSON.stringify(receipt);
+    for (const name of [account.slice(5), key.slice(9), id]) expect(told).not.toContain(name);
     const session = sessionStub(env, await sessionOfTask(keys, tail));
     await runInDurableObject(session, (_, { storage }) => {
       storage.sql.exec("UPDATE purse SET state = json_set(state, '$.usedAt', 1)");

@@ -101,7 +101,7 @@ const MAX_SPARE = 10_000;
 
 /**
  * Sets aside what the task can cost. Waits for it, and throws what refuses it, unless the payer's last hold left as much at hand: then a tab is looked for meanwhile,
- * and whoever delivers to it waits for `held` first.
+ * and whoever delivers to it waits for `held` first. `wordMs`: of a part, see the purse's holds.
  */
 export async function holdFor(
   c: AppContext,
@@ -109,8 +109,9 @@ export async function holdFor(
   task: TaskTail,
   payer: Payer,
   quote: { readonly terms: Terms; readonly amount: number },
+  wordMs: number | null = null,
 ): Promise<Holding> {
-  const held = hold(c, session, { task, payer, ...quote });
+  const held = hold(c, session, { task, payer, ...quote, ...(wordMs !== null && { wordMs }) });
   if ((spare.get(purseOf(payer)) ?? 0) < quote.amount) await held;
   held.catch(() => undefined); // Whoever delivers hears of it.
   const release = async () => {

@@ -27,6 +27,8 @@ export interface Asked {
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
+  /** The field that the longest prompt came in; `messages` where it is left out. */
+  readonly promptField?: string;
 }
 
 /** A request that agrees with its session, and that some model can hold. No price was held against anything, and no tab was looked for yet. */
@@ -145,14 +147,14 @@ interface QuotedVariant {
 async function fittingVariants(
   c: AppContext,
   name: string,
-  { promptBytes }: Asked,
+  { promptBytes, promptField }: Asked,
 ): Promise<[ServedVariant, ...ServedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
   const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
   const [first, ...others] = named.filter(({ model }) => fits(model, promptBytes));
   if (first !== undefined) return [first, ...others];
   const [tooSmall] = named;
-  if (tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);
+  if (tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0, promptField);
   throw noTab(c, 'any model', null); // A router without a model.
 }
 
@@ -162,9 +164,8 @@ function tokensOf({ model }: ServedVariant, { promptBytes, messages, sampling }:
 
 /** Throws `price_above_ceiling` when none is left. */
 function withinCeiling(quoted: readonly QuotedVariant[], ceiling: number | null): readonly QuotedVariant[] {
-  const left = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
-  if (left.length === 0) throw aboveCeiling(ceiling ?? 0, Math.min(...quoted.map(({ price }) => price)));
-  return left;
+  refuseAbove(ceiling, Math.min(...quoted.map(({ price }) => price)));
+  return quoted.filter(({ price }) => ceiling === null || price <= ceiling);
 }
 
 /** Empty where nobody serves any. */
@@ -234,9 +235,11 @@ function noTab(c: AppContext, model: string, wanted: { readonly tabs: number; re
   });
 }
 
-function aboveCeiling(ceiling: number, price: number): ShoalError {
+/** Throws `price_above_ceiling` for a task that can cost more than its session allows for one. */
+export function refuseAbove(ceiling: number | null, price: number): void {
+  if (ceiling === null || price <= ceiling) return;
   const message = `This can cost ${price} micro-credits; the session's price ceiling is ${ceiling}.`;
-  return new ShoalError('price_above_ceiling', message, { param: 'price_ceiling' });
+  throw new ShoalError('price_above_ceiling', message, { param: 'price_ceiling' });
 }
 
 function mismatch(why: string, param: string): ShoalError {

@@ -337,7 +337,7 @@ export class TestNetwork {
         model: this.ownModel,
         variant: 'q8_0',
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
-        quote: () => TEST_HOLD,
+        quote: () => ({ ...TEST_HOLD, amount: TEST_HOLD.amount / 2 }), // Told apart by tests.
       }),
       known: this.known,
       ownPrompts: [],
