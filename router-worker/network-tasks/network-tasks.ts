@@ -8,6 +8,7 @@ import { type Receipt, receipt as receiptSchema } from '../../shared/receipt/rec
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { parsePayload, type Signer } from '../../shared/signing/signed-statement.ts';
 import type { PricedHold } from '../billing/bill.ts';
+import { type Reading, readingsOf } from '../calibration/readings-of.ts';
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
@@ -45,6 +46,8 @@ export interface NetworkTaskResult {
   readonly learnt: KnownAnswer | null;
   /** Checkers that passed an answer which they had not guessed. */
   readonly blind: readonly BlindChecker[];
+  /** What its readers found: rows for the calibration. */
+  readonly readings: readonly Reading[];
 }
 
 /** Longest a task of the network may take, ms: its tab is wanted by users. */
@@ -53,7 +56,7 @@ const TASK_DEADLINE_MS = 120_000;
 /** Share of the tasks with a known answer that are checked all the same: it is the checkers who are checked then. */
 export const CHECKED_SHARE = 0.5;
 
-const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [] };
+const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [], readings: [] };
 
 /** Tasks that the network gives itself. A tab sees no difference: the same lease, sealed by the same router, and the same check. */
 export class NetworkTasks {
@@ -112,8 +115,10 @@ export class NetworkTasks {
     if (written === null) return NOTHING;
     const { text, finish, salt, receipt } = written;
     const blind = await blindCheckers(receipt, text);
-    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null, blind };
-    return { marks: null, learnt: receipt.verdict.value === 'valid' ? { question, text, finish } : null, blind };
+    const readings = await readingsOf(receipt, text);
+    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null, blind, readings };
+    const learnt = receipt.verdict.value === 'valid' ? { question, text, finish } : null;
+    return { marks: null, learnt, blind, readings };
   }
 
   /** The answer and its receipt; null when it did not come to that. */

@@ -7,6 +7,7 @@ import type { Placement } from '../../shared/protocol/placement.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { Sla } from '../allocation/fair-line.ts';
 import type { PricedHold } from '../billing/bill.ts';
+import type { ReadingStore } from '../calibration/reading-store.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -32,6 +33,8 @@ export interface PoolPorts {
   readonly signer: Signer;
   readonly sessions: SessionPort;
   readonly records: RecordBook;
+  /** What idle tabs were seen to read. */
+  readonly readings: ReadingStore;
   /** Tasks of the network's own; null: none are given. */
   readonly networkTasks: NetworkTaskPorts | null;
   readonly now: () => number;

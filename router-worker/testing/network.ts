@@ -30,6 +30,7 @@ import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
+import { MemoryReadingStore } from './memory-reading-store.ts';
 import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySessionStore } from './memory-session-store.ts';
 import { Wire } from './wire.ts';
@@ -115,6 +116,7 @@ export class TestNetwork {
   readonly client: Signer;
   /** What a pool keeps of its tabs when it loses its memory. */
   readonly records = new MemoryRecordStore();
+  readonly readings = new MemoryReadingStore();
   readonly known = new KnownAnswers(new Map());
   /** Model of the network's own tasks, whatever the class. */
   ownModel = 'test-model';
@@ -176,6 +178,8 @@ export class TestNetwork {
       readonly renderer?: PromptRenderer;
       readonly checkOnly?: boolean;
       readonly guard?: string;
+      /** Called before it joins. */
+      readonly onIdentity?: (identity: string) => void;
     } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
@@ -184,6 +188,7 @@ export class TestNetwork {
     let wire: Wire | null = null;
     let snapshot: TabSnapshot | null = null;
     const identity = identityFrom(await createStoredIdentity());
+    options.onIdentity?.(identity.signer.publicKey);
     const tab = new LendingTab({
       identity,
       connect: (events) => {
@@ -316,6 +321,7 @@ export class TestNetwork {
       sessions: this.#sessionPort(),
       now: this.now,
       records: new RecordBook(this.records, this.now),
+      readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
