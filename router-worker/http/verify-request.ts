@@ -150,7 +150,10 @@ async function fittingVariants(
   { promptBytes, promptField }: Asked,
 ): Promise<[ServedVariant, ...ServedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
-  const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
+  const named =
+    name === BEST_MODEL
+      ? catalogue.filter(({ model }) => model.capabilities.includes('chat'))
+      : findVariants(catalogue, name, 'chat');
   const [first, ...others] = named.filter(({ model }) => fits(model, promptBytes));
   if (first !== undefined) return [first, ...others];
   const [tooSmall] = named;
