@@ -1,11 +1,11 @@
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { completionId, taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { routerKeys, sessionNameOf } from '../keys/router-keys.ts';
-import { quoteFor, tokensAtMost } from '../models/quote.ts';
+import { embeddedTokensAtMost, quoteFor, tokensAtMost } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { sessionStub } from '../pool/session-calls.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
@@ -28,6 +28,8 @@ const WHOLE_WORD_MS = 10 * 60 * 1000;
 /** What all parts of a request have in common. */
 export interface PartsAsked {
   readonly model: string;
+  /** Left out: those behind the name, of a model that chats. */
+  readonly variants?: readonly [ServedVariant, ...ServedVariant[]];
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
@@ -81,8 +83,14 @@ export async function openPartsOfRequest(
     JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]),
   );
   const session = named?.name ?? conversation;
-  const quoteOf = ({ messages, sampling }: PartPrompt) => {
-    const most = tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
+  const quoteOf = ({ kind, messages, sampling }: PartPrompt) => {
+    const most =
+      kind === 'embed'
+        ? embeddedTokensAtMost(
+            model,
+            messages.map(({ content }) => content),
+          )
+        : tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
     return quoteFor(variants, most, level, checks, sla);
   };
   const deadlineMs = named?.settings.deadlineMs ?? null;

@@ -1,6 +1,6 @@
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { NOT_SAMPLED, type Sampling } from '../../shared/protocol/lease.ts';
 import { type Level, strongest } from '../../shared/protocol/level.ts';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { BEST_MODEL, floorsOf } from '../../shared/protocol/session-api.ts';
@@ -27,6 +27,8 @@ export interface Asked {
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
+  /** Left out: those behind the name, of a model that chats. */
+  readonly variants?: readonly [ServedVariant, ...ServedVariant[]];
   /** The field that the longest prompt came in; `messages` where it is left out. */
   readonly promptField?: string;
 }
@@ -125,7 +127,7 @@ export async function verifyRequest(
   return {
     variants: [first, ...others],
     model,
-    sampling: completeSampling(model, asked.sampling),
+    sampling: pinned(model, asked.sampling),
     level,
     checks,
     sla,
@@ -147,13 +149,14 @@ interface QuotedVariant {
 async function fittingVariants(
   c: AppContext,
   name: string,
-  { promptBytes, promptField }: Asked,
+  { promptBytes, promptField, variants }: Asked,
 ): Promise<[ServedVariant, ...ServedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
   const named =
-    name === BEST_MODEL
+    variants ??
+    (name === BEST_MODEL
       ? catalogue.filter(({ model }) => model.capabilities.includes('chat'))
-      : findVariants(catalogue, name, 'chat');
+      : findVariants(catalogue, name, 'chat'));
   const [first, ...others] = named.filter(({ model }) => fits(model, promptBytes));
   if (first !== undefined) return [first, ...others];
   const [tooSmall] = named;
@@ -162,7 +165,12 @@ async function fittingVariants(
 }
 
 function tokensOf({ model }: ServedVariant, { promptBytes, messages, sampling }: Asked): TokensAtMost {
-  return tokensAtMost(model, promptBytes, messages, completeSampling(model, sampling).maxTokens);
+  return tokensAtMost(model, promptBytes, messages, pinned(model, sampling).maxTokens);
+}
+
+/** A model that embeds draws nothing. */
+function pinned(model: ModelEntry, asked: Partial<Sampling>): Sampling {
+  return model.defaults === null ? NOT_SAMPLED : completeSampling(model, asked);
 }
 
 /** Throws `price_above_ceiling` when none is left. */

@@ -1,4 +1,5 @@
 import { drawCommitment } from '../../shared/checking/draw.ts';
+import { kindOf } from '../../shared/classes/catalogue.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
@@ -35,6 +36,7 @@ export function networkTasksOf(
       return {
         model: model.id,
         variant: variant.id,
+        kind: kindOf(model),
         complete: (asked) => completeSampling(model, asked),
         quote: (promptBytes, maxTokens, level) =>
           quoteFor([served], tokensAtMost(model, promptBytes, 1, maxTokens), level, 1),
