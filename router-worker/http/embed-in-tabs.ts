@@ -29,13 +29,18 @@ export async function embedInTabs(
   const { inputs, isList } = request;
   const sizes = inputs.map((text) => utf8(text).byteLength);
   const longest = sizes.indexOf(Math.max(...sizes));
-  const parts = await openPartsOfRequest(c, {
+  const parts = await openPartsOfRequest(c, null, {
     model: request.model,
     variants: [served],
     level: request.checking?.level ?? null,
     checks: request.checking?.checks ?? 1,
     promptBytes: sizes[longest] ?? 0,
     promptField: isList ? `input[${longest}]` : 'input',
+    awaitVerdict: request.checking?.awaitVerdict === true,
+    sampling: {},
+    count: 1,
+    isWhole: true,
+    hasOwnDeadlines: false,
     tokensAtMost: () => embeddedTokensAtMost(model, inputs).total,
     sessionSeed: inputs.slice(0, 1),
   });
@@ -47,6 +52,7 @@ export async function embedInTabs(
     running.map((part, at) => collectVectors(part, cuts[at] ?? { from: 0, texts: [] }, isList, awaitVerdict)),
   );
   const embedded = await orStopAll(whole, parts);
+  parts.run.given();
   const sure = leastSure(embedded.map(({ shoal }) => shoal.sure));
   const tokens = embedded.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0);
   const lines = embedded.flatMap(({ choices }) => choices[0]?.message.content.split('\n') ?? []);

@@ -1,8 +1,9 @@
 import { utf8 } from '../../shared/bytes.ts';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import type { Level } from '../../shared/protocol/level.ts';
+import type { SlaClass } from '../../shared/receipt/price-rule.ts';
 import type { Terms } from '../billing/bill.ts';
-import { priceOf, pricePerToken, type SlaClass } from './price.ts';
+import { priceOf, pricePerToken } from './price.ts';
 
 /** Tokens that a chat template spends on the frame of one message, at most. */
 const TEMPLATE_TOKENS = 16;

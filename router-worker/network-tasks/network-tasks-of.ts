@@ -3,6 +3,7 @@ import { kindOf } from '../../shared/classes/catalogue.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import published from './known-answers.json' with { type: 'json' };
 import { type KnownAnswer, KnownAnswers } from './known-answers.ts';
@@ -37,6 +38,8 @@ export function networkTasksOf(
         variant: variant.id,
         kind: kindOf(model),
         complete: (asked) => completeSampling(model, asked),
+        quote: (promptBytes, maxTokens, level) =>
+          quoteFor([served], tokensAtMost(model, promptBytes, 1, maxTokens), level, 1),
       };
     },
     known: new KnownAnswers(new Map(Object.entries(published as Record<string, KnownAnswer[]>))),

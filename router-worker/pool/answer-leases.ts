@@ -81,6 +81,7 @@ export class AnswerLeases {
         lease,
         standing: records.standing(tab, lease.class),
         considered: choice.considered,
+        ...(want.own !== undefined && { own: want.own }),
       },
     };
   }

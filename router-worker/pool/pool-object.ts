@@ -1,11 +1,13 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Bytes } from '../../shared/bytes.ts';
+import type { ProbeRow } from '../../shared/checking/probe-row.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { SqlReadingStore } from '../calibration/reading-store.ts';
 import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
@@ -37,8 +39,11 @@ export class PoolObject extends DurableObject<Env> {
   /** Of the router, as the last tab that joined knows it. */
   #origin = '';
 
+  readonly #readings: SqlReadingStore;
+
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#readings = new SqlReadingStore(ctx.storage.sql);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
 
@@ -142,6 +147,12 @@ export class PoolObject extends DurableObject<Env> {
     return (await this.#pool()).outlook(placement, classes, tokens);
   }
 
+  /** What idle tabs read of this model's answers. */
+  async readings(model: string): Promise<ProbeRow[]> {
+    await this.#pool();
+    return this.#readings.rows(model);
+  }
+
   async inHand(tasks: readonly TaskTail[]): Promise<TaskTail[]> {
     return (await this.#pool()).inHand(tasks);
   }
@@ -184,6 +195,7 @@ export class PoolObject extends DurableObject<Env> {
         () => Date.now(),
         (tab, classId, standing) => outbox.changed(tab, classId, standing),
       ),
+      readings: this.#readings,
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null

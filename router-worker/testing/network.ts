@@ -14,6 +14,7 @@ import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import {
   drawSecret,
   isGuardPass,
@@ -30,6 +31,7 @@ import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
+import { MemoryReadingStore } from './memory-reading-store.ts';
 import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySessionStore } from './memory-session-store.ts';
 import { Wire } from './wire.ts';
@@ -56,6 +58,12 @@ export interface TestAnswer {
 
 export const TEST_SECRET = 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh';
 export const TEST_CLASS = 'cls_AAAAAAAAAAAAAAAAAAAAAA';
+/** What is set aside for every task of the network, enough for any: at level `none`, 5 micro-credits for each token. */
+export const TEST_HOLD: PricedHold = {
+  amount: 1_000_000,
+  terms: { prices: { q8_0: 5, q4_0: 3 }, level: 'none', wanted: 1, sla: 'standard', promptTokens: 500, tokens: 1_000 },
+};
+
 export const TEST_SAMPLING: Sampling = {
   temperature: 0.8,
   topP: 1,
@@ -109,6 +117,7 @@ export class TestNetwork {
   readonly client: Signer;
   /** What a pool keeps of its tabs when it loses its memory. */
   readonly records = new MemoryRecordStore();
+  readonly readings = new MemoryReadingStore();
   readonly known = new KnownAnswers(new Map());
   /** Model of the network's own tasks, whatever the class. */
   ownModel = 'test-model';
@@ -171,6 +180,8 @@ export class TestNetwork {
       readonly renderer?: PromptRenderer;
       readonly checkOnly?: boolean;
       readonly guard?: string;
+      /** Called before it joins. */
+      readonly onIdentity?: (identity: string) => void;
       /** Whether its model embeds, and does not chat. */
       readonly embeds?: boolean;
     } = {},
@@ -181,6 +192,7 @@ export class TestNetwork {
     let wire: Wire | null = null;
     let snapshot: TabSnapshot | null = null;
     const identity = identityFrom(await createStoredIdentity());
+    options.onIdentity?.(identity.signer.publicKey);
     const tab = new LendingTab({
       identity,
       connect: (events) => {
@@ -298,7 +310,7 @@ export class TestNetwork {
     const name = await sessionOfTask(this.keys, tail);
     let session = this.sessions.get(name);
     if (session === undefined) {
-      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now);
+      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now, () => TEST_HOLD);
       this.sessions.set(name, session);
     }
     return session;
@@ -317,6 +329,7 @@ export class TestNetwork {
       sessions: this.#sessionPort(),
       now: this.now,
       records: new RecordBook(this.records, this.now),
+      readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
@@ -339,6 +352,7 @@ export class TestNetwork {
         variant: 'q8_0',
         kind: this.ownKind,
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
+        quote: () => ({ ...TEST_HOLD, amount: TEST_HOLD.amount / 2 }), // Told apart by tests.
       }),
       known: this.known,
       ownPrompts: [],
