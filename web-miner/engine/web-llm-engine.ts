@@ -6,6 +6,7 @@ import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import {
   abortError,
+  type Embedded,
   type Engine,
   EngineError,
   type ForceRequest,
@@ -220,18 +221,20 @@ export class WebLlmEngine implements Engine {
     };
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Float32Array> {
+  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
     const release = await this.#turn(signal);
     try {
-      const { mlc, options, over } = this.#ready();
+      const { mlc, inside, options, over } = this.#ready();
       if (!options.embeddings) throw new EngineError('unsupported', 'The model was loaded without embeddings.');
+      const tokens = inside.tokenizer.encode(text).length;
+      if (tokens > options.contextTokens) throw tooLong(tokens, options.contextTokens);
       const asked = mlc.embeddings.create({ model: MODEL, input: text });
       const reply = await withDeadline(Promise.race([asked, over]), this.#stepDeadlineMs, null);
       if (reply === null) throw hung(this.#stepDeadlineMs);
       const vector = Float32Array.from(reply.data[0]?.embedding ?? []);
       const norm = Math.hypot(...vector);
       if (!(norm > 0)) throw new EngineError('crashed', 'The engine gave no vector.');
-      return vector.map((x) => x / norm);
+      return { vector: vector.map((x) => x / norm), tokens };
     } catch (cause) {
       throw failureOf(cause);
     } finally {

@@ -157,7 +157,7 @@ export class JoinPage extends LitElement {
   async #look(): Promise<void> {
     this.device = judgeDevice(await lookAtDevice());
     try {
-      this.models = await fetchModels();
+      this.models = await fetchModels('chat', 'embed');
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
