@@ -10,7 +10,7 @@ const BUDGETS = [
   { name: 'join page before the engine', entry: 'join.html', kilobytes: 60 },
   { name: 'chat page before a direct link', entry: 'chat.html', kilobytes: 60 },
   { name: 'audit page before the engine', entry: 'audit.html', kilobytes: 60 },
-  { name: 'client package', entry: 'client', kilobytes: 20 },
+  { name: 'client package', entry: 'client', kilobytes: 21 },
 ] as const;
 
 interface ManifestEntry {

@@ -101,6 +101,10 @@ describe('the laws', () => {
   const tests = files.filter((file) => file.endsWith('.test.ts')).map((file) => source.get(file) ?? '');
   const cited = new Set(tests.flatMap((text) => [...text.matchAll(/\[([A-Z]\d+)\]/g)].map((match) => match[1])));
 
+  it('each have a name of their own', () => {
+    expect(laws.filter((law, index) => laws.indexOf(law) !== index)).toEqual([]);
+  });
+
   it('each have a test that names them', () => {
     expect(laws.filter((law) => !cited.has(law))).toEqual([]);
   });
