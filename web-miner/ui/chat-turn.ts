@@ -1,0 +1,80 @@
+import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
+import type { Turn } from '../chat/exchange.ts';
+import './chat-answer.ts';
+import { controls } from './controls.ts';
+import { emit } from './emit.ts';
+
+/** A question with its answers side by side. Says `pick` with the number of an answer, `retry` and `edit`. */
+export class ChatTurn extends LitElement {
+  static override properties = { turn: { attribute: false }, busy: { type: Boolean }, withKey: { type: Boolean } };
+  declare turn: Turn | null;
+  declare busy: boolean;
+  declare withKey: boolean;
+
+  static override styles = [
+    controls,
+    css`
+      .asked { margin: 0 0 8px auto; width: fit-content; max-width: 85%; }
+      .question {
+        margin: 0;
+        padding: 10px 14px;
+        border-radius: 14px 14px 2px 14px;
+        background: var(--accent-soft);
+        font-size: 1rem;
+        font-weight: 400;
+        line-height: inherit;
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .acts { justify-content: flex-end; gap: 4px; margin-top: 2px; }
+      .acts button { border-color: transparent; }
+      .answers { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+      .card { min-width: 0; }
+      .picked { border-color: var(--accent); }
+      .pick { margin-top: 10px; }
+    `,
+  ];
+
+  constructor() {
+    super();
+    this.turn = null;
+    this.busy = false;
+    this.withKey = false;
+  }
+
+  override render(): TemplateResult | typeof nothing {
+    const { turn, busy } = this;
+    if (turn === null) return nothing;
+    const isSeveral = turn.answers.length > 1;
+    return html`
+      <div class="asked">
+        <h2 class="question"><span class="unseen">You asked: </span>${turn.question}</h2>
+        <div class="row acts">
+          <button class="quiet small" ?disabled=${busy} @click=${() => emit(this, 'edit', null)}>Edit</button>
+          <button class="quiet small" ?disabled=${busy} @click=${() => emit(this, 'retry', null)}>Ask again</button>
+        </div>
+      </div>
+      <div class="answers">
+        ${turn.answers.map(
+          (exchange, index) => html`<div class="card ${isSeveral && index === turn.picked ? 'picked' : ''}">
+            <chat-answer .exchange=${exchange} .withKey=${this.withKey}></chat-answer>
+            ${
+              isSeveral
+                ? html`<button
+                    class="quiet small pick"
+                    aria-pressed=${index === turn.picked}
+                    ?disabled=${busy || exchange.state !== 'done'}
+                    @click=${() => emit(this, 'pick', index)}
+                  >
+                    ${index === turn.picked ? 'The conversation goes on with this one' : 'Go on with this one'}
+                  </button>`
+                : nothing
+            }
+          </div>`,
+        )}
+      </div>
+    `;
+  }
+}
+
+customElements.define('chat-turn', ChatTurn);
