@@ -49,7 +49,8 @@ export class ChatComposer extends LitElement {
       .below { margin-top: 14px; }
       .bad { color: var(--bad); font-weight: 600; }
       textarea { resize: vertical; min-height: 88px; }
-      .grow { flex: 1 1 160px; min-width: 0; }
+      .grow { flex: 1 1 150px; min-width: 0; }
+      .widest { flex-grow: 2; }
     `,
   ];
 
@@ -85,7 +86,7 @@ export class ChatComposer extends LitElement {
       <label for="prompt">${edited === null ? 'Your prompt' : 'Your prompt, changed'}</label>
       <textarea id="prompt" required maxlength="100000" @keydown=${this.#key} placeholder="How do I make a cup of tea?"></textarea>
       <div class="row end">
-        <div class="grow">
+        <div class="grow widest">
           <label for="model">Model</label>
           <select id="model" ?disabled=${busy} @change=${(event: Event) => emit(this, 'model', chosenOf(event))}>
             ${this.models.map(

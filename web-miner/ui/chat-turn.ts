@@ -66,7 +66,7 @@ export class ChatTurn extends LitElement {
                     ?disabled=${busy || exchange.state !== 'done'}
                     @click=${() => emit(this, 'pick', index)}
                   >
-                    ${index === turn.picked ? 'The conversation goes on with this one' : 'Go on with this one'}
+                    ${index === turn.picked ? 'Goes on from this one' : 'Go on from this one'}
                   </button>`
                 : nothing
             }

@@ -17,6 +17,14 @@ export const controls = css`
     font-size: 1.05rem;
     margin: 0 0 8px;
   }
+  h3 {
+    font-size: 0.95rem;
+    margin: 12px 0 4px;
+  }
+  ::placeholder {
+    color: var(--soft);
+    opacity: 1;
+  }
   p {
     margin: 0 0 12px;
   }

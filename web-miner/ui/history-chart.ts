@@ -2,6 +2,7 @@ import { css, html, LitElement, type PropertyValues, type TemplateResult, unsafe
 import type uPlot from 'uplot';
 import chartStyles from 'uplot/dist/uPlot.min.css?inline';
 import { controls } from './controls.ts';
+import { loadChart } from './load-chart.ts';
 
 /** One line of a chart. */
 export interface ChartSeries {
@@ -20,11 +21,14 @@ export class HistoryChart extends LitElement {
     heading: {},
     times: { attribute: false },
     series: { attribute: false },
+    isUndrawn: { state: true },
   };
   declare heading: string;
   /** Epoch ms, the oldest first. */
   declare times: readonly number[];
   declare series: readonly ChartSeries[];
+  /** The drawing did not come: the table is opened in its place. */
+  declare isUndrawn: boolean;
 
   #plot: uPlot | null = null;
   #drawing = Promise.resolve();
@@ -38,6 +42,7 @@ export class HistoryChart extends LitElement {
     css`
       .plot { min-height: ${HEIGHT}px; margin: 8px 0; }
       .u-legend { color: var(--soft); font-size: 0.85rem; }
+      .u-legend th, .u-legend td { border: 0; padding: 2px 4px; }
       .uplot, .u-wrap { max-width: 100%; }
       figure { margin: 0; }
       details { font-size: 0.9rem; }
@@ -50,6 +55,7 @@ export class HistoryChart extends LitElement {
     this.heading = '';
     this.times = [];
     this.series = [];
+    this.isUndrawn = false;
   }
 
   override disconnectedCallback(): void {
@@ -63,8 +69,8 @@ export class HistoryChart extends LitElement {
     const { heading, times, series } = this;
     return html`<figure>
       <h3>${heading}</h3>
-      <div class="plot" aria-hidden="true"></div>
-      <details>
+      <div class="plot" aria-hidden="true" ?hidden=${this.isUndrawn}></div>
+      <details ?open=${this.isUndrawn}>
         <summary>The same as a table</summary>
         <div class="scroll" tabindex="0" role="region" aria-label=${`${heading}, as a table`}>
           <table>
@@ -90,7 +96,11 @@ export class HistoryChart extends LitElement {
 
   protected override updated(changed: PropertyValues<this>): void {
     if (!changed.has('times') && !changed.has('series')) return;
-    this.#drawing = this.#drawing.then(() => this.#draw()).catch(() => undefined); // The table says it all the same.
+    this.#drawing = this.#drawing
+      .then(() => this.#draw())
+      .catch(() => {
+        this.isUndrawn = true;
+      });
   }
 
   get #place(): HTMLElement | null {
@@ -104,7 +114,7 @@ export class HistoryChart extends LitElement {
   async #draw(): Promise<void> {
     const { times, series } = this;
     if (times.length === 0) return;
-    const { default: Plot } = await import('uplot');
+    const Plot = await loadChart();
     const place = this.#place;
     if (place === null || !this.isConnected) return;
     const data: uPlot.AlignedData = [times.map((at) => at / 1000), ...series.map(({ values }) => [...values])];
@@ -125,6 +135,7 @@ export class HistoryChart extends LitElement {
         scales: { y: { range: (_, _min, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
         axes: [axis, { ...axis, size: 44 }],
         cursor: { drag: { x: false, y: false } },
+        legend: { live: false },
         series: [
           {},
           ...series.map(({ label, colour: name }) => ({

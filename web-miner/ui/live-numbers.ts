@@ -28,7 +28,7 @@ export class LiveNumbers extends LitElement {
     if (tabs === 0) return html`No tab swims at the moment: the first one could be yours.`;
     const rate = speed === 0 ? '' : ` at ${Math.round(speed)} tokens per second`;
     return html`<strong>${tabs} ${tabs === 1 ? 'tab swims' : 'tabs swim'}</strong> at the moment${rate}.
-      ${day.answers === 0 ? '' : `${day.answers} ${day.answers === 1 ? 'answer' : 'answers'} in a day, ${day.sure.verified} of them verified, ${day.sure.refuted} found wrong.`}`;
+      ${day.answers === 0 ? '' : `${day.answers} ${day.answers === 1 ? 'answer' : 'answers'} in the last day, ${day.sure.verified} of them verified, ${day.sure.refuted} found wrong.`}`;
   }
 }
 

@@ -50,6 +50,7 @@ export class NetworkPage extends LitElement {
       button[aria-pressed='true'] { background: var(--accent); color: var(--accent-text); }
       .row { margin-bottom: 12px; }
       p:last-child { margin-bottom: 0; }
+      .scroll th { white-space: nowrap; }
     `,
   ];
 
@@ -128,12 +129,12 @@ export class NetworkPage extends LitElement {
     const tokens = models[0]?.for_tokens ?? 0;
     return html`<section class="card" aria-labelledby="models">
       <h2 id="models">Models</h2>
+      <p id="speeds" class="soft">
+        Tabs by how fast they write, as the router measured them: slow below 5 tokens per second, steady below 20, fast from there; new ones were not measured yet. The wait
+        is for an answer of ${tokens} tokens.
+      </p>
       <div class="scroll" tabindex="0" role="region" aria-label="Models, as a table">
-        <table>
-          <caption>
-            Tabs by how fast they write, as the router measured them: slow below 5 tokens per second, steady below 20, fast from there. The wait is for an answer of
-            ${tokens} tokens.
-          </caption>
+        <table aria-describedby="speeds">
           <thead>
             <tr>
               <th scope="col">Model</th>

@@ -20,9 +20,9 @@ export class RecentReceipts extends LitElement {
     css`
       ul { list-style: none; margin: 0; padding: 0; }
       li { border-bottom: 1px solid var(--line); }
-      summary { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 10px 0; }
-      .time { min-width: 5.5em; color: var(--soft); font-variant-numeric: tabular-nums; }
-      .model { flex: 1 1 120px; overflow-wrap: anywhere; }
+      summary { display: flex; gap: 12px; padding: 10px 0; }
+      .time { flex: none; min-width: 4.5em; color: var(--soft); font-variant-numeric: tabular-nums; }
+      .model { flex: 1; min-width: 0; overflow-wrap: anywhere; }
       .verified { color: var(--good); font-weight: 600; }
       .likely { color: var(--good); }
       .refuted, .disputed { color: var(--bad); font-weight: 600; }
