@@ -2,6 +2,7 @@ import './require-node.ts';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import type {} from '../web-miner/ui/chat-page.ts'; // Declares the element.
 import { readArguments } from './command-line.ts';
 import { startNetwork } from './testing/running-network.ts';
 
@@ -29,7 +30,10 @@ interface Scene {
 async function ask(page: Page, question: string): Promise<void> {
   await page.locator('#prompt').fill(question);
   await page.locator('#send').click();
-  await page.locator('#send').waitFor();
+  await page.waitForFunction(() => {
+    const chat = document.querySelector('chat-page');
+    return chat?.busy === false && chat.turns.length > 0;
+  });
 }
 
 const BEFORE_TABS: readonly Scene[] = [

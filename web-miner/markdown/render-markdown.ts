@@ -28,14 +28,14 @@ const marked = new Marked({
     code({ text, lang }) {
       const language = /^[\w+#.-]{1,24}/.exec(lang ?? '')?.[0];
       const label = language === undefined ? 'Code' : `Code: ${language}`;
-      return `<pre tabindex="0" role="region" aria-label="${escaped(label)}"><code>${escaped(text)}</code></pre>`;
+      return `<pre tabindex="0" role="group" aria-label="${escaped(label)}"><code>${escaped(text)}</code></pre>`;
     },
     checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
     table(token: Tokens.Table) {
       const row = (cells: readonly Tokens.TableCell[], tag: 'th' | 'td') =>
         `<tr>${cells.map(({ tokens, align }) => `<${tag}${align === null ? '' : ` align="${align}"`}>${this.parser.parseInline(tokens)}</${tag}>`).join('')}</tr>`;
       const body = token.rows.map((cells) => row(cells, 'td')).join('');
-      return `<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead>${row(token.header, 'th')}</thead><tbody>${body}</tbody></table></div>`;
+      return `<div class="scroll" tabindex="0" role="group" aria-label="Table"><table><thead>${row(token.header, 'th')}</thead><tbody>${body}</tbody></table></div>`;
     },
   },
 });

@@ -52,7 +52,7 @@ export class CodeSample extends LitElement {
         <button class="quiet small" @click=${this.#copy}>Copy</button>
         <span role="status" class="soft">${this.copied}</span>
       </div>
-      <pre tabindex="0" role="region" aria-label="Code"><code>${code}</code></pre>
+      <pre tabindex="0" role="group" aria-label="Code"><code>${code}</code></pre>
       <p class="soft">${CODE_NOTES[this.kind]}</p>
     `;
   }

@@ -72,7 +72,7 @@ export class HistoryChart extends LitElement {
       <div class="plot" aria-hidden="true" ?hidden=${this.isUndrawn}></div>
       <details ?open=${this.isUndrawn}>
         <summary>The same as a table</summary>
-        <div class="scroll" tabindex="0" role="region" aria-label=${`${heading}, as a table`}>
+        <div class="scroll" tabindex="0" role="group" aria-label=${`${heading}, as a table`}>
           <table>
             <caption>${heading}, the newest first</caption>
             <thead>

@@ -133,7 +133,7 @@ export class NetworkPage extends LitElement {
         Tabs by how fast they write, as the router measured them: slow below 5 tokens per second, steady below 20, fast from there; new ones were not measured yet. The wait
         is for an answer of ${tokens} tokens.
       </p>
-      <div class="scroll" tabindex="0" role="region" aria-label="Models, as a table">
+      <div class="scroll" tabindex="0" role="group" aria-label="Models, as a table">
         <table aria-describedby="speeds">
           <thead>
             <tr>
