@@ -133,7 +133,7 @@ export class HistoryChart extends LitElement {
         width: this.#width,
         height: HEIGHT,
         scales: { y: { range: (_, _min, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
-        axes: [axis, { ...axis, size: 44 }],
+        axes: [axis, { ...axis, size: 56 }],
         cursor: { drag: { x: false, y: false } },
         legend: { live: false },
         series: [

@@ -220,7 +220,7 @@ export class NetworkPage extends LitElement {
           ? html`<p>Nothing was seen in this time: figures come with the first tab.</p>`
           : html`<div class="charts">
               <history-chart heading="Tabs and line" .times=${times} .series=${tabLines(points)}></history-chart>
-              <history-chart heading="Answers" .times=${times} .series=${answerLines(points)}></history-chart>
+              <history-chart heading=${this.span === 'minutes' ? 'Answers a minute' : 'Answers an hour'} .times=${times} .series=${answerLines(points)}></history-chart>
             </div>`
       }
     </section>`;

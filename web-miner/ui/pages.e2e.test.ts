@@ -1,15 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
-import {
-  expectAccessible,
-  expectNoSidewaysScroll,
-  focused,
-  LOOKS,
-  type Look,
-  openPage,
-  tabTo,
-} from '../testing/page-looks.ts';
+import { expectAccessible, expectNoSidewaysScroll, LOOKS, type Look, openPage, tabTo } from '../testing/page-looks.ts';
 
 let network: RunningNetwork;
 
@@ -83,11 +75,8 @@ describe('by keyboard alone', () => {
     await page.keyboard.type('What is the capital of Japan?');
     await page.keyboard.press('Enter');
     await page.getByText('Checked:').waitFor();
-    expect(await page.locator('.answer').textContent()).toContain('Tokyo');
-    for (let i = 0; i < 20; i++) {
-      await page.keyboard.press('Shift+Tab');
-      if ((await focused(page)).tag === 'SUMMARY') break;
-    }
+    await page.getByText('The capital of Japan is Tokyo.').waitFor();
+    await tabTo(page, /^Path and receipt$/, 'Shift+Tab');
     await page.keyboard.press('Enter');
     await page.getByText('verified in this page').waitFor();
     await page.context().close();
