@@ -1,5 +1,5 @@
 import './require-node.ts';
-import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
+import { chatFormOf, servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import type { Completion } from '../shared/sealed-task/completion.ts';
 import { buildAll } from './build.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
@@ -86,7 +86,7 @@ async function bench(): Promise<void> {
     // Once without a clock: the engine's first words are slow.
     await page.evaluate(([all, chat, key]) => window.exam.timeAudits(all, chat, key, false), [
       saved,
-      model.chat,
+      chatFormOf(model),
       network.routerKey,
     ] as const);
     const rounds: { generateMs: number; verifyMs: number; auditMs: number; agreed: number }[] = [];
@@ -94,7 +94,7 @@ async function bench(): Promise<void> {
       rounds.push(
         await page.evaluate(([all, chat, key, auditsFirst]) => window.exam.timeAudits(all, chat, key, auditsFirst), [
           saved,
-          model.chat,
+          chatFormOf(model),
           network.routerKey,
           round % 2 === 1,
         ] as const),

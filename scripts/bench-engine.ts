@@ -1,7 +1,7 @@
 import './require-node.ts';
 import { parseArgs } from 'node:util';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
-import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
+import { chatFormOf, servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
 import { median, rounded } from './bench/figures.ts';
 import { type LaunchedBrowser, launchBrowser } from './browser/launch-browser.ts';
@@ -74,7 +74,7 @@ try {
   await network.lend(1, { model: name, direct: false });
 
   const sampling = completeSampling(model, { temperature: 0, seed: 7, maxTokens });
-  const renderer = promptRenderer(model.chat);
+  const renderer = promptRenderer(chatFormOf(model));
   const question = (round: number, index: number) => `Tell me a story about robot number ${round * requests + index}.`;
   const contenders = {
     alone: (round: number) =>

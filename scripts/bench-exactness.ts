@@ -2,7 +2,7 @@ import './require-node.ts';
 import type { Page } from 'playwright-core';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
 import { proportionInterval } from '../shared/checking/intervals.ts';
-import { servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
+import { chatFormOf, servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import type { GenerateRequest } from '../web-miner/engine/engine.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
 import { batchTokensFor } from '../web-miner/work/start-lending.ts';
@@ -66,7 +66,7 @@ const CONDITIONS: readonly Condition[] = [
   { ...LENDING, what: 'for contrast: two slots at once, one cache', slots: 2, sharedCache: true },
 ];
 
-const renderer = promptRenderer(model.chat);
+const renderer = promptRenderer(chatFormOf(model));
 const requests: GenerateRequest[] = trialRequests(model, Number(values.answers), maxTokens).map((request, index) => {
   const place = Math.floor(index / EVERY);
   const own = index % EVERY === EVERY - 1 ? QUESTIONS[place % QUESTIONS.length] : undefined;

@@ -77,8 +77,7 @@ async function demo(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-demo-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
   const secretFile = join(folder, 'secret.vars');
-  // The network's own questions would now and then keep busy the tab that a prompt is to go straight to.
-  await writeFile(secretFile, `${freshSecret()}SHOAL_NETWORK_TASKS="off"\n`, { mode: 0o600 });
+  await writeFile(secretFile, freshSecret(), { mode: 0o600 });
   const starting = startRouter({
     port: await freePort(8788),
     inspectorPort: await freePort(9240),

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { completeSampling } from '../router-worker/models/complete-sampling.ts';
 import type { KnownAnswer } from '../router-worker/network-tasks/known-answers.ts';
 import { newQuestion } from '../router-worker/network-tasks/questions.ts';
-import { servedVariants } from '../shared/classes/catalogue.ts';
+import { chatFormOf, servedVariants } from '../shared/classes/catalogue.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
 import { buildAll } from './build.ts';
 import { ROOT } from './paths.ts';
@@ -40,7 +40,7 @@ try {
   const page = await network.examPage();
   for (const { model, variant, class: id } of await servedVariants(await buildAll(true))) {
     if (model.id !== values.model) continue;
-    const renderer = promptRenderer(model.chat);
+    const renderer = promptRenderer(chatFormOf(model));
     const random = fixedRandom();
     await page.evaluate(([entry, options]) => window.exam.loadEngine(entry, options), [
       variant,

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
 import { addModel } from './models/add-model.ts';
 import { assembleModels, LOCAL_WEIGHTS, readEmbedded, readLocal, writeCatalogue } from './models/catalogue-files.ts';
+import { readKnown } from './models/known-models.ts';
 import { DIST } from './paths.ts';
 
-const USAGE = `npm run models -- add FILE_OR_URL [--name NAME] [--context TOKENS] [--temperature T]
+const USAGE = `npm run models -- known
+npm run models -- add NAME[:VARIANT] [--accept-licence] [--host]      a known model
+npm run models -- add FILE_OR_FOLDER_OR_URL                           a GGUF, or an MLC model (an address that ends in /)
+    [--name NAME] [--context TOKENS] [--temperature T] [--no-host --mirror URL] [--library FILE_OR_URL]
 npm run models -- list
 npm run models -- remove NAME`;
 
@@ -16,10 +20,16 @@ const { values, positionals } = readArguments(USAGE, {
   context: { type: 'string' },
   temperature: { type: 'string' },
   embedded: { type: 'boolean', default: false },
+  host: { type: 'boolean', default: false },
+  'no-host': { type: 'boolean', default: false },
+  mirror: { type: 'string', multiple: true, default: [] },
+  library: { type: 'string' },
+  'accept-licence': { type: 'boolean', default: false },
 });
 const [command, target, ...rest] = positionals;
 
 if (command === 'add' && target !== undefined && rest.length === 0) await runCommand(() => add(target));
+else if (command === 'known' && target === undefined) await runCommand(known);
 else if (command === 'list' && target === undefined) await runCommand(list);
 else if (command === 'remove' && target !== undefined && rest.length === 0) await runCommand(() => remove(target));
 else {
@@ -41,6 +51,7 @@ async function add(source: string): Promise<void> {
   if (contextTokens !== null && !Number.isInteger(contextTokens)) {
     throw new CommandError('--context must be a whole number of tokens.');
   }
+  if (values.host && values['no-host']) throw new CommandError('--host and --no-host exclude each other.');
   const entry = await addModel(
     source,
     {
@@ -48,6 +59,10 @@ async function add(source: string): Promise<void> {
       contextTokens,
       temperature: numberOr(values.temperature, 'temperature', 0, 2),
       embedded: values.embedded,
+      host: values.host ? true : values['no-host'] ? false : null,
+      mirrors: values.mirror,
+      library: values.library ?? null,
+      acceptLicence: values['accept-licence'],
     },
     (line) => console.log(line),
   );
@@ -57,7 +72,25 @@ async function add(source: string): Promise<void> {
   if (contextTokens !== null && contextTokens !== entry.contextTokens) {
     console.log(`(The context is a multiple of 256, and no longer than the model was trained for.)`);
   }
-  console.log(`Open /join and choose it there, or: npm run demo -- --model ${entry.id} "your prompt"`);
+  if (entry.chat === null)
+    console.log('Open /join and choose it there: it makes vectors of texts, and writes nothing.');
+  else console.log(`Open /join and choose it there, or: npm run demo -- --model ${entry.id} "your prompt"`);
+}
+
+/** What can be added by name, and what of it is served now. */
+async function known(): Promise<void> {
+  const served = [...(await readEmbedded()).models, ...(await readLocal()).models].flatMap((model) =>
+    model.variants.map((variant) => `${model.id}:${variant.id}`),
+  );
+  for (const model of await readKnown()) {
+    for (const variant of model.variants) {
+      const name = `${model.id}:${variant.id}`;
+      const reason = model.unserved ?? variant.unserved;
+      const state =
+        reason !== null ? `not for this release: ${reason}` : served.includes(name) ? 'served' : 'to be added';
+      console.log(`${name}  ${variant.format}  ${model.capabilities.join(', ')}  ${model.licence.id}  ${state}`);
+    }
+  }
 }
 
 async function list(): Promise<void> {
@@ -69,7 +102,7 @@ async function list(): Promise<void> {
       for (const variant of model.variants) {
         const megabytes = (variant.weights.bytes / 1e6).toFixed(1);
         console.log(
-          `${model.id}:${variant.id}  ${megabytes} MB  context ${model.contextTokens}  ${model.licence.id}  ${where}`,
+          `${model.id}:${variant.id}  ${megabytes} MB  context ${model.contextTokens}  ${model.licence.id}  ${variant.weights.hosted ? 'hosted' : 'mirrored'}  ${where}`,
         );
       }
     }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,10 +7,11 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BrowserMissing, findBrowser } from './browser/find-browser.ts';
 import { CommandError } from './command-line.ts';
+import { readEmbedded } from './models/catalogue-files.ts';
 import { readGguf } from './models/read-gguf.ts';
 import { ROOT } from './paths.ts';
 import { freePort } from './router/free-port.ts';
-import { securityHeaders } from './security-headers.ts';
+import { admitMirrors, securityHeaders } from './security-headers.ts';
 
 const run = promisify(execFile);
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');
@@ -85,6 +86,19 @@ describe('npm run models', () => {
     expect(await readdir(join(folder, 'local', 'weights'))).toEqual([]);
   });
 
+  it('refuses a catalogue of an earlier release, with the next step', async () => {
+    const old = join(folder, 'old');
+    await mkdir(old);
+    await writeFile(join(old, 'catalogue.json'), '{"v": 1, "models": []}');
+    const listed = run(process.execPath, [join(ROOT, 'scripts', 'models.ts'), 'list'], {
+      env: { ...process.env, SHOAL_LOCAL_MODELS: old },
+    });
+    await expect(listed).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('add its models again: npm run models -- add'),
+    });
+  });
+
   it('says what is wrong, and leaves nothing half done', async () => {
     const half = await readFile(PUP);
     await writeFile(join(folder, 'half.gguf'), half.subarray(0, half.byteLength - 200_000));
@@ -155,5 +169,30 @@ describe('the security headers of the pages', () => {
       'Cross-Origin-Embedder-Policy': 'require-corp',
       'X-Content-Type-Options': 'nosniff',
     });
+  });
+
+  it('let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
+    const file = await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8');
+    const { models } = await readEmbedded();
+    expect(admitMirrors(file, { v: 2, models })).toBe(file);
+    const [model] = models;
+    const [variant] = model!.variants;
+    const mirrors = [
+      'https://huggingface.co/a/b.gguf',
+      'https://huggingface.co/c.gguf',
+      'https://mirror.example:8443/b',
+    ];
+    const weights = {
+      ...variant!.weights,
+      hosted: false,
+      files: [{ ...variant!.weights.files[0]!, mirrors }],
+      redirectOrigins: ['https://cdn.example'],
+    };
+    const admitted = admitMirrors(file, { v: 2, models: [{ ...model!, variants: [{ ...variant!, weights }] }] });
+    const policy = securityHeaders(admitted)['Content-Security-Policy'] ?? '';
+    expect(policy).toContain(
+      "; connect-src 'self' https://huggingface.co https://mirror.example:8443 https://cdn.example blob:; ",
+    );
+    expect(policy.replace(/ https:[^ ;]+/g, '')).toBe(securityHeaders(file)['Content-Security-Policy']);
   });
 });

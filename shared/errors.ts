@@ -27,6 +27,7 @@ export const ERRORS = {
   tab_lost: failed(502, 'Send the request again.'),
   engine_failed: failed(502, 'Send the request again.'),
   integrity_failed: failed(502, 'Discard what arrived, and send the request again.'),
+  answer_disputed: failed(502, 'Discard what arrived, and send the request again.'),
   answer_not_verified: failed(502, 'Send the request again, or at a lower level.'),
   deadline_exceeded: failed(504, 'Send the request again, or ask for fewer tokens.'),
   cancelled: {

@@ -71,6 +71,8 @@ interface Running extends Omit<Begun, 'asked'> {
   /** By the tab's word, bounded by the prompt's bytes. */
   promptTokens: number | null;
   firstTokenAt: number | null;
+  /** When the first token is expected, from its beginning on, ms: known better once the tab has said how long the prompt is. */
+  firstTokenMs: number;
   isHedged: boolean;
 }
 
@@ -370,6 +372,7 @@ export class Allocator<R> {
       acceptedAt: null,
       promptTokens: null,
       firstTokenAt: null,
+      firstTokenMs: begun.expected.firstTokenMs,
       isHedged: false,
     });
     const leases = this.#leasesOf.get(begun.tab) ?? new Set();
@@ -386,6 +389,9 @@ export class Allocator<R> {
     const most = size.promptBytes === null ? Number.POSITIVE_INFINITY : size.promptBytes + TEMPLATE_TOKENS;
     running.promptTokens = Math.min(promptTokens, most);
     this.#workOf(running.asked.model).read(size, running.promptTokens);
+    const { prefill } = this.#speeds.of(running.tab, running.class);
+    const toRead = Math.max(1, running.promptTokens - running.warmTokens);
+    running.firstTokenMs = running.acceptedAt - running.begunAt + (1000 * toRead) / prefill;
   }
 
   firstToken(number: number): void {
@@ -459,18 +465,23 @@ export class Allocator<R> {
 
   // ---- hedges ------------------------------------------------------------------------------------------------------
 
-  /** Answers whose first token is late, and another tab for each, as far as free tabs and the budget go. Nobody is hedged while somebody waits. */
-  hedges(seats: () => readonly Seat[]): { readonly number: number; readonly choice: Leased }[] {
+  /**
+   * Answers whose first token is late, and another tab for each, of the same class where there is one, as far as free tabs and the budget go. Nobody is hedged
+   * while somebody waits. `seats`: who may write beside the first tab.
+   */
+  hedges(seats: (asked: Asked) => readonly Seat[]): { readonly number: number; readonly choice: Leased }[] {
     if (this.#waiting.size > 0) return [];
     const at = this.#now();
     const hedged: { number: number; choice: Leased }[] = [];
     const taken = new Set<string>();
     for (const [number, running] of this.#running) {
       if (running.asked === null || !running.mayHedge || running.isHedged || running.firstTokenAt !== null) continue;
-      if (at - running.begunAt < lateAfterMs(running.expected.firstTokenMs)) continue;
+      if (at - running.begunAt < lateAfterMs(running.firstTokenMs)) continue;
       if (!this.#hedges.allows) break;
-      const others = seats().filter(({ tab }) => tab !== running.tab && !taken.has(tab));
-      const choice = this.choose(others, { ...running.asked, prefer: null });
+      const asked = { ...running.asked, prefer: null };
+      const others = seats(asked).filter(({ tab }) => tab !== running.tab && !taken.has(tab));
+      const like = others.filter((seat) => seat.class === running.class && seat.load === 0);
+      const choice = this.choose(like.length > 0 ? like : others, asked);
       if (choice.do !== 'lease') continue;
       running.isHedged = true;
       this.#hedges.spend();

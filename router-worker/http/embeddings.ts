@@ -15,7 +15,7 @@ export function embeddingRoutes(app: Hono<AppEnv>): void {
     refuseSessionHeader(c);
     const request = parseEmbeddingRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
     if (request.model !== SENTENCE_TABLE_MODEL) {
-      findVariants(await servedCatalogue(c.env), request.model);
+      findVariants(await servedCatalogue(c.env), request.model, null);
       throw new ShoalError(
         'invalid_value',
         `The model '${request.model}' answers chats; no tab serves embeddings yet. This router embeds with '${SENTENCE_TABLE_MODEL}'.`,

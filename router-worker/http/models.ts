@@ -21,7 +21,7 @@ export function modelRoutes(app: Hono<AppEnv>): void {
   app.get('/v1/models/:id', async (c) => {
     if (c.req.param('id') === SENTENCE_TABLE_MODEL) return c.json(TABLE);
     const served = await servedCatalogue(c.env);
-    const [{ model }] = findVariants(served, c.req.param('id'));
+    const [{ model }] = findVariants(served, c.req.param('id'), null);
     return c.json(describe(model, served, await tabsByClass(c.env)));
   });
 }
@@ -38,7 +38,12 @@ const TABLE = {
       'A table of word pieces that the router looks up itself: what a text is about, not whether it is true.',
     capabilities: ['embed'],
     dimensions: 64,
-    licence: { id: 'apache-2.0', notice: 'Distilled from all-MiniLM-L6-v2 (Apache-2.0).' },
+    licence: licenceView({
+      id: 'apache-2.0',
+      notice: 'Distilled from all-MiniLM-L6-v2 (Apache-2.0).',
+      url: 'https://www.apache.org/licenses/LICENSE-2.0',
+      mustShow: false,
+    }),
     variants: [],
     tabs: 0,
   },
@@ -58,6 +63,11 @@ async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
   return new Map(census.map((entry) => [entry.class, entry]));
 }
 
+/** `must_show`: notice and address are to be shown before the weights are fetched. */
+function licenceView({ id, notice, url, mustShow }: ModelEntry['licence']) {
+  return { id, notice, url, must_show: mustShow };
+}
+
 function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tabs) {
   const variants = model.variants.map((variant) => {
     const classes = served
@@ -73,7 +83,14 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       classes.reduce((sum, entry) => sum + entry[figure], 0);
     return {
       id: variant.id,
+      format: variant.format,
       bytes: variant.weights.bytes,
+      /** What a tab needs to run it, bytes, estimated. */
+      memory_bytes: variant.memoryBytes,
+      needs: variant.needs,
+      /** Whether the router has the weights; else tabs fetch them from mirrors. */
+      hosted: variant.weights.hosted,
+      mirrored: variant.weights.files.every(({ mirrors }) => mirrors.length > 0),
       /** Micro-credits for each token read or written, at level `none`. */
       price_per_token: pricePerToken({ variant }),
       sha256: variant.weights.sha256,
@@ -93,8 +110,9 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       description: model.description,
       capabilities: model.capabilities,
       context_tokens: model.contextTokens,
+      dimensions: model.embed?.dimensions ?? null,
       defaults: model.defaults,
-      licence: model.licence,
+      licence: licenceView(model.licence),
       pricing: PRICING,
       variants,
       tabs: variants.reduce((total, variant) => total + variant.tabs, 0),

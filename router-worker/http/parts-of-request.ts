@@ -52,7 +52,7 @@ export interface PartsOfRequest {
  */
 export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Promise<PartsOfRequest> {
   refuseSessionHeader(c);
-  const variants = findVariants(await servedCatalogue(c.env), asked.model);
+  const variants = findVariants(await servedCatalogue(c.env), asked.model, 'chat');
   const { model } = variants[0];
   refuseHopeless(model, asked.promptBytes, asked.promptField);
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);

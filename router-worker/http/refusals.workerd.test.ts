@@ -316,6 +316,28 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
     };
     return refused(chat(NONE));
   },
+  answer_disputed: async () => {
+    // One of the two writes other words than its class does.
+    const lying = new AlteringEngine(paced(30), (event) =>
+      event.type === 'delta' ? { ...event, text: event.text.toUpperCase() } : event,
+    );
+    const tab = await aTab(lying);
+    const response = await chat({ stream: true, max_tokens: 60, ...NONE });
+    const reader = response.body?.getReader();
+    let text = '';
+    const read = async () => {
+      const next = await reader?.read();
+      text += new TextDecoder().decode(next?.value);
+      return next?.done === false;
+    };
+    while (!text.includes('"content":"')) await read();
+    while (!/"content":" [A-Z]/.test(text)) await read();
+    await aTab();
+    await tab.tab.close();
+    while (await read());
+    const error = JSON.parse(/^data: (\{"error".*)$/m.exec(text)?.[1] ?? '') as { error: WireError };
+    return { status: null, retryAfter: null, error: error.error };
+  },
   answer_not_verified: async () => {
     await aTab();
     return refused(chat({ shoal: { level: 'strict' } }));

@@ -141,7 +141,10 @@ async function quotedVariants(
   },
 ): Promise<[QuotedVariant, ...QuotedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
-  const named = name === BEST_MODEL ? catalogue : findVariants(catalogue, name);
+  const named =
+    name === BEST_MODEL
+      ? catalogue.filter(({ model }) => model.capabilities.includes('chat'))
+      : findVariants(catalogue, name, 'chat');
   const fitting = named.filter(({ model }) => fits(model, promptBytes));
   const [tooSmall] = named;
   if (fitting.length === 0 && tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);

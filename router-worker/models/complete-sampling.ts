@@ -1,17 +1,22 @@
 import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 
-/** Every sampler value of a task: the request's, else the model's, else OpenAI's. The seed is drawn here when the request has none. */
+/** Every sampler value of a task: the request's, else the model's, else OpenAI's. The seed is drawn here when the request has none. Throws `invalid_value` when the model does not chat. */
 export function completeSampling(model: ModelEntry, asked: Partial<Sampling>): Sampling {
+  const { defaults } = model;
+  if (defaults === null) {
+    throw new ShoalError('invalid_value', `The model '${model.id}' does not chat.`, { param: 'model' });
+  }
   return {
-    temperature: asked.temperature ?? model.defaults.temperature,
-    topP: asked.topP ?? model.defaults.topP,
+    temperature: asked.temperature ?? defaults.temperature,
+    topP: asked.topP ?? defaults.topP,
     topK: asked.topK ?? 0,
     minP: asked.minP ?? 0,
     frequencyPenalty: asked.frequencyPenalty ?? 0,
     presencePenalty: asked.presencePenalty ?? 0,
     seed: asked.seed ?? randomSeed(),
-    maxTokens: asked.maxTokens ?? model.defaults.maxTokens,
+    maxTokens: asked.maxTokens ?? defaults.maxTokens,
   };
 }
 

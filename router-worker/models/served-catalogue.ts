@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import {
   CATALOGUE_PATH,
+  type Capability,
   catalogue,
   type ModelEntry,
   type ServedVariant,
@@ -33,10 +34,22 @@ async function read(env: Env): Promise<ServedVariant[]> {
   return servedClasses(parsed.output);
 }
 
-/** The variants behind a name. Throws `model_not_found`, naming the models that exist. */
-export function findVariants(variants: readonly ServedVariant[], name: string): [ServedVariant, ...ServedVariant[]] {
+/**
+ * The variants behind a name, of a model that can do what is asked. Throws `model_not_found`, naming the models that exist, and `invalid_value` where the model
+ * can do something else.
+ */
+export function findVariants(
+  variants: readonly ServedVariant[],
+  name: string,
+  capability: Capability | null,
+): [ServedVariant, ...ServedVariant[]] {
   const [first, ...rest] = variantsNamed(variants, name);
-  if (first !== undefined) return [first, ...rest];
+  if (first !== undefined) {
+    const { id, capabilities } = first.model;
+    if (capability === null || capabilities.includes(capability)) return [first, ...rest];
+    const message = `The model '${id}' can ${capabilities.join(' and ')}, not ${capability}. GET /v1/models says what each can.`;
+    throw new ShoalError('invalid_value', message, { param: 'model' });
+  }
   const known = [...new Set(variants.map(({ model }) => model.id))];
   throw new ShoalError(
     'model_not_found',

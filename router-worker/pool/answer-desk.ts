@@ -6,12 +6,14 @@ import { type AnswerCommit, answerCommit } from '../../shared/receipt/statements
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Allocator, Leased, Seat } from '../allocation/allocator.ts';
 import type { Decision } from '../session/session.ts';
-import type { TaskTerms } from '../task/task.ts';
+import { type AnswerLease, AnswerLeases, once } from './answer-leases.ts';
 import { askedOf } from './asked-of.ts';
 import type { CheckDesk } from './check-desk.ts';
+import { HedgeDesk } from './hedge-desk.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
-import { failedEvent, lost, noTab, overloaded } from './stream-errors.ts';
+import { failedEvent, lost, noTab, overloaded, unfinished } from './stream-errors.ts';
+import { SuccessorDesk } from './successor-desk.ts';
 import type { Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
@@ -34,6 +36,8 @@ export interface AnswerDeskHost {
   readonly records: TabRecords;
   /** Sets a tab free that works for the network itself. */
   makeRoom(classes: readonly string[]): void;
+  /** Stops what this tab does for the network itself, so that it is free now. */
+  setFree(tab: string): void;
 }
 
 /** Of a tab that may not serve, and is asked by the network itself whether it can again. */
@@ -46,21 +50,36 @@ const LATE = new ShoalError(
 /** What says of a tab that it did not bring an answer to its end. The other reasons are the client's, or the prompt's. */
 const TABS_FAULT: readonly ErrorCode[] = ['tab_lost', 'deadline_exceeded', 'engine_failed'];
 
-/** Tabs that are tried for one answer before its first frame. */
-const MAX_ATTEMPTS = 3;
-
-/** A client that has waited so long for a first frame is told that it failed, ms: one more tab would take as long again. */
-const REPLACED_WITHIN_MS = 2 * 60_000;
-
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
 
 /** Answers, from the request to the commit: finds a tab, follows it, and says what became of it. */
 export class AnswerDesk {
   readonly #host: AnswerDeskHost;
+  readonly #leases: AnswerLeases;
+  readonly #hedges: HedgeDesk;
+  readonly #successors: SuccessorDesk;
 
   constructor(host: AnswerDeskHost) {
     this.#host = host;
+    this.#leases = new AnswerLeases(host);
+    const { ports, roster, leases, tasks, allocator, records } = host;
+    const shared = {
+      ...{ ports, roster, leases, tasks, allocator, records },
+      release: (number: number) => host.release(number),
+      seats: () => this.seats(null),
+    };
+    this.#hedges = new HedgeDesk({ ...shared, giveUp: (active, cause) => this.#giveUp(active, cause) }, this.#leases);
+    this.#successors = new SuccessorDesk(
+      {
+        ...shared,
+        hedges: this.#hedges,
+        adopt: (served, issued) => this.#adopt(served, issued),
+        failed: (active, error) => this.#ended(active, error),
+        makeRoom: (classes) => host.makeRoom(classes),
+      },
+      this.#leases,
+    );
   }
 
   /** Finds a tab for a task, now or when one is free; everything that follows is told on the stream. */
@@ -74,6 +93,7 @@ export class AnswerDesk {
       this.#leaseNow(want);
       return stream;
     }
+    if (want.prefer !== null) this.#host.setFree(want.prefer);
     const request = { want, stream };
     waiting.join(request);
     this.serveLine();
@@ -102,6 +122,7 @@ export class AnswerDesk {
   /** Leases what can be leased to those who wait, and refuses those whom nobody serves any more. */
   serveLine(isTick = false): void {
     const { allocator, waiting } = this.#host;
+    this.#successors.serve();
     for (const step of allocator.steps(() => this.seats(null), isTick)) {
       const { request } = step;
       waiting.left(request);
@@ -140,58 +161,32 @@ export class AnswerDesk {
     this.#host.tasks.close(task);
   }
 
-  async #lease(want: LeaseWant, choice: Leased, attempt = 1, earlier: readonly string[] = []): Promise<void> {
-    const { roster, leases, tasks, allocator, ports } = this.#host;
-    const tab = roster.get(choice.tab);
-    const variant = want.variants.find((candidate) => candidate.class === choice.class);
-    if (tab === undefined || variant === undefined) throw noTab(want);
-    const key = roster.takeKey(tab);
-    const active = await leases.issue(tab, 'answer', key, { ...want, ...variant, rung: null, attempt });
-    const { lease, statement, number } = active;
-    allocator.began(number, { ...choice, asked: askedOf(want), mayHedge: false });
-    const terms: TaskTerms = {
-      task: want.task,
-      network: want.network,
-      model: variant.model,
-      variant: variant.variant,
-      private: want.private,
-      level: want.level,
-      wanted: want.wanted,
-      sampling: want.sampling,
-      openedAt: lease.issuedAt,
-      readablePromptBytes: want.readablePromptBytes,
-      leaseStatement: statement,
-      lease,
-      standing: this.#host.records.standing(tab, lease.class),
-      earlier,
-      considered: choice.considered,
-    };
-    let opening: Promise<void> | null = null;
-    active.open = () => {
-      opening ??= ports.sessions.open(terms).catch((cause) => this.#giveUp(active, cause));
-      return opening;
-    };
+  async #lease(want: LeaseWant, choice: Leased): Promise<void> {
+    const { tasks } = this.#host;
+    const issued = await this.#leases.issue(want, choice, { attempt: 1, mayHedge: true });
     const served = tasks.get(want.task);
     if (served?.stream == null) {
       // Its client left while the lease was signed: nobody has seen it, so there is nothing to record.
-      this.#host.release(number);
+      this.#host.release(issued.active.number);
       tasks.close(want.task);
-      if (attempt > 1) await ports.sessions.failed(want.task, 'cancelled', attempt - 1); // Of the one before there may be a record.
       return;
     }
-    tasks.answeredUnder(served, lease);
     served.want = want;
-    served.earlier = earlier;
-    served.leased = {
-      t: 'leased',
-      lease: statement,
-      tabKey: key.statement,
-      token: want.token,
-      direct: tab.direct,
-      strict: want.level === 'strict',
-    };
-    tasks.tell(want.task, served.leased);
-    ports.log('task_leased', { task: want.task, tab: tab.identity, number, attempt });
+    this.#adopt(served, issued);
+  }
+
+  /** The answer is written under this lease from now on. */
+  #adopt(served: ServedTask, issued: AnswerLease): void {
+    const { tasks, ports } = this.#host;
+    const { active, event, terms } = issued;
+    const { task, tab, attempt } = active.lease;
+    active.open = once(() =>
+      ports.sessions.open({ ...terms, earlier: served.earlier }).catch((cause) => this.#giveUp(active, cause)),
+    );
+    tasks.answeredUnder(served, active.lease);
+    served.issued = issued;
+    tasks.tell(task, event);
+    ports.log('task_leased', { task, tab, number: active.number, attempt });
   }
 
   /** The session cannot be reached: the client is told, and the task is ended by the session's own alarm. */
@@ -220,9 +215,10 @@ export class AnswerDesk {
     const { served, stream } = tasks.open(tail, sink);
     ports.busy();
     const { lease } = known;
-    if (served.leased !== null && served.answer !== null && served.answer.attempt > lease.attempt) {
+    if (served.vacancy !== null) return stream; // It is told when another tab has the place of the one that was lost.
+    if (served.issued !== null && served.answer !== null && served.answer.attempt > lease.attempt) {
       // Its tab was lost while the stream was broken, and another one has its place.
-      tasks.tell(tail, served.leased);
+      tasks.tell(tail, served.issued.event);
       return stream;
     }
     tasks.answeredUnder(served, lease);
@@ -259,8 +255,10 @@ export class AnswerDesk {
       tasks.close(served.task);
       return;
     }
+    if (this.#successors.left(served)) return;
     const active = leases.get(served.answer.number);
     if (active === undefined) return;
+    this.#hedges.lost(served);
     leases.stopped(active);
     roster.send(active.tab, { t: 'stop', number: active.number });
     ports.log('task_stopped', { task: served.task, tab: active.lease.tab });
@@ -281,11 +279,25 @@ export class AnswerDesk {
   stop(task: TaskTail, why: ShoalError): void {
     const served = this.#host.tasks.get(task);
     const { stream } = served ?? {};
-    const isWritten = served?.answer != null && this.#host.leases.get(served.answer.number) === undefined;
+    const isWritten =
+      served?.answer != null && served.vacancy === null && this.#host.leases.get(served.answer.number) === undefined;
     if (stream == null || isWritten) return;
     stream.event(failedEvent(why));
     stream.gone();
     stream.end();
+  }
+
+  /** A second tab is asked where a first token is late. */
+  tick(): void {
+    this.#hedges.tick();
+  }
+
+  /** The first frame of a tab: the answer is begun, and no other tab can win it any more. */
+  wrote(active: ActiveLease): void {
+    const served = this.#host.tasks.get(active.lease.task);
+    if (served === undefined) return;
+    this.#hedges.wrote(served, active);
+    if (served.answer?.number === active.number) served.writers = [...served.writers, active.lease.tab];
   }
 
   accepted(tab: Tab, number: number, promptTokens: number | null): void {
@@ -301,7 +313,10 @@ export class AnswerDesk {
     if (promptTokens === null) return;
     this.#host.allocator.accepted(number, promptTokens);
     if (active.lease.role !== 'answer') return;
-    tasks.tell(active.lease.task, { t: 'accepted', promptTokens });
+    active.promptTokens = promptTokens;
+    // Of a second tab the client hears when it has won.
+    const isBeside = tasks.get(active.lease.task)?.hedge?.active === active;
+    if (!isBeside) tasks.tell(active.lease.task, { t: 'accepted', promptTokens });
     void active.open(); // Of a prompt that came over a direct link this is the first that the router hears.
   }
 
@@ -310,6 +325,10 @@ export class AnswerDesk {
     const { roster, tasks, checks, allocator, ports } = this.#host;
     const { lease, statement, active } = known;
     const claim = readClaim(commit);
+    if (claim?.finish === 'cancelled' && active?.stoppedAt === null) {
+      allocator.lost(lease.number); // It stopped by itself: that is as good as lost.
+      if (this.#goesOn(active, lost('tab_lost'))) return;
+    } else if (active !== null) this.wrote(active);
     if (claim !== null && claim.finish !== 'cancelled') {
       allocator.finished(lease.number, claim.tokens.completion, claim.chain.bytes);
     }
@@ -339,43 +358,60 @@ export class AnswerDesk {
   /** A lease whose tab went away, or ran out of time. */
   lost(active: ActiveLease, code: ErrorCode): void {
     const { lease } = active;
-    this.fail({ lease, active }, lost(code)).catch((cause) =>
-      // A session that cannot be reached ends its task by its own alarm.
-      this.#host.ports.log('session_unreachable', { task: lease.task, reason: String(cause) }),
-    );
+    this.fail({ lease, active }, lost(code)).catch((cause) => this.#unreachable(lease.task, cause));
+  }
+
+  /** A session that cannot be reached ends its task by its own alarm. */
+  #unreachable(task: TaskTail, cause: unknown): void {
+    this.#host.ports.log('session_unreachable', { task, reason: String(cause) });
   }
 
   async fail({ lease, active }: Pick<KnownLease, 'lease' | 'active'>, error: ShoalError): Promise<void> {
     if (lease.role === 'check') return this.#host.checks.gaveUp(lease, active, error);
-    if (TABS_FAULT.includes(error.code)) this.#host.allocator.lost(lease.number);
-    // Its place is taken before the slot is free for others: the client has waited already.
-    const replaced = active !== null && TABS_FAULT.includes(error.code) && this.#replace(active);
+    const isTabsFault = TABS_FAULT.includes(error.code);
+    if (isTabsFault) this.#host.allocator.lost(lease.number);
+    if (active !== null && this.#goesOn(active, error)) return;
+    const isBegun = (this.#host.tasks.get(lease.task)?.writers.length ?? 0) > 0;
     this.#host.release(lease.number);
-    if (replaced) return;
     await active?.open();
-    await this.#failTask(lease, error);
+    await this.#failTask(lease, isTabsFault && isBegun ? unfinished(error) : error);
   }
 
-  /** Another tab takes the place of one that was lost before its first frame, in the same stream. `false`: there is none, or too much was tried or told. */
-  #replace(active: ActiveLease): boolean {
-    const { tasks, allocator, ports } = this.#host;
-    const { lease, isDelivered, state, stoppedAt } = active;
-    const served = tasks.get(lease.task);
-    const want = served?.want ?? null;
-    if (served?.stream == null || want === null || want.only !== null) return false;
-    if (served.answer?.number !== lease.number || stoppedAt !== null || state === 'running') return false;
-    if (lease.attempt >= MAX_ATTEMPTS || ports.now() - served.since > REPLACED_WITHIN_MS) return false;
-    const others = this.seats(null).filter(({ tab }) => tab !== lease.tab && !served.earlier.includes(tab));
-    const choice = allocator.choose(others, { ...askedOf(want), prefer: null });
-    if (choice.do !== 'lease') return false;
-    // A private prompt may have gone over a link that the pool does not see.
-    const mayHaveRead = isDelivered || state !== 'leased' || (lease.private && served.leased?.direct === true);
-    const earlier = mayHaveRead ? [...served.earlier, lease.tab] : served.earlier;
-    ports.log('task_leased_again', { task: lease.task, lost: lease.tab, tab: choice.tab });
-    this.#lease(want, choice, lease.attempt + 1, earlier).catch((cause) =>
-      this.#refuse(lease.task, ShoalError.from(cause)),
-    );
+  /** Whether the answer goes on without this tab: a second one writes it already, or another one takes its place. */
+  #goesOn(active: ActiveLease, error: ShoalError): boolean {
+    const served = this.#host.tasks.get(active.lease.task);
+    if (served?.hedge?.active === active) {
+      this.#hedges.lost(served);
+      return true;
+    }
+    // Its place is taken before the slot is free for others: the client has waited already.
+    if (!TABS_FAULT.includes(error.code) || !this.#successors.takes(active, error)) return false;
+    this.#host.release(active.number);
     return true;
+  }
+
+  /** Nobody goes on with the answer of a tab that was lost. */
+  #ended(active: ActiveLease, error: ShoalError): void {
+    const end = async () => {
+      await active.open();
+      await this.#failTask(active.lease, error);
+    };
+    end().catch((cause) => this.#unreachable(active.lease.task, cause));
+  }
+
+  /**
+   * Two tabs of one exact class wrote different beginnings of this answer, says the reader that the router trusts: itself. One of them did not run what it says;
+   * nobody knows which: on both records it counts as a dispute.
+   */
+  disputed(task: TaskTail): void {
+    const { tasks, leases, roster, records } = this.#host;
+    const served = tasks.get(task);
+    const active = served?.answer == null ? undefined : leases.get(served.answer.number);
+    if (served === undefined || active === undefined) return;
+    for (const tab of new Set(served.writers)) records.disagreed(tab, active.lease.class);
+    roster.send(active.tab, { t: 'stop', number: active.number });
+    this.#host.release(active.number);
+    this.#ended(active, lost('answer_disputed'));
   }
 
   /** Only an answer that is still awaited can fail: after its commit a tab's word changes nothing. */

@@ -245,6 +245,14 @@ export class CheckDesk {
     await this.failed(lease.task, lease.tab, 'checker_lost', isUnreadable);
   }
 
+  /** The checker is needed for a user: nothing is wrong with it. */
+  dropped({ number, lease }: ActiveLease): void {
+    this.#host.release(number);
+    this.failed(lease.task, lease.tab, 'checker_lost', true).catch((cause) =>
+      this.#host.ports.log('session_unreachable', { task: lease.task, reason: String(cause) }),
+    );
+  }
+
   /** `isBlameless`: it may well have been somebody else's fault, and does not go on the checker's record. */
   async failed(task: TaskTail, checker: string, reason: UncheckedReason, isBlameless = false): Promise<void> {
     await this.#host.decide(task, await this.#host.ports.sessions.checkFailed(task, checker, reason, isBlameless));

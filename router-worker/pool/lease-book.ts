@@ -35,6 +35,8 @@ export interface ActiveLease {
   movedAt: number;
   /** When the tab took it up; null before, and for a lease that came back. */
   acceptedAt: number | null;
+  /** Length of the prompt, as the tab says when it takes it up; null before. */
+  promptTokens: number | null;
   /** Whether the envelope was passed on: from then on the tab may have read the prompt. */
   isDelivered: boolean;
   /** When the client asked to stop; null as long as it did not. */
@@ -175,6 +177,7 @@ export class LeaseBook {
       state,
       movedAt: this.#now(),
       acceptedAt: null,
+      promptTokens: null,
       isDelivered: false,
       stoppedAt: null,
       nextFrame,

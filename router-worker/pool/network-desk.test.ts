@@ -296,3 +296,33 @@ describe('the record of a tab', () => {
     expect((await network.ask('tell me')).text).not.toBe('');
   });
 });
+
+describe('a tab that a user prefers', () => {
+  it.each(['answer', 'check'] as const)(
+    '[N5] is set free at once from a task of the network itself, and is not blamed (its role: %s)',
+    async (role) => {
+      const network = await TestNetwork.create({ ownTasks: true });
+      const pace = { prefillMsPerToken: 0, decodeMsPerToken: 20 };
+      const tabs: TestTab[] = [];
+      for (let i = 0; i < 4; i++) tabs.push(await network.addTab({ engine: new ScriptedEngine(pace) }));
+      const atWork = () => tabs.find((tab) => tab.snapshot()?.working === role);
+      for (let i = 0; i < 20 && atWork() === undefined; i++) {
+        await network.advance(REST_MS);
+        await until(() => tabs.some((tab) => tab.snapshot()?.working != null), 'an own task is at work');
+        if (role === 'check')
+          await until(() => tabs.every((tab) => tab.snapshot()?.working !== 'answer'), 'it is written');
+        await settle();
+      }
+      const preferred = atWork();
+      if (preferred === undefined) throw new Error('no tab is at work');
+      const answer = await network.ask('hello', { prefer: preferred.identity, level: 'none' });
+      expect(answer.task.held?.lease.tab).toBe(preferred.identity);
+      const over = () => network.events.some(({ event }) => event === 'network_task_over');
+      await until(over, 'the own task is over');
+      for (const { identity } of tabs) {
+        const [record] = network.pool.tabView(identity).records;
+        expect(record?.counts.missed ?? 0).toBe(0);
+      }
+    },
+  );
+});

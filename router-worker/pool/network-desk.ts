@@ -78,6 +78,13 @@ export class NetworkDesk {
     }
   }
 
+  /** Stops an own task, because its tab is wanted. `false`: it is none. */
+  stop(task: TaskTail): boolean {
+    const own = this.#running.get(task);
+    own?.abort.abort();
+    return own !== undefined;
+  }
+
   /** Begins what there is to do. Called about once a second while the pool is awake, and when a tab has joined. */
   tick(): void {
     const { waiting, ports } = this.#host;

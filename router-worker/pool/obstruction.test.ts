@@ -97,6 +97,16 @@ describe('a tab that speaks of what is not its own', () => {
   });
 });
 
+/** The tab says of each of its answers that it was stopped. */
+function callsItStopped(other: TestTab): void {
+  other.wire.tamper = async (data) => {
+    if (typeof data !== 'string' || !data.startsWith('{"t":"committed"')) return data;
+    const message = JSON.parse(data) as { commit: Signed };
+    const payload = { ...(JSON.parse(message.commit.payload) as object), finish: 'cancelled' };
+    return JSON.stringify({ ...message, commit: await other.signer.sign('commit', JSON.stringify(payload)) });
+  };
+}
+
 describe('a tab that would escape its check', () => {
   it('[K9] [L9] cannot by failing after its commit', async () => {
     const { network, other } = await pair();
@@ -121,14 +131,19 @@ describe('a tab that would escape its check', () => {
     expect(answer.updates.filter(({ type }) => type === 'committed')).toHaveLength(1);
   });
 
-  it('[K10] cannot by calling its answer stopped: then it has failed', async () => {
+  it('[K10] cannot by calling its answer stopped: then it is lost, and another tab writes what is checked', async () => {
     const { network, other } = await pair();
-    other.wire.tamper = async (data) => {
-      if (typeof data !== 'string' || !data.startsWith('{"t":"committed"')) return data;
-      const message = JSON.parse(data) as { commit: Signed };
-      const payload = { ...(JSON.parse(message.commit.payload) as object), finish: 'cancelled' };
-      return JSON.stringify({ ...message, commit: await other.signer.sign('commit', JSON.stringify(payload)) });
-    };
+    await network.addTab();
+    callsItStopped(other);
+    const answer = await network.ask('tell me', { prefer: other.identity });
+    expect(answer.task.held?.lease.tab).not.toBe(other.identity);
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'valid' });
+  });
+
+  it('[K10] cannot by calling its answer stopped where nobody else is: then it has failed', async () => {
+    const network = await TestNetwork.create();
+    const other = await network.addTab();
+    callsItStopped(other);
     const { task, want } = await network.open('tell me', { prefer: other.identity });
     await expect(network.follow(task, want)).rejects.toMatchObject({ retryable: true });
     const session = await network.session(want.task);

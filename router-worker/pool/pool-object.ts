@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Bytes } from '../../shared/bytes.ts';
-import { ShoalError } from '../../shared/errors.ts';
+import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
@@ -89,9 +89,9 @@ export class PoolObject extends DurableObject<Env> {
     });
   }
 
-  /** Nobody reads this task any more. */
-  async leave(tail: TaskTail): Promise<void> {
-    (await this.#pool()).leave(tail);
+  /** Nobody reads this task any more, and why. */
+  async leave(tail: TaskTail, why: ErrorCode): Promise<void> {
+    (await this.#pool()).leave(tail, why);
   }
 
   /** The stream of a running task, after the pool or the reader's connection to it was lost. */

@@ -1,4 +1,4 @@
-import { ShoalError } from '../../shared/errors.ts';
+import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import { CHECK_DEADLINE_MS, MAX_FRAME_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { LeaseRole } from '../../shared/protocol/lease.ts';
@@ -78,6 +78,7 @@ export class Pool {
       ...host,
       checks: this.#checks,
       makeRoom: (classes) => this.#network?.makeRoom(classes),
+      setFree: (tab) => this.#setFree(tab),
     });
     const own = ports.networkTasks;
     this.#network = own === null ? null : new NetworkDesk(host, new NetworkTasks(own, this), own.known);
@@ -246,6 +247,18 @@ export class Pool {
     return active;
   }
 
+  /** A user means this tab: what it does for the network itself is stopped, and its slot is free at once. Nobody is blamed for what is left undone. */
+  #setFree(identity: string): void {
+    const tab = this.#roster.get(identity);
+    for (const number of [...(tab?.leases ?? [])]) {
+      const active = this.#leases.get(number);
+      if (active === undefined || this.#network?.stop(active.lease.task) !== true) continue;
+      this.#roster.send(active.tab, { t: 'stop', number });
+      if (active.lease.role === 'check') this.#checks.dropped(active);
+      else this.#answers.lost(active, 'cancelled');
+    }
+  }
+
   #serveWaiting(): void {
     this.#answers.serveLine();
   }
@@ -261,8 +274,9 @@ export class Pool {
     return this.#answers.requestMany(wants, sinkOf, mostWaiting);
   }
 
-  /** Whoever reads this task has gone. Told twice it changes nothing. */
-  leave(tail: TaskTail): void {
+  /** Whoever reads this task has gone, and why: the router's own Workers say so. Told twice it changes nothing. */
+  leave(tail: TaskTail, why: ErrorCode): void {
+    if (why === 'answer_disputed') this.#answers.disputed(tail);
     this.#tasks.get(tail)?.stream?.gone();
   }
 
@@ -329,8 +343,10 @@ export class Pool {
     if (packet.kind === 'frame') {
       if (active.lease.tab !== tab.identity || active.lease.role !== 'answer') return;
       if (packet.payload.byteLength > MAX_FRAME_BYTES) throw new ShoalError('invalid_value', 'A frame is too long.');
-      if (active.state !== 'running') this.#allocator.firstToken(packet.number);
+      const isFirst = active.state !== 'running';
+      if (isFirst) this.#allocator.firstToken(packet.number);
       this.#leases.moved(active, 'running');
+      if (isFirst) this.#answers.wrote(active);
       // Frames that are sent again must not raise it: after the next break they would be missing.
       active.nextFrame = Math.max(active.nextFrame, peekFrame(packet.payload).sequence + 1);
       this.#tasks.get(active.lease.task)?.stream?.frame(packet.whole);
@@ -467,6 +483,7 @@ export class Pool {
     }
     this.#answers.stopLate();
     this.#answers.serveLine(true); // Whoever waits for a tab that is later than expected may be better off with another by now.
+    this.#answers.tick();
     this.#waiting.tick();
     this.#checks.tick();
     this.#network?.tick();

@@ -25,7 +25,16 @@ export function lost(code: ErrorCode): ShoalError {
   return new ShoalError(code, LOST[code] ?? 'The tab that answered went away.');
 }
 
+/** The tab was lost in the middle of the answer, and no other can go on with it. */
+export function unfinished({ code, message }: ShoalError): ShoalError {
+  return new ShoalError(
+    code,
+    `${message} What arrived is not the whole answer, and no tab that writes the same is free.`,
+  );
+}
+
 const LOST: Partial<Record<ErrorCode, string>> = {
+  answer_disputed: 'The tab that wrote this answer was lost, and the one that wrote it again disagrees.',
   cancelled: 'The request was stopped.',
   deadline_exceeded: 'The tab did not answer in time.',
   integrity_failed: 'What the tab signed does not hold.',

@@ -92,6 +92,11 @@ export class TabRecords {
     this.#book.observe(identity, classId, { outcome: 'suspicious', reason }, role, 'user');
   }
 
+  /** Two tabs wrote different beginnings of one answer, and nobody knows which was right. */
+  disagreed(identity: string, classId: string): void {
+    this.#book.observe(identity, classId, { outcome: 'disputed' }, 'answer', 'user');
+  }
+
   view(identity: string): TabView {
     return this.#book.view(identity);
   }

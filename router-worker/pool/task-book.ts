@@ -1,9 +1,23 @@
+import type { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import type { StreamEvent } from '../../shared/protocol/stream-records.ts';
+import type { AnswerLease } from './answer-leases.ts';
+import type { ActiveLease } from './lease-book.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { type StreamSink, TaskStream } from './task-stream.ts';
+
+/** The tab of an answer was lost, and another one is to take its place. */
+export interface Vacancy {
+  readonly lost: ActiveLease;
+  /** What its client is told when nobody does. */
+  readonly error: ShoalError;
+  /** Until when a tab is waited for. */
+  readonly until: number;
+  /** Whether one is found, and its lease is being signed. */
+  isTaken: boolean;
+}
 
 /** A task between its request and its end, as the pool knows it. */
 export interface ServedTask {
@@ -16,10 +30,17 @@ export interface ServedTask {
   answer: Lease | null;
   /** What the answer was leased for; null where this pool's memory began later. */
   want: LeaseWant | null;
-  /** The last word on the lease, as the client was told. */
-  leased: Extract<StreamEvent, { t: 'leased' }> | null;
-  /** Tabs that had a lease of the answer before, and may have read the prompt. */
+  /** The same, as it was issued and told; null where this pool's memory began later. */
+  issued: AnswerLease | null;
+  /** Leases of the answer so far. */
+  attempts: number;
+  /** Tabs whose words of the answer came through here: once there is one, only a tab that writes the same to the byte can go on. */
+  writers: readonly string[];
+  /** Other tabs that had a lease of the answer, and may have read the prompt. */
   earlier: readonly string[];
+  vacancy: Vacancy | null;
+  /** A second tab that writes because the first token is late: the first of the two that writes something wins. */
+  hedge: AnswerLease | null;
   /** The task has ended, and a client that came back is sent the frames that it lacks, until then; null otherwise. */
   replayUntil: number | null;
   /** Tabs that may read it. A pool that lost its memory does not know, and its session holds them to it. */
@@ -60,8 +81,12 @@ export class TaskBook {
       stream: null,
       answer: null,
       want: null,
-      leased: null,
+      issued: null,
+      attempts: 0,
+      writers: [],
       earlier: [],
+      vacancy: null,
+      hedge: null,
       replayUntil: null,
       placement: ANYWHERE,
       deadlineAt: null,
@@ -81,6 +106,7 @@ export class TaskBook {
   answeredUnder(served: ServedTask, lease: Lease): void {
     if (served.answer !== null) this.#byAnswer.delete(served.answer.number);
     served.answer = lease;
+    served.attempts = Math.max(served.attempts, lease.attempt);
     this.#byAnswer.set(lease.number, served);
   }
 

@@ -64,6 +64,8 @@ export class RunningPart<P> {
   readonly #updates = new AsyncQueue<TaskUpdate>();
   readonly #over = Promise.withResolvers<void>();
   #shownBy: AttemptAtWork<P> | null = null;
+  /** The lease that was told last: an attempt may change its tab. */
+  #shownUnder: Lease | null = null;
   #shown = '';
   #shownTokens = 0;
   #winner: AttemptAtWork<P> | null = null;
@@ -136,10 +138,11 @@ export class RunningPart<P> {
   }
 
   #show(attempt: AttemptAtWork<P>): void {
-    if (this.#shownBy !== attempt) {
+    if (this.#shownBy !== attempt || this.#shownUnder !== attempt.lease) {
       if (attempt.lease === null || !this.fits(attempt)) return;
       this.#updates.push({ type: 'leased', lease: attempt.lease });
       this.#shownBy = attempt;
+      this.#shownUnder = attempt.lease;
     }
     const text = attempt.text.slice(this.#shown.length);
     const tokens = Math.max(0, attempt.tokens - this.#shownTokens);

@@ -55,7 +55,7 @@ export function plainTask(
         unwrap(await pool.handOn(want.task, wrap));
       },
       // A stream that crossed to this Worker and is cancelled while nothing comes on it is not seen to end by the pool: workerd 1.20261023.
-      leave: () => poolStub(env).leave(want.task),
+      leave: (why) => poolStub(env).leave(want.task, why),
       reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
     },
   );

@@ -50,7 +50,7 @@ export interface TaskTerms {
   readonly lease: Lease;
   /** How the answering tab stood when it was leased. */
   readonly standing: Standing;
-  /** Tabs that were leased the answer before this one, and lost before their first frame: they may have read the prompt. Left out by older versions. */
+  /** Other tabs that were leased the answer, and were lost or slower: they may have read the prompt. Left out by older versions. */
   readonly earlier?: readonly string[];
   /** Tabs that were thought of, the chosen one first. Left out by older versions. */
   readonly considered?: readonly Considered[];
@@ -162,7 +162,7 @@ export type TaskEvent = { readonly at: number } & (
       readonly isBlameless: boolean;
     }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly attempt: number }
-  /** The tab was lost before its first frame, and another one was leased the answer. */
+  /** Another tab was leased the answer, in place of one that was lost, or beside one that is late. Under the lease that is known: what is news are its readers. */
   | { readonly type: 'leased_again'; readonly terms: TaskTerms }
   | { readonly type: 'clock' }
 );
@@ -223,8 +223,7 @@ export function stepTask(task: Task, event: TaskEvent): Task {
       if (task.phase === 'running' || drawnOf(task)?.tab !== event.checker) return task;
       return afterCheck(event.isBlameless ? excused(task) : task, event.at, event.reason);
     case 'leased_again':
-      if (task.phase !== 'running' || event.terms.lease.attempt <= task.lease.attempt) return task;
-      return { ...openTask(event.terms), openedAt: task.openedAt };
+      return task.phase === 'running' ? afterLease(task, event.terms) : task;
     case 'failed':
       if (task.phase !== 'running' || event.attempt !== task.lease.attempt) return task;
       return end(task, event.at, {
@@ -232,6 +231,17 @@ export function stepTask(task: Task, event: TaskEvent): Task {
         ...NOTHING_WRITTEN,
       });
   }
+}
+
+/** No tab that may have read the prompt is forgotten, in whatever order it is heard of them. */
+function afterLease(task: Extract<Task, { phase: 'running' }>, terms: TaskTerms): Task {
+  if (terms.lease.attempt < task.lease.attempt) return task;
+  const isKnown = terms.lease.attempt === task.lease.attempt;
+  const all = new Set([...(task.earlier ?? []), ...(terms.earlier ?? [])]);
+  all.delete(terms.lease.tab);
+  const earlier = [...all];
+  if (!isKnown) return { ...openTask({ ...terms, earlier }), openedAt: task.openedAt };
+  return earlier.length === (task.earlier ?? []).length ? task : { ...task, earlier };
 }
 
 const NOTHING_WRITTEN = {

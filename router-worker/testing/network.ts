@@ -262,6 +262,8 @@ export class TestNetwork {
       {
         deliver: (envelope) => this.pool.deliver(want.task, envelope),
         handOn: (wrap) => this.pool.handOn(want.task, wrap),
+        // A plain task is read by the router's own Worker, which says why it leaves.
+        ...(!want.private && { leave: async (why) => this.pool.leave(want.task, why) }),
         reattach: async ({ statement }, from) => {
           const again = this.pipe();
           const streamAgain = await this.pool.reattach(want.task, statement, from, again.sink);

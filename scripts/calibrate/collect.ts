@@ -19,7 +19,7 @@ import { RUBRIC_CHOICES, RUBRIC_QUESTIONS, rubricMessage, yesMargin } from '../.
 import { seededStatistics } from '../../shared/checking/seeded-draws.ts';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
-import { catalogue } from '../../shared/classes/catalogue.ts';
+import { catalogue, chatFormOf } from '../../shared/classes/catalogue.ts';
 import { GUESS_CANDIDATES } from '../../shared/limits.ts';
 import { promptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { readArguments, runCommand } from '../command-line.ts';
@@ -83,7 +83,7 @@ await runCommand(async () => {
   const { models } = v.parse(catalogue, JSON.parse(await readFile(join(EMBEDDED_MODELS, 'catalogue.json'), 'utf8')));
   const [model] = models;
   if (model === undefined) throw new Error('The embedded catalogue is empty.');
-  const renderer = promptRenderer(model.chat);
+  const renderer = promptRenderer(chatFormOf(model));
   const prompts = questions.map(({ text }) => renderer.render([{ role: 'user', content: text }]));
   const renderedPrompt = (index: number) => prompts[index] ?? '';
   const attacked = questions.map((_, index) => index).filter((index) => index % ATTACKED_EVERY === 0);

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, link, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import {
@@ -11,11 +10,10 @@ import {
   type ModelEntry,
   piecePath,
   SENTENCE_EMBEDDING_PATH,
-  type VariantEntry,
 } from '../../shared/classes/catalogue.ts';
-import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
 import { CommandError } from '../command-line.ts';
-import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
+import { DIST, EMBEDDED_MODELS, LOCAL_MODELS, ROOT } from '../paths.ts';
+import { admitMirrors } from '../security-headers.ts';
 
 /**
  * Models on disk. Embedded ones are GGUF files of the repository; local ones were cut into pieces when they were added. Both become static files of
@@ -24,12 +22,20 @@ import { DIST, EMBEDDED_MODELS, LOCAL_MODELS } from '../paths.ts';
 
 const EMBEDDED_CATALOGUE = join(EMBEDDED_MODELS, 'catalogue.json');
 const LOCAL_CATALOGUE = join(LOCAL_MODELS, 'catalogue.json');
+/** Of the pages, before any mirror is admitted. */
+const HEADERS = join(ROOT, 'web-miner', 'public', '_headers');
 const SENTENCE_EMBEDDING = join(EMBEDDED_MODELS, 'sentence-embedding', 'shoal-embed-64.bin');
 
 export async function readCatalogue(file: string): Promise<Catalogue> {
-  if (!existsSync(file)) return { v: 1, models: [] };
-  const parsed = v.safeParse(catalogue, parseJson(await readFile(file, 'utf8')));
+  if (!existsSync(file)) return { v: 2, models: [] };
+  const content = parseJson(await readFile(file, 'utf8'));
+  const parsed = v.safeParse(catalogue, content);
   if (!parsed.success) {
+    if (v.is(v.object({ v: v.literal(1) }), content)) {
+      throw new CommandError(
+        `${file} is of an earlier release. Delete the folder ${dirname(file)}, and add its models again: npm run models -- add FILE_OR_URL`,
+      );
+    }
     const where = v.getDotPath(parsed.issues[0]);
     throw new CommandError(`${file} is damaged at ${where}. Repair it, or delete it and add its models again.`);
   }
@@ -56,49 +62,17 @@ async function writeWhole(file: string, content: string): Promise<void> {
 
 export async function writeCatalogue(which: 'embedded' | 'local', models: readonly ModelEntry[]): Promise<void> {
   const sorted = [...models].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const parsed = v.safeParse(catalogue, { v: 1, models: sorted });
+  const parsed = v.safeParse(catalogue, { v: 2, models: sorted });
   if (!parsed.success) {
     throw new CommandError(`The file's metadata cannot be served: ${v.getDotPath(parsed.issues[0])} is out of bounds.`);
   }
   const file = which === 'embedded' ? EMBEDDED_CATALOGUE : LOCAL_CATALOGUE;
-  return writeWhole(file, `${JSON.stringify({ v: 1, models: sorted }, null, 2)}\n`);
-}
-
-/** Digests of a file and of its pieces; with `into`, the pieces are written there too. */
-export async function cutIntoPieces(file: string, into: string | null): Promise<VariantEntry['weights']> {
-  const whole = createHash('sha256');
-  const pieces: { sha256: string; bytes: number }[] = [];
-  const { size } = await stat(file);
-  const staging = into === null ? null : join(into, `partial-${process.pid}`);
-  if (staging !== null) await mkdir(staging, { recursive: true });
-  for (let at = 0; at < size; at += MODEL_PIECE_BYTES) {
-    const piece = createHash('sha256');
-    let bytes = 0;
-    const out =
-      staging === null ? null : createWriteStream(join(staging, `${String(pieces.length).padStart(4, '0')}.bin`));
-    for await (const chunk of createReadStream(file, { start: at, end: at + MODEL_PIECE_BYTES - 1 })) {
-      whole.update(chunk);
-      piece.update(chunk);
-      bytes += chunk.length;
-      if (out !== null && !out.write(chunk)) await once(out, 'drain');
-    }
-    if (out !== null) {
-      out.end();
-      await once(out, 'finish');
-    }
-    pieces.push({ sha256: piece.digest('hex'), bytes });
-  }
-  const sha256 = whole.digest('hex');
-  if (staging !== null && into !== null) {
-    await rm(join(into, sha256), { recursive: true, force: true });
-    await rename(staging, join(into, sha256));
-  }
-  return { sha256, bytes: size, pieces };
+  return writeWhole(file, `${JSON.stringify({ v: 2, models: sorted }, null, 2)}\n`);
 }
 
 export const LOCAL_WEIGHTS = join(LOCAL_MODELS, 'weights');
 
-/** Puts catalogue, pieces and sentence embedding below `dist/models`, where the router serves them. */
+/** Puts catalogue, hosted pieces and sentence embedding below `dist/models`, where the router serves them, and lets the pages connect to the mirrors of the others. */
 export async function assembleModels(): Promise<Catalogue> {
   const embedded = await readEmbedded();
   const local = await readLocal();
@@ -110,15 +84,16 @@ export async function assembleModels(): Promise<Catalogue> {
     if (file === undefined) throw new Error(`no embedded file has the digest ${weights.sha256}`);
     await place(file, piecePath(weights.sha256, 0));
   }
-  for (const variant of local.models.flatMap((model) => model.variants)) {
+  for (const variant of local.models.flatMap((model) => model.variants).filter(({ weights }) => weights.hosted)) {
     for (const index of variant.weights.pieces.keys()) {
       const path = piecePath(variant.weights.sha256, index);
       await place(join(LOCAL_WEIGHTS, variant.weights.sha256, path.slice(path.lastIndexOf('/') + 1)), path);
     }
   }
   await place(SENTENCE_EMBEDDING, SENTENCE_EMBEDDING_PATH);
-  const merged: Catalogue = { v: 1, models };
+  const merged: Catalogue = { v: 2, models };
   await writeWhole(join(DIST, CATALOGUE_PATH), JSON.stringify(merged));
+  await writeWhole(join(DIST, '_headers'), admitMirrors(await readFile(HEADERS, 'utf8'), merged));
   return merged;
 }
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { sha256, toHex, utf8 } from '../bytes.ts';
+import { ShoalError } from '../errors.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
 import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
@@ -9,48 +10,144 @@ import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
 const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
+/** An address, or the beginning of one: its host enters the pages' content security policy, so it may hold nothing that means something there. */
+const WEB_ADDRESS = /^(https:\/\/[a-z0-9.-]+(:\d{1,5})?|http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?)(\/[!-~]*)?$/;
+export const webAddress = v.pipe(v.string(), v.maxLength(2000), v.regex(WEB_ADDRESS));
+
 export const modelPiece = v.object({ sha256: sha256Hex, bytes });
 
-export const variantEntry = v.object({
-  /** Quantization as the file says, lower case: `q8_0`, `q4_0`, `f16`. */
-  id: modelName,
-  /** The whole file, and its pieces in order; a piece is fetched, checked and kept by itself. */
-  weights: v.object({
+/** One file of a variant. */
+const weightsFile = v.object({
+  name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/)),
+  bytes,
+  /** Absolute addresses of this file elsewhere; each answers ranges, and pages of any origin. */
+  mirrors: v.pipe(v.array(webAddress), v.maxLength(16)),
+});
+export type WeightsFile = v.InferOutput<typeof weightsFile>;
+
+const weights = v.pipe(
+  v.object({
+    /** Of all files, one after the other. */
     sha256: sha256Hex,
     bytes,
+    /** What is fetched, checked and kept by itself, in order. None straddles the border of two files. */
     pieces: v.pipe(v.array(modelPiece), v.minLength(1), v.maxLength(4096)),
+    files: v.pipe(v.array(weightsFile), v.minLength(1), v.maxLength(1024)),
+    /** Whether the router has the pieces, at `piecePath`. */
+    hosted: v.boolean(),
+    /** Where the mirrors send on to, as seen when the model was added: pages may connect there too. */
+    redirectOrigins: v.pipe(v.array(webAddress), v.maxLength(32)),
   }),
+  v.check(({ hosted, files }) => hosted || files.every(({ mirrors }) => mirrors.length > 0), 'nobody has the files'),
+  v.check(({ bytes, pieces, files }) => piecesFillFiles(bytes, pieces, files), 'pieces and files do not agree'),
+);
+
+/** What a device must have beside memory. */
+export const NEEDS = ['webgpu', 'shader-f16'] as const;
+export type Need = (typeof NEEDS)[number];
+
+export const variantEntry = v.object({
+  /** Quantization as the file says, lower case: `q8_0`, `q4_0`, `f16`; of an MLC folder `q4f16_1` and the like. */
+  id: modelName,
+  /** `gguf`: one file, or its parts. `mlc`: configuration, tokenizer, shards and model library. */
+  format: v.picklist(['gguf', 'mlc']),
+  weights,
+  /** What a tab needs to run it, estimated: see `memory-estimate.ts`. */
+  memoryBytes: bytes,
+  needs: v.array(v.picklist(NEEDS)),
 });
 export type VariantEntry = v.InferOutput<typeof variantEntry>;
 
-export const modelEntry = v.object({
-  id: modelName,
-  name: shownText(200),
-  description: shownText(2000),
-  capabilities: v.array(v.picklist(['chat'])),
-  licence: v.object({ id: shownText(100), notice: shownText(2000) }),
-  parameters: v.nullable(v.pipe(v.number(), v.safeInteger())),
-  /** Tokens that a conversation may have on this network, prompt and answer together. */
-  contextTokens: v.pipe(v.number(), v.safeInteger(), v.minValue(64), v.maxValue(1_000_000)),
-  /** Longest token of the vocabulary, UTF-8 bytes: a prompt of n bytes has at least n ÷ this many tokens. */
-  longestTokenBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  chat: v.object({
-    /** Jinja chat template from the file. */
-    template: v.pipe(v.string(), v.minLength(1), v.maxLength(65_536)),
-    bosToken: v.string(),
-    eosToken: v.string(),
-    /** Whether the engine puts the first token before every prompt by itself. */
-    addBos: v.boolean(),
-    /** Control tokens as text. They are broken up where a message contains them, so that no text can pose as a turn. */
-    controlTokens: v.pipe(v.array(v.string()), v.maxLength(4096)),
-  }),
-  /** Used where a request leaves the value out. */
-  defaults: v.object({ temperature: v.number(), topP: v.number(), maxTokens: v.pipe(v.number(), v.safeInteger()) }),
-  variants: v.pipe(v.array(variantEntry), v.minLength(1)),
+/** What a model can do. Tabs of this release chat and embed. */
+export const CAPABILITIES = ['chat', 'embed', 'rerank', 'vision'] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
+const chatForm = v.object({
+  /** Jinja chat template from the file. */
+  template: v.pipe(v.string(), v.minLength(1), v.maxLength(65_536)),
+  bosToken: v.string(),
+  eosToken: v.string(),
+  /** Whether the engine puts the first token before every prompt by itself. */
+  addBos: v.boolean(),
+  /** Control tokens as text. They are broken up where a message contains them, so that no text can pose as a turn. */
+  controlTokens: v.pipe(v.array(v.string()), v.maxLength(4096)),
 });
+export type ChatForm = v.InferOutput<typeof chatForm>;
+
+export const licence = v.object({
+  id: shownText(100),
+  notice: shownText(2000),
+  /** Its whole text; null where nobody said. */
+  url: v.nullable(webAddress),
+  /** Whether notice and address must be shown before the weights are fetched. */
+  mustShow: v.boolean(),
+});
+
+export const modelEntry = v.pipe(
+  v.object({
+    id: modelName,
+    name: shownText(200),
+    description: shownText(2000),
+    capabilities: v.pipe(v.array(v.picklist(CAPABILITIES)), v.minLength(1)),
+    licence,
+    parameters: v.nullable(v.pipe(v.number(), v.safeInteger())),
+    /** Tokens that a conversation, or a text to embed, may have on this network, prompt and answer together. */
+    contextTokens: v.pipe(v.number(), v.safeInteger(), v.minValue(64), v.maxValue(1_000_000)),
+    /** Longest token of the vocabulary, UTF-8 bytes: a prompt of n bytes has at least n ÷ this many tokens. */
+    longestTokenBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    /** Null for a model that does not chat. */
+    chat: v.nullable(chatForm),
+    /** Null for a model that does not embed. */
+    embed: v.nullable(
+      v.object({
+        /** Numbers of a vector. */
+        dimensions: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(65_536)),
+        /** How the vectors of the tokens become one. */
+        pooling: v.picklist(['mean', 'cls', 'last']),
+      }),
+    ),
+    /** Used where a request leaves the value out; null for a model that does not chat. */
+    defaults: v.nullable(
+      v.object({ temperature: v.number(), topP: v.number(), maxTokens: v.pipe(v.number(), v.safeInteger()) }),
+    ),
+    variants: v.pipe(v.array(variantEntry), v.minLength(1)),
+  }),
+  v.check(
+    ({ capabilities, chat, embed, defaults }) =>
+      capabilities.includes('chat') === (chat !== null && defaults !== null) &&
+      capabilities.includes('embed') === (embed !== null),
+    'capabilities and forms do not agree',
+  ),
+);
 export type ModelEntry = v.InferOutput<typeof modelEntry>;
 
-export const catalogue = v.object({ v: v.literal(1), models: v.array(modelEntry) });
+/** Whether the pieces, one after the other, end where the files do. */
+function piecesFillFiles(
+  whole: number,
+  pieces: readonly { readonly bytes: number }[],
+  files: readonly { readonly bytes: number }[],
+): boolean {
+  const endsOfPieces = ends(pieces);
+  const endsOfFiles = ends(files);
+  const borders = new Set(endsOfPieces);
+  return endsOfPieces.at(-1) === whole && endsOfFiles.at(-1) === whole && endsOfFiles.every((end) => borders.has(end));
+}
+
+function ends(parts: readonly { readonly bytes: number }[]): number[] {
+  let at = 0;
+  return parts.map(({ bytes }) => {
+    at += bytes;
+    return at;
+  });
+}
+
+/** How prompts are put to a model. Throws `invalid_value` when it does not chat. */
+export function chatFormOf(model: ModelEntry): ChatForm {
+  if (model.chat !== null) return model.chat;
+  throw new ShoalError('invalid_value', `The model '${model.id}' does not chat.`, { param: 'model' });
+}
+
+export const catalogue = v.object({ v: v.literal(2), models: v.array(modelEntry) });
 export type Catalogue = v.InferOutput<typeof catalogue>;
 
 /** Where a piece of a weights file lies below the router's address. */
@@ -77,7 +174,6 @@ export async function traitsOf(
   build: EngineBuild = WLLAMA_BUILD,
   arithmetic: Arithmetic = EXACT_ARITHMETIC,
 ): Promise<ClassTraits> {
-  const { template, bosToken, eosToken, addBos, controlTokens } = model.chat;
   return {
     weights: variant.weights.sha256,
     engine: build.engine,
@@ -86,10 +182,16 @@ export async function traitsOf(
     flashAttention: arithmetic.flashAttention,
     kvType: 'f16',
     contextTokens: model.contextTokens,
-    template: toHex(await sha256(utf8(JSON.stringify([template, bosToken, eosToken, addBos, controlTokens])))),
+    template: toHex(await sha256(utf8(JSON.stringify(inputForm(model))))),
     renderer: 1,
     samplers: 1,
   };
+}
+
+/** All that the catalogue says of how a text becomes tokens and, for an embedding model, a vector. */
+function inputForm({ chat, embed }: ModelEntry): readonly unknown[] {
+  if (chat === null) return ['embed', embed?.pooling];
+  return [chat.template, chat.bosToken, chat.eosToken, chat.addBos, chat.controlTokens];
 }
 
 /** A model and one of its variants, with a class that tabs running it form. */
@@ -111,7 +213,11 @@ export async function servedClasses(
   build: EngineBuild = WLLAMA_BUILD,
   arithmetics: readonly Arithmetic[] = ARITHMETICS,
 ): Promise<ServedVariant[]> {
-  const pairs = models.models.flatMap((model) => model.variants.map((variant) => ({ model, variant })));
+  // The engine of these classes reads GGUF files, and runs models that chat or embed.
+  const pairs = models.models
+    .filter(({ chat, embed }) => chat !== null || embed !== null)
+    .flatMap((model) => model.variants.map((variant) => ({ model, variant })))
+    .filter(({ variant }) => variant.format === 'gguf');
   return Promise.all(
     arithmetics.flatMap((arithmetic) =>
       pairs.map(async (pair) => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
-import { catalogue, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
+import { catalogue, chatFormOf, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
 import { classIdOf } from './class-id.ts';
 import { ENGINE_BUILDS, enginePath, WLLAMA_BUILD } from './wllama-build.ts';
 
@@ -53,7 +53,7 @@ describe('classes of equivalence', () => {
 
   it('keep their ids: a receipt of last year names a class of last year', async () => {
     const { models } = v.parse(catalogue, embedded);
-    expect((await servedVariants({ v: 1, models })).map(({ variant, class: id }) => [variant.id, id])).toEqual([
+    expect((await servedVariants({ v: 2, models })).map(({ variant, class: id }) => [variant.id, id])).toEqual([
       ['q8_0', 'cls_ZqVxnePHO5Lezt2LsfvVwA'],
       ['q4_0', 'cls_FX2CnIp02FFW5Hh1mTEPAQ'],
     ]);
@@ -77,5 +77,73 @@ describe('the embedded catalogue', () => {
     expect(variantsNamed(served, 'shoal-pup-3m:q4_0').map(({ variant }) => variant.id)).toEqual(['q4_0']);
     expect(variantsNamed(served, 'shoal-pup-3m:f16')).toEqual([]);
     expect(variantsNamed(served, 'Shoal-Pup-3M')).toEqual([]);
+  });
+});
+
+describe('a catalogue', () => {
+  const { models } = v.parse(catalogue, embedded);
+  const model = models[0]!;
+  const variant = model.variants[0]!;
+  const isTaken = (changed: object) => v.is(catalogue, { v: 2, models: [{ ...model, ...changed }] });
+  const withWeights = (changed: object) => ({
+    variants: [{ ...variant, weights: { ...variant.weights, ...changed } }],
+  });
+  const { bytes } = variant.weights;
+  const mirror = 'https://mirror.example/tiny.gguf';
+
+  it('of an earlier release is not taken', () => {
+    expect([isTaken({}), v.is(catalogue, { v: 1, models: [model] })]).toEqual([true, false]);
+  });
+
+  it('has pieces that end where its files do', () => {
+    const half = { name: 'half', bytes: bytes / 2, mirrors: [] };
+    const halves = [1, 2].map(() => ({ sha256: 'a'.repeat(64), bytes: bytes / 2 }));
+    expect(isTaken(withWeights({ files: [half, half], pieces: halves }))).toBe(true);
+    for (const wrong of [{ files: [half, half] }, { files: [half] }, { pieces: halves.slice(1) }]) {
+      expect(isTaken(withWeights(wrong))).toBe(false);
+    }
+  });
+
+  it('says who has the files, and lets no address into the policy of the pages that means something there', () => {
+    const [file] = variant.weights.files;
+    const at = (...mirrors: string[]) => withWeights({ hosted: false, files: [{ ...file, mirrors }] });
+    expect([isTaken(at(mirror)), isTaken(at('http://localhost:8080/x.gguf'))]).toEqual([true, true]);
+    const wrong = [
+      'http://mirror.example/x',
+      'https://a;b/x',
+      'https://u@b/x',
+      "https://'self'/x",
+      '*',
+      'https:x',
+      '/x',
+    ];
+    expect(isTaken(at())).toBe(false);
+    for (const address of wrong) expect({ address, taken: isTaken(at(address)) }).toEqual({ address, taken: false });
+  });
+
+  it('has a form for what a model can do', () => {
+    const embeds = { capabilities: ['embed'], chat: null, defaults: null, embed: { dimensions: 384, pooling: 'mean' } };
+    expect(isTaken(embeds)).toBe(true);
+    for (const wrong of [{ chat: null }, { defaults: null }, { ...embeds, embed: null }, { capabilities: [] }]) {
+      expect(isTaken(wrong)).toBe(false);
+    }
+  });
+
+  it('has classes for what the GGUF engine can run, and no others', async () => {
+    const embeds = { ...model, id: 'e', capabilities: ['embed' as const], chat: null, defaults: null };
+    const others = [
+      { ...model, id: 'mlc', variants: [{ ...variant, format: 'mlc' as const }] },
+      { ...embeds, capabilities: ['rerank' as const] },
+      { ...embeds, embed: { dimensions: 384, pooling: 'mean' as const } },
+      { ...embeds, id: 'cls', embed: { dimensions: 384, pooling: 'cls' as const } },
+    ];
+    const served = await servedVariants({ v: 2, models: [model, ...others] });
+    expect(served.map((entry) => entry.model.id)).toEqual([model.id, model.id, 'e', 'e', 'cls', 'cls']);
+    expect(new Set(served.map((entry) => entry.class)).size).toBe(6);
+  });
+
+  it('does not ask an embedding model for a chat', () => {
+    expect(chatFormOf(model)).toBe(model.chat);
+    expect(() => chatFormOf({ ...model, chat: null })).toThrow(`The model '${model.id}' does not chat.`);
   });
 });

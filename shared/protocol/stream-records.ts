@@ -17,7 +17,11 @@ import { base64Url, count, key32, leaseNumber, shownText } from './fields.ts';
 export const streamEvent = v.union([
   /** It waits for a tab; so many requests are before this one, and its first token is to be expected in so many ms. Told again when that changes. */
   v.object({ t: v.literal('waiting'), ahead: count, etaMs: count }),
-  /** Seal to this key and send the envelope. `strict`: nothing of the answer is to be shown before it is valid. */
+  /**
+   * Seal to this key and send the envelope. `strict`: nothing of the answer is to be shown before it is valid. `beside`: the first token of the tab before is
+   * late, and this one writes, too; the same lease told again without it has won, and the frames that follow are its own. Any other second lease is of a tab
+   * that takes the place of a lost one, and writes the answer again from its first word.
+   */
   v.object({
     t: v.literal('leased'),
     lease: signed,
@@ -25,6 +29,7 @@ export const streamEvent = v.union([
     token: base64Url(64),
     direct: v.boolean(),
     strict: v.boolean(),
+    beside: v.optional(v.literal(true)),
   }),
   v.object({ t: v.literal('accepted'), promptTokens: count }),
   v.object({

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Bytes, equalBytes } from '../bytes.ts';
+import { type Bytes, equalBytes, fromUtf8 } from '../bytes.ts';
 import {
   type AnswerChain,
   answerChain,
@@ -13,6 +13,7 @@ import { count, key32, taskTail } from '../protocol/fields.ts';
 import { type FrameContent, FrameOpener, FrameOrder, textOf } from '../sealing/frames.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
 import { parseJson } from './parse-json.ts';
+import { disputed, ShownAnswer } from './shown-answer.ts';
 
 /** The content of the frame that ends an answer. */
 export const answerEnd = v.object({
@@ -53,6 +54,7 @@ export class AnswerOpener {
   #received: { readonly chain: AnswerChain; readonly finish: FinishReason } | null = null;
   #commit: Pick<CommitToAnswer, 'chain' | 'finish'> | null = null;
   #fits = false;
+  readonly #shown = new ShownAnswer();
   readonly #whole = Promise.withResolvers<void>();
 
   constructor(salt: Bytes, onUpdate: (update: AnswerUpdate) => void) {
@@ -60,10 +62,17 @@ export class AnswerOpener {
     this.#onUpdate = onUpdate;
   }
 
-  /** The tab seals under keys of this exporter. Again for another tab, as long as nothing of the answer has come. */
+  /** The tab seals under keys of this exporter. Again for another tab, which writes the answer from its first word: what has come of it must be the same. */
   async start(exporter: SecretExporter): Promise<void> {
+    await this.atRest; // The last frames of the tab before are still its own.
+    this.#shown.again();
     this.#order = new FrameOrder();
     this.#opening = { frames: new FrameOpener(exporter, 'answer'), chain: await DigestChain.start(this.#salt) };
+  }
+
+  /** Whether anything of the answer has come. */
+  get isBegun(): boolean {
+    return !this.#shown.isEmpty || this.isWhole;
   }
 
   /** The number of the frame that is due next. */
@@ -114,14 +123,15 @@ export class AnswerOpener {
     if (this.#opening === null) throw new ShoalError('integrity_failed', 'A frame came before the lease.');
     const { frames, chain } = this.#opening;
     const { content, final } = await frames.open(frame);
-    const text = textOf(content);
+    textOf(content); // What is no text is refused, shown or not.
     if (!final) await chain.append(content.payload);
     const progress = chain.progress;
     if (progress.blocks !== content.blocks || !equalBytes(progress.chain, content.chain)) {
       throw new ShoalError('integrity_failed', 'The digest chain of a frame does not fit its text.');
     }
-    if (final) await this.#ended(content, chain);
-    else this.#onUpdate({ type: 'text', text, tokens: content.tokens, path });
+    if (final) return this.#ended(content, chain);
+    const { fresh, tokens } = this.#shown.take(content.payload, content.tokens);
+    if (fresh.byteLength > 0) this.#onUpdate({ type: 'text', text: fromUtf8(fresh), tokens, path });
   }
 
   async #ended(content: FrameContent, chain: DigestChain): Promise<void> {
@@ -131,8 +141,13 @@ export class AnswerOpener {
     refuseCancelled(finish);
     const own = await chain.finish(finish);
     if (own.head !== head) throw new ShoalError('integrity_failed', 'The answer is not the one that the tab closed.');
+    this.#shown.ended();
+    const before = this.#received;
+    if (before !== null && (firstFalseBlock(before.chain, own) !== null || before.finish !== finish)) {
+      throw disputed(before.chain.bytes);
+    }
     this.#received = { chain: own, finish };
-    this.#onUpdate({ type: 'answered', finish, promptTokens, completionTokens });
+    if (before === null) this.#onUpdate({ type: 'answered', finish, promptTokens, completionTokens });
     this.#whole.resolve();
     this.#compare();
   }

@@ -1,8 +1,9 @@
 import { AsyncQueue } from '../async-queue.ts';
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
 import type { Verdict } from '../checking/verdict.ts';
+import { isExactClass } from '../classes/class-id.ts';
 import { withDeadline } from '../deadline.ts';
-import { ShoalError } from '../errors.ts';
+import { type ErrorCode, ShoalError } from '../errors.ts';
 import type { TaskTail } from '../protocol/fields.ts';
 import type { Lease, Sampling } from '../protocol/lease.ts';
 import type { Level } from '../protocol/level.ts';
@@ -50,8 +51,8 @@ export interface TaskPorts {
   handOn(wrap: Wrap, held: HeldLease): Promise<void>;
   /** The task's stream again, after it broke. */
   reattach(held: HeldLease, from: number): Promise<ReadableStream<Uint8Array>>;
-  /** Says that nobody reads the task any more, where the end of its stream does not. */
-  leave?(): Promise<void>;
+  /** Says that nobody reads the task any more, and why, where the end of its stream does not. */
+  leave?(why: ErrorCode): Promise<void>;
 }
 
 export interface TaskInput extends LeaseHolder {
@@ -66,6 +67,12 @@ export interface TaskInput extends LeaseHolder {
   readonly checks?: number | undefined;
   /** What does not hold of a receipt: at `strict`, a router that says `valid` must prove it. Left out by the router itself. */
   readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
+}
+
+/** A lease of the answer, and what opens the frames that come under it. */
+interface AnswerSeal {
+  readonly held: HeldLease;
+  readonly exporter: SecretExporter;
 }
 
 /** The key of a task's body, wrapped for a checker. */
@@ -86,6 +93,8 @@ export class SealedTask {
   readonly #over = Promise.withResolvers<void>();
   #seal: BodySeal | null = null;
   #lease: HeldLease | null = null;
+  /** A second tab that writes, too, because the first token is late; null when there is none. */
+  #beside: AnswerSeal | null = null;
   #accepted = false;
   #settled = false;
   readonly #checks = new Map<number, CheckWrap>();
@@ -166,7 +175,7 @@ export class SealedTask {
     this.#settle();
     this.#updates.fail(ShoalError.from(cause));
     // A router that stays where it is must stop the tab.
-    const told = [this.#stream.stop(), this.#ports.leave?.()];
+    const told = [this.#ports.leave?.(ShoalError.from(cause).code), this.#stream.stop()];
     void Promise.allSettled(told).then(() => this.#over.resolve());
   }
 
@@ -221,7 +230,33 @@ export class SealedTask {
   }
 
   async #leased(event: Extract<StreamEvent, { t: 'leased' }>): Promise<void> {
-    const before = this.#lease?.lease ?? null;
+    const beside = this.#beside;
+    const hasWon = beside?.held.statement.payload === event.lease.payload && event.beside !== true;
+    const { held, exporter, envelope } = hasWon ? { ...beside, envelope: null } : await this.#sealTo(event);
+    if (event.beside === true && this.#lease !== null) {
+      this.#beside = { held, exporter };
+      // Nobody waits for it: the first tab is at work, and may win.
+      if (envelope !== null && !this.#settled) this.#ports.deliver(envelope, held).catch(() => undefined);
+      return;
+    }
+    this.#beside = null;
+    this.#lease = held;
+    this.#accepted = false;
+    this.#watchdog.leasedAgain();
+    await this.#answer.start(exporter);
+    if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
+    this.#updates.push({ type: 'leased', lease: held.lease });
+    if (envelope === null) return;
+    try {
+      await this.#ports.deliver(envelope, held);
+    } catch (cause) {
+      // The tab is gone. The stream tells whether another one takes its place.
+      if (ShoalError.from(cause).code !== 'tab_lost') throw cause;
+    }
+  }
+
+  /** The envelope for a tab that was leased the answer: the first one, or another for the same work. Throws what refuses the lease. */
+  async #sealTo(event: Extract<StreamEvent, { t: 'leased' }>): Promise<AnswerSeal & { readonly envelope: Bytes }> {
     this.#watchdog.enter('leased');
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
@@ -230,10 +265,11 @@ export class SealedTask {
         throw new ShoalError('integrity_failed', `The router changed the parameter ${field}.`);
       }
     }
-    if (before !== null) refuseUnlikeBefore(before, lease, this.#answer.nextFrame);
+    if (this.#lease !== null) {
+      await this.#answer.atRest; // What came from the tab before counts.
+      refuseUnlikeBefore(this.#lease.lease, lease, this.#answer);
+    }
     const held = { lease, statement: event.lease, token: event.token, direct: event.direct };
-    this.#lease = held;
-    this.#accepted = false;
     if (event.strict || this.#input.level === 'strict') this.#withheld ??= [];
     this.#seal ??= await sealBody({
       v: 1,
@@ -243,15 +279,7 @@ export class SealedTask {
       sampling: lease.sampling,
     });
     const { wrap, exporter } = await this.#seal.wrapFor(event.lease, lease, this.#input.signer);
-    await this.#answer.start(exporter);
-    if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
-    this.#updates.push({ type: 'leased', lease });
-    try {
-      await this.#ports.deliver(encodeEnvelope(wrap, this.#seal.sealed), held);
-    } catch (cause) {
-      // The tab is gone. The stream tells whether another one takes its place.
-      if (ShoalError.from(cause).code !== 'tab_lost') throw cause;
-    }
+    return { held, exporter, envelope: encodeEnvelope(wrap, this.#seal.sealed) };
   }
 
   async #committed(statement: Signed): Promise<void> {
@@ -375,8 +403,11 @@ export class SealedTask {
   }
 }
 
-/** A second lease is for the same answer by another tab, in place of one that was lost before it wrote anything. Throws `integrity_failed` or `tab_lost`. */
-function refuseUnlikeBefore(before: Lease, lease: Lease, nextFrame: number): void {
+/**
+ * A second lease is for the same answer by another tab. What has come of it already can only be gone on with where the other tab writes the same to the byte.
+ * Throws `integrity_failed` or `tab_lost`.
+ */
+function refuseUnlikeBefore(before: Lease, lease: Lease, answer: Pick<AnswerOpener, 'isBegun' | 'hasCommit'>): void {
   const isSameWork =
     lease.task === before.task &&
     lease.model === before.model &&
@@ -384,8 +415,11 @@ function refuseUnlikeBefore(before: Lease, lease: Lease, nextFrame: number): voi
     lease.attempt > before.attempt &&
     lease.tab !== before.tab &&
     JSON.stringify(lease.sampling) === JSON.stringify(before.sampling);
-  if (!isSameWork) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
-  if (nextFrame > 0) throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer.');
+  if (!isSameWork || answer.hasCommit) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
+  const writesTheSame = lease.class === before.class && isExactClass(lease.class);
+  if (answer.isBegun && !writesTheSame) {
+    throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer, and no tab is like it.');
+  }
 }
 
 function tooEarly(): ShoalError {

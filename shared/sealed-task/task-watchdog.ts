@@ -57,6 +57,12 @@ export class TaskWatchdog {
     this.#arm();
   }
 
+  /** Another tab has the place of one that was lost: it reads the prompt from its first word. */
+  leasedAgain(): void {
+    this.#phase = 'waiting';
+    this.enter('leased');
+  }
+
   /** For good: what comes late starts no timer. */
   end(): void {
     this.#isOver = true;

@@ -37,6 +37,8 @@ export type GenerateEvent =
       readonly promptTokens: number;
       /** Tokens written, the one that ends the answer included. */
       readonly completionTokens: number;
+      /** Tokens of the prompt that were read, by the engine's own count; the others it still held. Left out by an engine that does not say. */
+      readonly evaluatedTokens?: number;
       readonly prefillMs: number;
       readonly decodeMs: number;
     };

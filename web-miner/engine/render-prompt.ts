@@ -1,5 +1,5 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ChatForm } from '../../shared/classes/catalogue.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
 import { EngineError } from './engine.ts';
 
@@ -16,7 +16,7 @@ const FIXED_DATE = '22 Nov 2026';
 /** Put between the first and second character of a control token in a message: it reads the same and is no token. */
 const ZERO_WIDTH_SPACE = '\u200b';
 
-export function promptRenderer(chat: ModelEntry['chat']): PromptRenderer {
+export function promptRenderer(chat: ChatForm): PromptRenderer {
   const program = parse(tokenize(chat.template, { lstrip_blocks: true, trim_blocks: true }));
   const control = controlTokens(chat.controlTokens);
   return {

@@ -317,6 +317,7 @@ export class WllamaEngine implements Engine {
           finish: choice.finish_reason === 'length' ? 'length' : 'stop',
           promptTokens: usage.prompt_tokens,
           completionTokens: usage.completion_tokens,
+          ...(chunk.timings !== undefined && { evaluatedTokens: chunk.timings.prompt_n }),
           prefillMs,
           decodeMs: performance.now() - startedAt - prefillMs,
         });

@@ -1,139 +1,356 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type DownloadProgress, fetchWeights, ModelDownloadError } from './model-store.ts';
+import { piecePath, type VariantEntry } from '../../shared/classes/catalogue.ts';
+import { MemoryCaches } from '../testing/memory-caches.ts';
+import { MirrorHosts, type Serving } from '../testing/mirror-hosts.ts';
+import {
+  type DownloadOptions,
+  type DownloadProgress,
+  fetchWeights,
+  ModelDownloadError,
+  type Shortage,
+} from './model-store.ts';
+import { deleteStored, storedModels } from './stored-models.ts';
 
 const ORIGIN = 'https://shoal.test';
 const NEVER = new AbortController().signal;
-const PIECES = [new Uint8Array(1000).fill(1), new Uint8Array(1000).fill(2), new Uint8Array(500).fill(3)];
+const MIB = 1024 * 1024;
+const WHOLE = new Uint8Array(7.5 * MIB).map((_, i) => (i * 2_654_435_761) >>> 24);
+const SIZES = [3 * MIB, 3 * MIB, 1.5 * MIB];
+const FILE_BYTES = 6 * MIB;
+const ENDS = SIZES.map((_, i) => SIZES.slice(0, i + 1).reduce((a, b) => a + b));
+const PIECES = SIZES.map((size, i) => WHOLE.slice((ENDS[i] ?? 0) - size, ENDS[i]));
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const variant = {
-  id: 'q8_0',
-  weights: {
-    sha256: digest(Buffer.concat(PIECES)),
-    bytes: 2500,
-    pieces: PIECES.map((piece) => ({ sha256: digest(piece), bytes: piece.length })),
-  },
-};
+const SHA256 = digest(WHOLE);
+const MIRRORS = ['https://one.test/model', 'https://two.test/model'];
 
-/** The browser's cache, and a server whose answers a test can spoil. */
-let stored: Map<string, Uint8Array>;
-let asked: string[];
-let serve: (index: number, times: number) => Response;
+/** Two files in three pieces: hosted by the router, at mirrors, or both. */
+function variantAt(hosted: boolean, mirrors: readonly string[]): VariantEntry {
+  const files = [FILE_BYTES, WHOLE.length - FILE_BYTES].map((bytes, i) => ({
+    name: `model-0000${i + 1}-of-00002.gguf`,
+    bytes,
+    mirrors: mirrors.map((mirror) => `${mirror}/${i + 1}`),
+  }));
+  const pieces = PIECES.map((piece) => ({ sha256: digest(piece), bytes: piece.length }));
+  const weights = { sha256: SHA256, bytes: WHOLE.length, pieces, files, hosted, redirectOrigins: [] };
+  return { id: 'q8_0', format: 'gguf', memoryBytes: WHOLE.length, needs: [], weights };
+}
+const HOSTED = variantAt(true, []);
+const MIRRORED = variantAt(false, MIRRORS);
+
+let stored: MemoryCaches;
+let hosts: MirrorHosts;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  stored = new Map();
-  asked = [];
-  serve = (index) => new Response(PIECES[index]);
-  vi.stubGlobal('caches', {
-    open: async () => ({
-      match: async (url: string) => (stored.has(url) ? new Response(stored.get(url) as BodyInit) : undefined),
-      put: async (url: string, response: Response) =>
-        void stored.set(url, new Uint8Array(await response.arrayBuffer())),
-      delete: async (url: string) => stored.delete(url),
-    }),
-  });
-  vi.stubGlobal('fetch', async (url: string, { signal }: { signal: AbortSignal }) => {
-    signal.throwIfAborted();
-    asked.push(url);
-    const index = Number(/(\d{4})\.bin$/.exec(url)?.[1]);
-    return serve(index, asked.filter((other) => other === url).length);
-  });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  stored = new MemoryCaches();
+  hosts = new MirrorHosts();
+  for (const [i, piece] of PIECES.entries()) hosts.files.set(`${ORIGIN}${piecePath(SHA256, i)}`, piece);
+  for (const mirror of MIRRORS) {
+    hosts.files.set(`${mirror}/1`, WHOLE.slice(0, FILE_BYTES));
+    hosts.files.set(`${mirror}/2`, WHOLE.slice(FILE_BYTES));
+  }
+  hosts.passTime = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  vi.stubGlobal('caches', stored);
+  vi.stubGlobal('fetch', hosts.fetch);
+  vi.stubGlobal('navigator', {});
 });
 afterEach(() => {
   vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
-/** Lets retries happen without waiting for them. */
-async function patiently<T>(work: Promise<T>): Promise<T> {
+const told: DownloadProgress[] = [];
+beforeEach(() => {
+  told.length = 0;
+});
+
+/** Fetches without waiting for what a clock waits for. */
+async function download(variant = HOSTED, signal = NEVER, options: DownloadOptions = {}): Promise<Blob> {
   let done = false;
-  const settled = work.finally(() => {
+  const work = fetchWeights(ORIGIN, variant, (progress) => told.push(progress), signal, options).finally(() => {
     done = true;
   });
-  settled.catch(() => undefined);
-  while (!done) await vi.advanceTimersByTimeAsync(500);
-  return settled;
+  work.catch(() => undefined);
+  while (!done) await vi.advanceTimersByTimeAsync(250);
+  return work;
 }
+
+const failureOf = (work: Promise<unknown>) =>
+  work.then(
+    () => null,
+    (cause: unknown) => cause,
+  );
+const isWhole = async (blob: Blob) => digest(new Uint8Array(await blob.arrayBuffer())) === SHA256;
+const askedHosts = () => [...new Set(hosts.asked.map(({ url }) => new URL(url).host))];
 
 describe('fetching a model', () => {
   it('puts the pieces together in order, with progress to the last byte', async () => {
-    const seen: DownloadProgress[] = [];
-    const blob = await fetchWeights(ORIGIN, variant, (progress) => seen.push(progress), NEVER);
-    expect(digest(new Uint8Array(await blob.arrayBuffer()))).toBe(variant.weights.sha256);
-    expect(seen[0]).toEqual({ loadedBytes: 0, totalBytes: 2500, fromStoreBytes: 0 });
-    expect(seen.at(-1)).toEqual({ loadedBytes: 2500, totalBytes: 2500, fromStoreBytes: 0 });
-    expect(stored.size).toBe(3);
+    expect(await isWhole(await download())).toBe(true);
+    const all = { totalBytes: WHOLE.length, fromStoreBytes: 0, keeping: 'kept' };
+    expect(told[0]).toEqual({ ...all, loadedBytes: 0, fetchedBytes: 0, bytesPerSecond: 0, secondsLeft: null });
+    expect(told.at(-1)).toMatchObject({
+      ...all,
+      loadedBytes: WHOLE.length,
+      fetchedBytes: WHOLE.length,
+      secondsLeft: 0,
+    });
+    expect(stored.usedBytes).toBeGreaterThanOrEqual(WHOLE.length);
+  });
+
+  it('says how fast it comes, and how long it will take', async () => {
+    hosts.answer = () => ({ serve: 'range', bytesPerSecond: MIB });
+    await download();
+    const midway = told.find(({ loadedBytes }) => loadedBytes > WHOLE.length / 2);
+    expect(midway?.bytesPerSecond).toBeGreaterThan(1.5 * MIB); // Two pieces at once.
+    expect(midway?.bytesPerSecond).toBeLessThan(2.5 * MIB);
+    const left = WHOLE.length - (midway?.loadedBytes ?? 0);
+    expect(midway?.secondsLeft).toBe(left / (midway?.bytesPerSecond ?? 0));
   });
 
   it('fetches nothing twice that it has kept', async () => {
-    await fetchWeights(ORIGIN, variant, () => undefined, NEVER);
-    asked = [];
-    const seen: DownloadProgress[] = [];
-    await fetchWeights(ORIGIN, variant, (progress) => seen.push(progress), NEVER);
-    expect(asked).toEqual([]);
-    expect(seen.at(-1)).toEqual({ loadedBytes: 2500, totalBytes: 2500, fromStoreBytes: 2500 });
+    await download();
+    hosts.asked.length = 0;
+    await download();
+    expect(hosts.asked).toEqual([]);
+    expect(told.at(-1)).toMatchObject({ loadedBytes: WHOLE.length, fromStoreBytes: WHOLE.length, fetchedBytes: 0 });
   });
 
-  it('goes on with the first missing piece after it was stopped', async () => {
+  it('goes on at the very byte when it was stopped', async () => {
     const abort = new AbortController();
-    serve = (index) => {
-      if (index === 2) abort.abort();
-      return new Response(PIECES[index]);
+    const onProgress = ({ fetchedBytes }: DownloadProgress) => {
+      if (fetchedBytes > 2.2 * MIB) abort.abort();
     };
-    await expect(fetchWeights(ORIGIN, variant, () => undefined, abort.signal)).rejects.toMatchObject({
-      name: 'AbortError',
-    });
-    const kept = stored.size;
-    expect(kept).toBeGreaterThan(0);
-    asked = [];
-    serve = (index) => new Response(PIECES[index]);
-    await fetchWeights(ORIGIN, variant, () => undefined, NEVER);
-    expect(asked).toHaveLength(3 - kept);
+    await expect(fetchWeights(ORIGIN, HOSTED, onProgress, abort.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    const kept = (await storedModels())?.[0]?.storedBytes ?? 0;
+    expect(kept).toBeGreaterThan(2.2 * MIB);
+    hosts.sentBytes = 0;
+    expect(await isWhole(await download())).toBe(true);
+    expect(hosts.sentBytes).toBe(WHOLE.length - kept);
   });
 
   it('throws a kept piece away that is damaged, and fetches it again', async () => {
-    await fetchWeights(ORIGIN, variant, () => undefined, NEVER);
-    const [url] = [...stored.keys()];
-    stored.set(url!, new Uint8Array(1000).fill(9));
-    asked = [];
-    const blob = await fetchWeights(ORIGIN, variant, () => undefined, NEVER);
-    expect(asked).toEqual([url]);
-    expect(digest(new Uint8Array(await blob.arrayBuffer()))).toBe(variant.weights.sha256);
+    await download();
+    const part = [...stored.stored.keys()].find((url) => url.includes('/1/'));
+    const spoilt = stored.stored.get(part ?? '');
+    spoilt?.fill(9);
+    hosts.asked.length = 0;
+    expect(await isWhole(await download())).toBe(true);
+    expect(hosts.asked).toEqual([{ url: `${ORIGIN}${piecePath(SHA256, 1)}`, range: null }]);
   });
 
-  it.each<[string, () => Response]>([
-    ['a wrong byte', () => new Response(new Uint8Array(1000).fill(9))],
-    ['a byte too few', () => new Response(new Uint8Array(999).fill(2))],
-    ['a byte too many', () => new Response(new Uint8Array(1001).fill(2))],
-    ['an error page', () => new Response('sorry', { status: 500 })],
-    ['nothing', () => new Response(null, { status: 404 })],
-  ])('tries again when it gets %s, and gives up with a reason when it stays', async (_, bad) => {
-    serve = (index, times) => (index === 1 && times < 3 ? bad() : new Response(PIECES[index]));
-    const blob = await patiently(fetchWeights(ORIGIN, variant, () => undefined, NEVER));
-    expect(blob.size).toBe(2500);
-    stored.clear();
-    serve = (index) => (index === 1 ? bad() : new Response(PIECES[index]));
-    const failure = await patiently(
-      fetchWeights(ORIGIN, variant, () => undefined, NEVER).catch((cause: unknown) => cause),
-    );
+  it('stops the other pieces when one cannot be had', async () => {
+    hosts.answer = ({ url }) => (url.endsWith('0001.bin') ? { serve: 'status', status: 404 } : { serve: 'silence' });
+    expect(await failureOf(download())).toMatchObject({ fault: 'unreachable' });
+    expect(hosts.asked.some(({ url }) => url.endsWith('0002.bin'))).toBe(false);
+  });
+
+  it.each<[string, Serving, string]>([
+    ['a wrong byte', { serve: 'wrong_byte', at: 100 }, 'damaged'],
+    ['a byte too many', { serve: 'longer' }, 'damaged'],
+    ['a cut connection', { serve: 'range', cutAfter: 0 }, 'unreachable'],
+    ['an error page', { serve: 'status', status: 500 }, 'unreachable'],
+    ['silence', { serve: 'silence' }, 'unreachable'],
+  ])('tries again when it gets %s, and gives up with a reason when it stays', async (_, bad, fault) => {
+    const isFirst = (url: string) => url.endsWith('0001.bin');
+    hosts.answer = ({ url }) =>
+      isFirst(url) && hosts.asked.filter((other) => other.url === url).length < 2 ? bad : { serve: 'range' };
+    expect(await isWhole(await download())).toBe(true);
+    stored.stored.clear();
+    hosts.answer = ({ url }) => (isFirst(url) ? bad : { serve: 'range' });
+    const failure = await failureOf(download());
     expect(failure).toBeInstanceOf(ModelDownloadError);
-    expect([...stored.values()].some((piece) => piece[0] === 9)).toBe(false);
-  });
-
-  it('works where the browser keeps nothing', async () => {
-    vi.stubGlobal('caches', { open: () => Promise.reject(new DOMException('no', 'SecurityError')) });
-    expect((await fetchWeights(ORIGIN, variant, () => undefined, NEVER)).size).toBe(2500);
-  });
-
-  it('works where the storage is full', async () => {
-    vi.stubGlobal('caches', {
-      open: async () => ({
-        match: async () => undefined,
-        put: () => Promise.reject(new DOMException('full', 'QuotaExceededError')),
-        delete: async () => false,
-      }),
-    });
-    expect((await fetchWeights(ORIGIN, variant, () => undefined, NEVER)).size).toBe(2500);
+    expect(failure).toMatchObject({ fault, message: expect.stringContaining('model-00001-of-00002.gguf, piece 1') });
+    expect([...stored.stored.keys()].some((url) => url.includes('/1/'))).toBe(false);
   });
 });
+
+describe('a download that is cut', () => {
+  it.each([1, 2, 3])('at 20 random places fetches no byte twice while the tab lives (seed %i)', async (seed) => {
+    const random = seeded(seed);
+    let cuts = 20;
+    hosts.answer = () =>
+      cuts-- > 0 ? { serve: 'range', cutAfter: Math.floor((random() * WHOLE.length) / 40) } : { serve: 'range' };
+    expect(await isWhole(await download(MIRRORED))).toBe(true);
+    expect(cuts).toBeLessThan(0);
+    expect(hosts.sentBytes).toBe(WHOLE.length);
+  });
+
+  it.each([1, 2, 3])(
+    'by tabs that die at 20 random places, fetches twice a part of a piece at most (seed %i)',
+    async (seed) => {
+      const random = seeded(seed);
+      const deaths = 20;
+      let sentBytes = 0;
+      for (let death = 0; death < deaths; death++) {
+        const diesAfter = Math.floor(random() * MIB);
+        // It neither stops nor tidies up: its connections stay silent, and its store is left as it is.
+        const itsHosts = new MirrorHosts();
+        for (const [url, file] of hosts.files) itsHosts.files.set(url, file);
+        itsHosts.answer = () => ({ serve: 'range', bytesPerSecond: MIB });
+        itsHosts.passTime = async () => {
+          if (itsHosts.sentBytes >= diesAfter) await new Promise(() => undefined);
+        };
+        vi.stubGlobal('fetch', itsHosts.fetch);
+        void fetchWeights(ORIGIN, MIRRORED, () => undefined, NEVER);
+        let before = -1;
+        while (before !== itsHosts.sentBytes || before < diesAfter) {
+          before = itsHosts.sentBytes;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        sentBytes += before;
+      }
+      vi.stubGlobal('fetch', hosts.fetch);
+      hosts.answer = () => ({ serve: 'range' });
+      expect(await isWhole(await download(MIRRORED))).toBe(true);
+      const twice = sentBytes + hosts.sentBytes - WHOLE.length;
+      expect(twice).toBeLessThan(deaths * 2 * MIB); // Of each piece in progress, less than the part that is not kept yet.
+    },
+  );
+
+  it('starts a piece again where the router answers with all of it', async () => {
+    let cuts = 1;
+    hosts.answer = () => (cuts-- > 0 ? { serve: 'range', cutAfter: MIB / 2 } : { serve: 'whole' });
+    expect(await isWhole(await download())).toBe(true);
+    expect(hosts.sentBytes).toBe(WHOLE.length + MIB / 2);
+  });
+});
+
+describe('mirrors', () => {
+  it('send the range of the file that is the piece', async () => {
+    expect(await isWhole(await download(MIRRORED))).toBe(true);
+    expect(hosts.asked).toEqual([
+      { url: `${MIRRORS[0]}/1`, range: `bytes=0-${3 * MIB - 1}` },
+      { url: `${MIRRORS[0]}/1`, range: `bytes=${3 * MIB}-${6 * MIB - 1}` },
+      { url: `${MIRRORS[0]}/2`, range: null }, // A file of one piece.
+    ]);
+  });
+
+  it('are asked only when the router has nothing, or cannot send it', async () => {
+    const both = variantAt(true, MIRRORS);
+    await download(both);
+    expect(askedHosts()).toEqual(['shoal.test']);
+    stored.stored.clear();
+    hosts.asked.length = 0;
+    hosts.answer = ({ url }) => (url.startsWith(ORIGIN) ? { serve: 'status', status: 503 } : { serve: 'range' });
+    expect(await isWhole(await download(both))).toBe(true);
+    expect(askedHosts()).toEqual(['shoal.test', 'one.test']);
+  });
+
+  it.each<[string, Serving]>([
+    ['lies', { serve: 'wrong_byte', at: Math.floor(FILE_BYTES * 0.99) }],
+    ['ignores ranges', { serve: 'whole' }],
+    ['is silent', { serve: 'silence' }],
+    ['is slow', { serve: 'range', bytesPerSecond: 1000 }],
+    ['is gone', { serve: 'status', status: 404 }],
+  ])('are left for the next one when one %s', async (_, bad) => {
+    hosts.answer = ({ url }) => (url.startsWith(MIRRORS[0] ?? '') ? bad : { serve: 'range' });
+    expect(await isWhole(await download(MIRRORED))).toBe(true);
+    expect(askedHosts()).toEqual(['one.test', 'two.test']);
+  });
+
+  it('that are all slow are waited for', async () => {
+    hosts.answer = () => ({ serve: 'range', bytesPerSecond: 20_000 });
+    expect(await isWhole(await download(MIRRORED))).toBe(true);
+    expect(hosts.sentBytes).toBe(WHOLE.length);
+  });
+
+  it('that lie at 99 % and are all there is are refused by name', async () => {
+    const at = Math.floor(FILE_BYTES * 0.99);
+    hosts.answer = ({ url }) => (url.endsWith('/1') ? { serve: 'wrong_byte', at } : { serve: 'range' });
+    expect(await failureOf(download(MIRRORED))).toMatchObject({
+      name: 'ModelDownloadError',
+      fault: 'damaged',
+      message: expect.stringMatching(
+        /^The model is damaged: model-00001-of-00002\.gguf, piece 1, what (one|two)\.test sent of it has another digest\.$/,
+      ),
+    });
+    expect([...stored.stored.keys()].some((url) => url.includes('/1/'))).toBe(false);
+  });
+});
+
+describe('storage', () => {
+  it('that a browser does not have costs the next visit a download, and the page is told', async () => {
+    vi.stubGlobal('caches', {
+      open: () => Promise.reject(new DOMException('no', 'SecurityError')),
+      delete: () => Promise.reject(new DOMException('no', 'SecurityError')),
+    });
+    expect(await isWhole(await download())).toBe(true);
+    expect(new Set(told.map(({ keeping }) => keeping))).toEqual(new Set(['no_storage']));
+    expect(await storedModels()).toBeNull();
+    await deleteStored('all');
+  });
+
+  it('that is full costs the same, and keeps what fitted', async () => {
+    stored.room = 2.5 * MIB;
+    expect(await isWhole(await download())).toBe(true);
+    expect(told.at(-1)).toMatchObject({ keeping: 'no_room', loadedBytes: WHOLE.length });
+    const kept = (await storedModels())?.[0]?.storedBytes ?? 0;
+    hosts.sentBytes = 0;
+    expect(await isWhole(await download())).toBe(true);
+    expect(hosts.sentBytes).toBe(WHOLE.length - kept);
+  });
+
+  it('is estimated before anything is fetched, and nothing is dropped that nobody named', async () => {
+    await download(HOSTED, NEVER, { name: 'old:q8_0' });
+    vi.stubGlobal('navigator', {
+      storage: { estimate: async () => ({ quota: 12 * MIB, usage: stored.usedBytes }) },
+    });
+    const other = otherModel();
+    const asked: Shortage[] = [];
+    const freeBytes = Math.floor(12 * MIB * 0.9) - stored.usedBytes;
+    await download(other, NEVER, {
+      onShortage: async (shortage) => {
+        asked.push(shortage);
+        return [];
+      },
+    });
+    expect(asked).toEqual([
+      {
+        neededBytes: other.weights.bytes,
+        freeBytes,
+        others: [expect.objectContaining({ weights: SHA256, name: 'old:q8_0', storedBytes: WHOLE.length })],
+      },
+    ]);
+    expect(told.at(-1)).toMatchObject({ keeping: 'no_room' });
+    expect((await storedModels())?.map(({ weights }) => weights)).toEqual([SHA256]);
+
+    await download(other, NEVER, { onShortage: async ({ others }) => others.map(({ weights }) => weights) });
+    expect(told.at(-1)).toMatchObject({ keeping: 'kept' });
+    expect((await storedModels())?.map(({ weights }) => weights)).toEqual([other.weights.sha256]);
+  });
+
+  it('is listed with names and sizes, and deleted one by one or all at once', async () => {
+    await download(HOSTED, NEVER, { name: 'shoal-pup-3m:q8_0' });
+    const other = otherModel();
+    await download(other, NEVER, { name: 'other:q8_0' });
+    const known = { wholeBytes: WHOLE.length, storedBytes: WHOLE.length, usedAt: expect.any(Number) };
+    expect(await storedModels()).toEqual([
+      { ...known, weights: SHA256, name: 'shoal-pup-3m:q8_0' },
+      { ...known, weights: other.weights.sha256, name: 'other:q8_0' },
+    ]);
+    await deleteStored(SHA256);
+    expect((await storedModels())?.map(({ name }) => name)).toEqual(['other:q8_0']);
+    await deleteStored('all');
+    expect([await storedModels(), stored.stored.size]).toEqual([[], 0]);
+  });
+});
+
+/** As large, with other bytes. */
+function otherModel(): VariantEntry {
+  const { weights, ...rest } = HOSTED;
+  const sha256 = digest(Buffer.from('other'));
+  for (const [i, piece] of PIECES.entries()) hosts.files.set(`${ORIGIN}${piecePath(sha256, i)}`, piece);
+  return { ...rest, weights: { ...weights, sha256 } };
+}
+
+/** Mulberry32. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,5 +1,14 @@
-import { type Bytes, sha256, toBytes, toHex } from '../../shared/bytes.ts';
-import { piecePath, type VariantEntry } from '../../shared/classes/catalogue.ts';
+import type { VariantEntry } from '../../shared/classes/catalogue.ts';
+import { RateMeter } from '../work/rate-meter.ts';
+import { fetchPiece, type WantedPiece } from './fetch-piece.ts';
+import { KeptPieces, openCache } from './kept-pieces.ts';
+import { PieceSources } from './piece-sources.ts';
+import { deleteStored, type StoredModel, storageRoom, storedModels } from './stored-models.ts';
+
+export { ModelDownloadError } from './model-download-error.ts';
+
+/** Whether this browser will have the model next time, and why not: it keeps nothing at all, it has no room, or the person wanted none taken. */
+export type Keeping = 'kept' | 'no_storage' | 'no_room';
 
 /** What a download has done so far, bytes. */
 export interface DownloadProgress {
@@ -7,136 +16,123 @@ export interface DownloadProgress {
   readonly totalBytes: number;
   /** Of those loaded, how many came from this browser's own store. */
   readonly fromStoreBytes: number;
+  /** Bytes that came over the network, with those that had to be fetched again. */
+  readonly fetchedBytes: number;
+  readonly keeping: Keeping;
+  /** Over the last seconds; 0 until something came. */
+  readonly bytesPerSecond: number;
+  /** At that speed; null while it is not known. */
+  readonly secondsLeft: number | null;
 }
 
-export class ModelDownloadError extends Error {
-  override readonly name = 'ModelDownloadError';
+/** The browser has no room for all of a model. */
+export interface Shortage {
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+  /** Other models that are kept, the longest unused first. */
+  readonly others: readonly StoredModel[];
 }
 
-const STORE_NAME = 'shoal-models-v1';
-const ATTEMPTS = 3;
+export interface DownloadOptions {
+  /** Noted with what is kept, for a person. */
+  readonly name?: string;
+  /**
+   * Asked before anything is fetched, when the model has no room: which others to drop, by the digests of their weights. Where that is not enough, or nobody is asked, what does
+   * not fit is not kept, and nothing is dropped.
+   */
+  readonly onShortage?: (shortage: Shortage) => Promise<readonly string[]>;
+}
+
 const PIECES_AT_ONCE = 2;
-const RETRY_MS = 1000;
-/** A connection that delivers nothing for this long is given up, ms. */
-const SILENCE_MS = 20_000;
 
 /**
- * The weights of a variant: piece by piece, each checked against its digest before it is used or stored, kept in the browser's Cache storage. A download
- * that stopped goes on with the first missing piece. Throws {@link ModelDownloadError} or `AbortError`.
+ * The weights of a variant, files one after the other: from this browser's storage, from the router where it hosts them, from mirrors. Each piece is checked against its digest
+ * as it arrives, before it is used; what a stopped download brought is kept. Without storage it works from memory. Throws {@link ModelDownloadError} or what the signal was
+ * aborted with.
  */
 export async function fetchWeights(
   origin: string,
   variant: VariantEntry,
   onProgress: (progress: DownloadProgress) => void,
   signal: AbortSignal,
+  options: DownloadOptions = {},
 ): Promise<Blob> {
-  const store = await openStore();
-  const { pieces, bytes: totalBytes, sha256: weightsDigest } = variant.weights;
-  const loaded = new Array<number>(pieces.length).fill(0);
-  let fromStoreBytes = 0;
-  const tell = () => onProgress({ loadedBytes: loaded.reduce((a, b) => a + b, 0), totalBytes, fromStoreBytes });
-  const blobs = new Array<Blob>(pieces.length);
-  const waiting = pieces.map((piece, index) => ({ piece, index }));
-
-  async function fetchOne({ piece, index }: (typeof waiting)[number]): Promise<void> {
-    const url = new URL(piecePath(weightsDigest, index), origin).href;
-    const kept = await store?.match(url);
-    if (kept !== undefined) {
-      const blob = await kept.blob();
-      if (blob.size === piece.bytes && (await digestOf(blob)) === piece.sha256) {
-        loaded[index] = piece.bytes;
-        fromStoreBytes += piece.bytes;
-        blobs[index] = blob;
-        return tell();
-      }
-      await store?.delete(url);
-    }
-    const blob = await download(url, piece, signal, (bytes) => {
-      loaded[index] = bytes;
-      tell();
-    });
-    // Storage that is full or forbidden costs the next visit a download, not this one its model.
-    await store?.put(url, new Response(blob)).catch(() => undefined);
-    blobs[index] = blob;
+  const { weights } = variant;
+  const cache = await openCache();
+  const kept = cache === null ? null : await KeptPieces.open(cache, weights.sha256).catch(() => null);
+  if (kept !== null) {
+    if (!(await hasRoom(weights, kept.bytes, options))) kept.stopKeeping();
+    await kept.note({ name: options.name ?? variant.id, wholeBytes: weights.bytes, usedAt: Date.now() });
   }
 
+  const sources = new PieceSources(origin, weights);
+  const pieces = wantedPieces(weights);
+  const here = pieces.map(() => ({ bytes: 0, fetched: 0 }));
+  const meter = new RateMeter();
+  const tell = () => {
+    const loadedBytes = here.reduce((sum, { bytes }) => sum + bytes, 0);
+    const fetchedBytes = here.reduce((sum, { fetched }) => sum + fetched, 0);
+    const fromStoreBytes = here.reduce((sum, { bytes, fetched }) => sum + Math.max(0, bytes - fetched), 0);
+    const bytesPerSecond = meter.rate(fetchedBytes);
+    const left = weights.bytes - loadedBytes;
+    onProgress({
+      loadedBytes,
+      totalBytes: weights.bytes,
+      fromStoreBytes,
+      fetchedBytes,
+      keeping: kept === null ? 'no_storage' : kept.isKeeping ? 'kept' : 'no_room',
+      bytesPerSecond,
+      secondsLeft: left === 0 ? 0 : bytesPerSecond === 0 ? null : left / bytesPerSecond,
+    });
+  };
   tell();
-  const workers = Array.from({ length: PIECES_AT_ONCE }, async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      signal.throwIfAborted();
-      await fetchOne(next);
+
+  const blobs = new Array<Blob>(pieces.length);
+  const waiting = [...pieces];
+  // The first failure stops the others: what they brought is kept.
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined && !either.aborted; next = waiting.shift()) {
+      const { index } = next;
+      const onBytes = (bytes: number, fetched: number) => {
+        here[index] = { bytes, fetched };
+        tell();
+      };
+      blobs[index] = await fetchPiece(next, sources, kept, onBytes, either);
     }
-  });
+  };
+  const workers = Array.from({ length: PIECES_AT_ONCE }, () => work().catch((cause) => failed.abort(cause)));
   await Promise.all(workers);
-  signal.throwIfAborted();
+  either.throwIfAborted();
   return new Blob(blobs);
 }
 
-async function openStore(): Promise<Cache | null> {
-  try {
-    return await caches.open(STORE_NAME);
-  } catch {
-    return null; // A private window, or storage switched off.
-  }
-}
-
-async function digestOf(blob: Blob): Promise<string> {
-  return toHex(await sha256(toBytes(await blob.arrayBuffer())));
-}
-
-async function download(
-  url: string,
-  piece: { readonly sha256: string; readonly bytes: number },
-  signal: AbortSignal,
-  onBytes: (bytes: number) => void,
-): Promise<Blob> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const body = await readAll(url, piece.bytes, signal, onBytes);
-      if (toHex(await sha256(body)) !== piece.sha256) {
-        throw new ModelDownloadError(`A piece of the model is damaged: ${new URL(url).pathname}.`);
-      }
-      return new Blob([body]);
-    } catch (cause) {
-      signal.throwIfAborted();
-      onBytes(0);
-      if (attempt >= ATTEMPTS) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        throw cause instanceof ModelDownloadError
-          ? cause
-          : new ModelDownloadError(`The model could not be fetched: ${reason}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
+function wantedPieces({ pieces, files }: VariantEntry['weights']): WantedPiece[] {
+  let file = 0;
+  let endOfFile = files[0]?.bytes ?? 0;
+  let at = 0;
+  return pieces.map((piece, index) => {
+    if (at >= endOfFile) {
+      file++;
+      endOfFile += files[file]?.bytes ?? 0;
     }
-  }
+    at += piece.bytes;
+    return { ...piece, index, file: files[file]?.name ?? 'weights' };
+  });
 }
 
-async function readAll(
-  url: string,
-  size: number,
-  signal: AbortSignal,
-  onBytes: (bytes: number) => void,
-): Promise<Bytes> {
-  const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(new Error('the connection went silent')), SILENCE_MS);
-  try {
-    const response = await fetch(url, { signal: AbortSignal.any([signal, silence.signal]), cache: 'no-store' });
-    if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
-    const whole = new Uint8Array(size);
-    let at = 0;
-    for (const reader = response.body.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(new Error('the connection went silent')), SILENCE_MS);
-      if (at + value.byteLength > size) throw new Error('the file is longer than the catalogue says');
-      whole.set(value, at);
-      at += value.byteLength;
-      onBytes(at);
-    }
-    if (at !== size) throw new Error('the file is shorter than the catalogue says');
-    return whole;
-  } finally {
-    clearTimeout(timer);
-  }
+/** Whether this browser has room for what is missing, after others were dropped as the person wanted. */
+async function hasRoom(
+  weights: VariantEntry['weights'],
+  keptBytes: number,
+  { onShortage }: DownloadOptions,
+): Promise<boolean> {
+  const neededBytes = weights.bytes - keptBytes;
+  const room = await storageRoom();
+  if (room === null || room.freeBytes >= neededBytes) return true;
+  const others = ((await storedModels()) ?? []).filter((other) => other.weights !== weights.sha256);
+  const dropped = (await onShortage?.({ neededBytes, freeBytes: room.freeBytes, others })) ?? [];
+  for (const other of dropped) await deleteStored(other);
+  return dropped.length > 0 && ((await storageRoom())?.freeBytes ?? 0) >= neededBytes;
 }

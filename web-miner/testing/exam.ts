@@ -1,6 +1,6 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
-import type { ModelEntry, VariantEntry } from '../../shared/classes/catalogue.ts';
+import type { ChatForm, VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
@@ -162,7 +162,7 @@ const api = {
    */
   async timeAudits(
     saved: readonly { readonly receipt: unknown; readonly transcript: unknown }[],
-    chat: ModelEntry['chat'],
+    chat: ChatForm,
     routerKey: string,
     auditsFirst: boolean,
   ): Promise<{

@@ -28,6 +28,12 @@ export interface Answered {
   readonly commit: Signed;
   readonly finish: FinishReason;
   readonly completionTokens: number;
+  /** How much of the prompt was read, and in which time; null where it was stopped before its end. */
+  readonly reading: {
+    readonly promptTokens: number;
+    readonly evaluatedTokens: number;
+    readonly prefillMs: number;
+  } | null;
   readonly decodeMs: number;
 }
 
@@ -66,6 +72,7 @@ export class AnswerJob {
     const counts = { prompt: 0, completion: 0 };
     let finish: FinishReason = 'stop';
     let decodeMs = 0;
+    let reading: Answered['reading'] = null;
     try {
       const prompt = renderer.render(body.messages);
       const request = { prompt, sampling: lease.sampling, stop: body.stop };
@@ -83,6 +90,8 @@ export class AnswerJob {
           counts.prompt = event.promptTokens;
           counts.completion = event.completionTokens;
           decodeMs = event.decodeMs;
+          const { promptTokens, evaluatedTokens = promptTokens, prefillMs } = event;
+          reading = { promptTokens, evaluatedTokens, prefillMs };
         }
       }
     } catch (cause) {
@@ -102,6 +111,7 @@ export class AnswerJob {
       commit: await this.#commit(answer, finish, counts),
       finish,
       completionTokens: counts.completion,
+      reading,
       decodeMs,
     };
   }

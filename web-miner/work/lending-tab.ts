@@ -34,6 +34,10 @@ export interface TabCounts {
   readonly invalid: number;
   readonly disputed: number;
   readonly tokens: number;
+  /** Tokens of prompts, those of them that its engine read, and the time that took, ms. The others it still held. */
+  readonly promptTokens: number;
+  readonly evaluatedTokens: number;
+  readonly prefillMs: number;
 }
 
 export interface TabSnapshot {
@@ -74,7 +78,19 @@ interface Running {
   promptTokens: number | null;
 }
 
-const ZERO: TabCounts = { answers: 0, checks: 0, stopped: 0, failed: 0, valid: 0, invalid: 0, disputed: 0, tokens: 0 };
+const ZERO: TabCounts = {
+  answers: 0,
+  checks: 0,
+  stopped: 0,
+  failed: 0,
+  valid: 0,
+  invalid: 0,
+  disputed: 0,
+  tokens: 0,
+  promptTokens: 0,
+  evaluatedTokens: 0,
+  prefillMs: 0,
+};
 
 /** A tab that serves: proves who it is, takes sealed subtasks from the socket or a direct link, and answers or checks them. */
 export class LendingTab {
@@ -358,7 +374,7 @@ export class LendingTab {
       if (answered.finish === 'cancelled') this.#count({ stopped: 1 });
       else {
         this.#engineFailure = null;
-        this.#count({ answers: 1 });
+        this.#count({ answers: 1, ...answered.reading });
         if (this.#speed.measured(answered.completionTokens, answered.decodeMs)) this.#router.sayReady();
       }
     } catch (cause) {

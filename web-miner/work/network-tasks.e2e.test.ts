@@ -5,7 +5,7 @@ import type { KnownAnswer } from '../../router-worker/network-tasks/known-answer
 import type { TabView } from '../../router-worker/record/record-book.ts';
 import { buildAll } from '../../scripts/build.ts';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
-import { servedVariants } from '../../shared/classes/catalogue.ts';
+import { chatFormOf, servedVariants } from '../../shared/classes/catalogue.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 
 let network: RunningNetwork;
@@ -25,7 +25,7 @@ describe('the network’s own tasks, with real tabs', () => {
         variant,
         { contextTokens: model.contextTokens, threads: 1, batchTokens: null },
       ] as const);
-      const renderer = promptRenderer(model.chat);
+      const renderer = promptRenderer(chatFormOf(model));
       for (const { question, text, finish } of (published as unknown as Record<string, KnownAnswer[]>)[id]!.slice(
         0,
         5,

@@ -4,7 +4,13 @@ import embedded from '../../models/embedded/catalogue.json' with { type: 'json' 
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
 import { TEST_SAMPLING, TestNetwork } from '../../router-worker/testing/network.ts';
 import { toHex } from '../../shared/bytes.ts';
-import { CATALOGUE_PATH, type Catalogue, type ServedVariant, servedVariants } from '../../shared/classes/catalogue.ts';
+import {
+  CATALOGUE_PATH,
+  type Catalogue,
+  chatFormOf,
+  type ServedVariant,
+  servedVariants,
+} from '../../shared/classes/catalogue.ts';
 import { receiptId } from '../../shared/protocol/task-ids.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { type Engine, EngineError } from '../engine/engine.ts';
@@ -22,7 +28,10 @@ async function tinyCatalogue(): Promise<Catalogue> {
   const sha256 = toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
   const piece = { sha256, bytes: bytes.byteLength };
   const [model] = (embedded as Catalogue).models;
-  return { v: 1, models: [{ ...model!, variants: [{ id: 'q8_0', weights: { ...piece, pieces: [piece] } }] }] };
+  const [variant] = model!.variants;
+  const files = [{ name: 'tiny.gguf', bytes: piece.bytes, mirrors: [] }];
+  const weights = { ...variant!.weights, ...piece, pieces: [piece], files };
+  return { v: 2, models: [{ ...model!, variants: [{ ...variant!, weights }] }] };
 }
 
 interface Saved {
@@ -39,7 +48,11 @@ let wasm: BlobPart;
 
 /** An answer of the test network, as a client would have saved it. */
 async function anAnswer(engine: Engine = new ScriptedEngine(), part: object = {}): Promise<Saved> {
-  const { tab } = await network.addTab({ engine, class: served.class, renderer: promptRenderer(served.model.chat) });
+  const { tab } = await network.addTab({
+    engine,
+    class: served.class,
+    renderer: promptRenderer(chatFormOf(served.model)),
+  });
   const variants = [{ model: 'shoal-pup-3m', variant: 'q8_0', class: served.class }];
   const { task, want, text, updates } = await network.ask(PROMPT, { level: 'none', variants, ...part });
   await tab.close();
@@ -232,8 +245,9 @@ describe('[A1] an audit', () => {
     const { models } = await tinyCatalogue();
     const [model] = models;
     const [variant] = model!.variants;
-    const weights = { ...variant!.weights, bytes: other.length, pieces: [{ sha256, bytes: other.length }] };
-    const lying = { v: 1, models: [{ ...model, variants: [{ ...variant, weights }] }] };
+    const files = [{ name: 'tiny.gguf', bytes: other.length, mirrors: [] }];
+    const weights = { ...variant!.weights, bytes: other.length, pieces: [{ sha256, bytes: other.length }], files };
+    const lying = { v: 2, models: [{ ...model, variants: [{ ...variant, weights }] }] };
     vi.stubGlobal('fetch', async (url: URL | string) =>
       new URL(url).pathname === CATALOGUE_PATH ? Response.json(lying) : new Response(other),
     );

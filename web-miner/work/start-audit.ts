@@ -4,6 +4,7 @@ import {
   type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
+  chatFormOf,
   type ServedVariant,
   servedClasses,
 } from '../../shared/classes/catalogue.ts';
@@ -75,7 +76,7 @@ export async function runAudit(request: AuditRequest, signal: AbortSignal): Prom
     onPhase({ phase: 'writing', model: nameOf(served), tokens });
   };
   try {
-    const work = { engine, renderer: promptRenderer(served.model.chat) };
+    const work = { engine, renderer: promptRenderer(chatFormOf(served.model)) };
     const exchange = { receipt, commit: match.commit, transcript };
     if (!isExactClass(served.class)) return await readWithModel(exchange, work, signal);
     return await compareWithModel(exchange, work, { accepted: () => wrote(0), wrote }, signal);

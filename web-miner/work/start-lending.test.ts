@@ -68,7 +68,10 @@ async function tinyCatalogue(): Promise<Catalogue> {
   const sha256 = toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
   const piece = { sha256, bytes: bytes.byteLength };
   const [model] = (embedded as Catalogue).models;
-  return { v: 1, models: [{ ...model!, variants: [{ id: 'q8_0', weights: { ...piece, pieces: [piece] } }] }] };
+  const [variant] = model!.variants;
+  const files = [{ name: 'tiny.gguf', bytes: piece.bytes, mirrors: [] }];
+  const weights = { ...variant!.weights, ...piece, pieces: [piece], files };
+  return { v: 2, models: [{ ...model!, variants: [{ ...variant!, weights }] }] };
 }
 
 class WatchedEngine extends ScriptedEngine {

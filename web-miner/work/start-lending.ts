@@ -5,6 +5,7 @@ import {
   type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
+  chatFormOf,
   EXACT_ARITHMETIC,
   SENTENCE_EMBEDDING_PATH,
   type ServedVariant,
@@ -132,7 +133,7 @@ export class Lending {
     this.#load = () => engine.load(weights, options, signal);
     const loaded = await this.#load();
     onPhase({ phase: 'testing', model: name });
-    const renderer = promptRenderer(served.model.chat);
+    const renderer = promptRenderer(chatFormOf(served.model));
     const decodeSpeed = await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]));
     signal.throwIfAborted();
     this.#tab = new LendingTab({

@@ -1,6 +1,6 @@
 import { toBytes } from '../../../shared/bytes.ts';
 import { readSentenceEmbedding, type SentenceEmbedding } from '../../../shared/checking/sentence-embedding.ts';
-import { SENTENCE_EMBEDDING_PATH, type ServedVariant } from '../../../shared/classes/catalogue.ts';
+import { chatFormOf, SENTENCE_EMBEDDING_PATH, type ServedVariant } from '../../../shared/classes/catalogue.ts';
 import type { Connection, ConnectionEvents } from '../../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../../shared/peer/reconnecting-socket.ts';
@@ -144,7 +144,7 @@ export class HostedTabs {
       { contextTokens: model.contextTokens, threads: 1, batchTokens, embeddings: false },
       signal,
     );
-    return { engine, renderer: promptRenderer(model.chat), write: remembering(engine) };
+    return { engine, renderer: promptRenderer(chatFormOf(model)), write: remembering(engine) };
   }
 }
 
