@@ -1,8 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
+import { ShoalError } from '../../shared/errors.ts';
 import type { Env } from '../env.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import type { LivePool } from '../pool/live-pool.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import type { Reply } from '../session/session-object.ts';
 import type { FinishedTask } from './finished-task.ts';
 import { LiveView } from './live-view.ts';
 import { MINUTE_MS, NetworkHistory } from './network-history.ts';
@@ -17,14 +19,25 @@ export class NetworkObject extends DurableObject<Env> {
     () => Date.now(),
   );
 
-  async view(): Promise<NetworkView> {
-    await this.watch();
-    return networkView(this.#history, await this.#live.get());
+  view(): Promise<Reply<NetworkView>> {
+    return this.#reply(async () => networkView(this.#history, await this.#live.get()));
   }
 
-  async points(): Promise<HistoryView> {
-    await this.watch();
-    return historyView(this.#history);
+  points(): Promise<Reply<HistoryView>> {
+    return this.#reply(async () => historyView(this.#history));
+  }
+
+  async #reply<T>(act: () => Promise<T>): Promise<Reply<T>> {
+    try {
+      await this.watch();
+      return { ok: true, value: await act() };
+    } catch (cause) {
+      const error = ShoalError.from(cause);
+      if (error.code === 'internal_error') {
+        console.error(JSON.stringify({ event: 'network_failed', reason: String(cause) }));
+      }
+      return { ok: false, error: error.toWire() };
+    }
   }
 
   /** Tasks that ended. Sessions may tell of one twice. */

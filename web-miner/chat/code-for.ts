@@ -37,7 +37,7 @@ export function codeFor(
       ].join('\n');
     case 'openai':
       return [
-        `import OpenAI from 'openai';`,
+        'import OpenAI from "openai";',
         '',
         `const openai = new OpenAI({ baseURL: '${origin}/v1', apiKey: ${withKey ? 'process.env.SHOAL_API_KEY' : "'none'"} });`,
         `const answer = await openai.chat.completions.create(${body});`,
