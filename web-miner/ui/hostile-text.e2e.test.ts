@@ -100,6 +100,23 @@ describe('[V3] hostile text', () => {
     expect(new Set(HOSTILE_TEXTS).size).toBeGreaterThanOrEqual(50);
   });
 
+  it('is found out by these tests where a page takes it for HTML', async () => {
+    const { page, misdeeds } = await watchedPage('/', async () => undefined);
+    let found = 0;
+    for (const text of HOSTILE_TEXTS) {
+      await page.evaluate((html) => {
+        const place = document.createElement('main-text');
+        place.innerHTML = html;
+        document.body.append(place);
+      }, text);
+      if ([...(await misdeeds()), ...(await suspiciousIn(page, 'main-text'))].length > 0) found++;
+      await page.evaluate(() => document.querySelector('main-text')?.remove());
+    }
+    // The others are Markdown, or need a click.
+    expect(found).toBeGreaterThan(30);
+    await page.context().close();
+  });
+
   it('as an answer that is streamed, as the question, and as the name of a tab runs nothing and fetches nothing', async () => {
     let answer = '';
     const { page, misdeeds } = await watchedPage('/chat', async (opened) => {
