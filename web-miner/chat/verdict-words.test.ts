@@ -16,12 +16,10 @@ describe('a verdict in words', () => {
   it('calls likely what was read, and verified what was written again', () => {
     expect(verdictWords(exact('valid', null), 1)).toEqual({
       tone: 'valid',
-      word: 'verified',
       text: 'Checked: another tab wrote the same 3 blocks, cosine 1.00',
     });
     const read = { ...exact('valid', null), method: 'forced-decode' } as Verdict;
     expect(verdictWords(read, null)).toMatchObject({
-      word: 'likely',
       text: expect.stringMatching(/^Likely: .* no proof$/),
     });
   });
@@ -29,7 +27,6 @@ describe('a verdict in words', () => {
   it('says why nobody checked', () => {
     expect(verdictWords({ value: 'unchecked', reason: 'nobody_fit' }, null)).toEqual({
       tone: 'unchecked',
-      word: 'unverified',
       text: 'Not checked: no other tab of the same kind was there',
     });
   });

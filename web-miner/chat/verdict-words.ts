@@ -1,51 +1,46 @@
-import { sureOf, type Verdict } from '../../shared/checking/verdict.ts';
+import type { Verdict } from '../../shared/checking/verdict.ts';
 import { CHAIN_BLOCK_BYTES } from '../../shared/limits.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface VerdictWords {
   readonly tone: 'valid' | 'invalid' | 'unchecked';
-  /** The word of the vocabulary, and what it means here. */
-  readonly word: string;
   readonly text: string;
 }
 
 /** A verdict as a person reads it. */
 export function verdictWords(verdict: Verdict, cosine: number | null): VerdictWords {
   const measured = cosine === null ? '' : `cosine ${cosine.toFixed(2)}`;
-  const word = sureOf(verdict);
   switch (verdict.value) {
     case 'valid':
       if (verdict.method !== 'exact-re-execution') {
         const text = `Likely: read by ${tabs(verdict.agree)} with the same weights, and it may well be what the model writes. That is no proof`;
-        return { tone: 'valid', word, text };
+        return { tone: 'valid', text };
       }
       return {
         tone: 'valid',
-        word,
         text: `Checked: ${verdict.agree === 1 ? 'another tab' : tabs(verdict.agree)} wrote the same ${verdict.blocks} ${verdict.blocks === 1 ? 'block' : 'blocks'}${measured === '' ? '' : `, ${measured}`}`,
       };
     case 'invalid': {
       const text = `Wrong: block ${verdict.falseBlock} is not what the model writes; ${verdict.differ} tabs agree on that`;
-      return { tone: 'invalid', word, text };
+      return { tone: 'invalid', text };
     }
     case 'disputed': {
       const text =
         verdict.method === 'exact-re-execution'
           ? `In dispute: from block ${verdict.falseBlock} on, another tab wrote something else, and nobody was left to decide`
           : `In dispute: ${tabs(verdict.differ)} read it with the same weights, and it is hardly what the model writes`;
-      return { tone: 'invalid', word, text };
+      return { tone: 'invalid', text };
     }
     case 'inconclusive':
       return {
         tone: 'unchecked',
-        word,
         text:
           verdict.method === 'forced-decode'
             ? 'Not checked: its text could not be read'
             : `Compared with another variant of the model only${measured === '' ? '' : `: ${measured}`}. That tells what it is about, not whether it is right`,
       };
     case 'unchecked':
-      return { tone: 'unchecked', word, text: `Not checked: ${UNCHECKED[verdict.reason]}` };
+      return { tone: 'unchecked', text: `Not checked: ${UNCHECKED[verdict.reason]}` };
   }
 }
 

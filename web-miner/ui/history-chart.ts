@@ -32,6 +32,10 @@ export class HistoryChart extends LitElement {
 
   #plot: uPlot | null = null;
   #drawing = Promise.resolve();
+  /** A drawing does not follow the theme by itself. */
+  readonly #recolour = () => this.#plot?.redraw(false);
+  readonly #themed = new MutationObserver(this.#recolour);
+  readonly #system = matchMedia('(prefers-color-scheme: dark)');
   readonly #resized = new ResizeObserver(() => {
     this.#plot?.setSize({ width: this.#width, height: HEIGHT });
   });
@@ -58,8 +62,16 @@ export class HistoryChart extends LitElement {
     this.isUndrawn = false;
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#themed.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    this.#system.addEventListener('change', this.#recolour);
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
+    this.#themed.disconnect();
+    this.#system.removeEventListener('change', this.#recolour);
     this.#resized.disconnect();
     this.#plot?.destroy();
     this.#plot = null;
