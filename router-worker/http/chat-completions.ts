@@ -73,6 +73,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
         wanted: checks,
         draw: await drawCommitment(await drawSecret(keys, task)),
         private: false,
+        kind: 'chat',
         sampling: verified.sampling,
         client: keys.signer.publicKey,
         nonce: toBase64Url(randomBytes(16)),

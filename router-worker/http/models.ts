@@ -92,7 +92,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       hosted: variant.weights.hosted,
       mirrored: variant.weights.files.every(({ mirrors }) => mirrors.length > 0),
       /** Micro-credits for each token read or written, at level `none`. */
-      price_per_token: pricePerToken({ variant }),
+      price_per_token: pricePerToken({ model, variant }),
       sha256: variant.weights.sha256,
       tabs: total('tabs'),
       free_tabs: total('free_tabs'),

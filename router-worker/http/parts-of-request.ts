@@ -1,10 +1,10 @@
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { completionId, taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { routerKeys, sessionNameOf } from '../keys/router-keys.ts';
-import { quoteFor, tokensAtMost } from '../models/quote.ts';
+import { embeddedTokensAtMost, quoteFor, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
@@ -21,6 +21,8 @@ const MAX_TASKS_IN_HEADER = 128;
 /** What all parts of a request have in common. */
 export interface PartsAsked {
   readonly model: string;
+  /** Left out: those behind the name, of a model that chats. */
+  readonly variants?: readonly [ServedVariant, ...ServedVariant[]];
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   /** Bytes of the longest prompt, and the field that it came in. */
@@ -52,7 +54,7 @@ export interface PartsOfRequest {
  */
 export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Promise<PartsOfRequest> {
   refuseSessionHeader(c);
-  const variants = findVariants(await servedCatalogue(c.env), asked.model, 'chat');
+  const variants = asked.variants ?? findVariants(await servedCatalogue(c.env), asked.model, 'chat');
   const { model } = variants[0];
   refuseHopeless(model, asked.promptBytes, asked.promptField);
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
@@ -71,8 +73,12 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
       level,
       checks: asked.checks,
       claim,
-      hold: (task, { messages, sampling }) => {
-        const most = tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
+      hold: (task, { kind, messages, sampling }) => {
+        const texts = messages.map(({ content }) => content);
+        const most =
+          kind === 'embed'
+            ? embeddedTokensAtMost(model, texts)
+            : tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
         return holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, asked.checks, claim.sla));
       },
       onTask: (task) => tasks.push(task),

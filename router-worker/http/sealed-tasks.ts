@@ -71,6 +71,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       wanted: checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
+      kind: 'chat',
       sampling: verified.sampling,
       client: request.client,
       nonce: request.nonce,

@@ -1,13 +1,19 @@
-import type { ServedVariant } from '../../shared/classes/catalogue.ts';
+import { kindOf, type ServedVariant } from '../../shared/classes/catalogue.ts';
 import { LEVELS, type Level } from '../../shared/protocol/level.ts';
 
 /** What an answer costs, in micro-credits, whole numbers: tokens × weight of the model × level × SLA class. */
 
 const MIB = 1024 * 1024;
 
-/** For each token read or written: one for every MiB of the weights, because a tab reads all of them for each token. */
-export function pricePerToken({ variant }: Pick<ServedVariant, 'variant'>): number {
-  return Math.max(1, Math.round(variant.weights.bytes / MIB));
+/**
+ * Tokens of a text that a tab embeds while it reads the weights once: all at once, where an answer is written token by token. Measured: see `docs/embeddings.md`.
+ */
+export const EMBEDDED_AT_ONCE = 4;
+
+/** For each token read or written: one for every MiB of the weights that a tab reads for it. */
+export function pricePerToken({ model, variant }: Pick<ServedVariant, 'model' | 'variant'>): number {
+  const tokensAtOnce = kindOf(model) === 'embed' ? EMBEDDED_AT_ONCE : 1;
+  return Math.max(1, Math.round(variant.weights.bytes / MIB / tokensAtOnce));
 }
 
 /**

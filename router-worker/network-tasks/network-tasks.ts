@@ -1,8 +1,9 @@
 import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { NOT_SAMPLED, type Sampling } from '../../shared/protocol/lease.ts';
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { type Receipt, receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { parsePayload, type Signer } from '../../shared/signing/signed-statement.ts';
@@ -13,7 +14,7 @@ import { type BlindChecker, blindCheckers } from '../task/blind-checkers.ts';
 import type { Mark } from '../task/marks.ts';
 import { judgeByKnownAnswer } from './judge-network-task.ts';
 import type { KnownAnswer, KnownAnswers } from './known-answers.ts';
-import { newQuestion } from './questions.ts';
+import { newQuestion, newTexts, textsOf } from './questions.ts';
 
 /** What the tasks of the network need of the router around them. */
 export interface NetworkTaskPorts {
@@ -27,6 +28,7 @@ export interface NetworkTaskPorts {
   readonly modelOf: (classId: string) => Promise<{
     readonly model: string;
     readonly variant: string;
+    readonly kind: TaskKind;
     readonly complete: (asked: Partial<Sampling>) => Sampling;
   } | null>;
   readonly known: KnownAnswers;
@@ -75,7 +77,8 @@ export class NetworkTasks {
     const served = await this.#ports.modelOf(target.class);
     if (served === null) return NOTHING;
     const known = answers.take(target.class, target.canCheck, random);
-    const question = known?.question ?? newQuestion(random, this.#ports.ownPrompts);
+    const draw = served.kind === 'embed' ? newTexts : newQuestion;
+    const question = known?.question ?? draw(random, this.#ports.ownPrompts);
     const isChecked = known === null || random() < CHECKED_SHARE;
     const want: LeaseWant = {
       ...named,
@@ -84,7 +87,8 @@ export class NetworkTasks {
       level: isChecked ? 'cross' : 'none',
       wanted: 1,
       private: false,
-      sampling: served.complete({ topP: 1, ...question.sampling }),
+      kind: served.kind,
+      sampling: served.kind === 'embed' ? NOT_SAMPLED : served.complete({ topP: 1, ...question.sampling }),
       client: this.#ports.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: target.tab,
@@ -131,7 +135,8 @@ export class NetworkTasks {
     return new SealedTask(
       stream,
       {
-        messages: [{ role: 'user', content: prompt }],
+        kind: want.kind,
+        messages: (want.kind === 'embed' ? textsOf(prompt) : [prompt]).map((content) => ({ role: 'user', content })),
         stop: [],
         sampling: want.sampling,
         private: false,

@@ -64,6 +64,7 @@ export class AnswerLeases {
         token: want.token,
         direct: tab.direct,
         strict: want.level === 'strict',
+        beside: false,
       },
       terms: {
         task: want.task,

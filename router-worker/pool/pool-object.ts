@@ -20,7 +20,7 @@ import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls, unwrap } from './session-calls.ts';
 import { StandingOutbox } from './standing-outbox.ts';
-import type { TabAttachment, TabSocket } from './tab.ts';
+import type { Served, TabAttachment, TabSocket } from './tab.ts';
 import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -119,6 +119,10 @@ export class PoolObject extends DurableObject<Env> {
   /** An answer of this tab looked wrong to whoever read it. */
   async suspect(identity: string, classId: string, reason: Suspicion): Promise<void> {
     (await this.#pool()).suspect(identity, classId, reason);
+  }
+
+  async served(identity: string): Promise<Served | null> {
+    return (await this.#pool()).served(identity);
   }
 
   async tabView(identity: string): Promise<TabView> {

@@ -4,6 +4,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { Sla } from '../allocation/fair-line.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
@@ -52,6 +53,7 @@ export interface LeaseWant {
   /** Agreeing checks that are asked for. */
   readonly wanted: 1 | 2 | 3;
   readonly private: boolean;
+  readonly kind: TaskKind;
   readonly sampling: Sampling;
   /** Commitment to the secret of the draw of checkers. */
   readonly draw: string;

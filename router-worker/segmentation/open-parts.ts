@@ -5,6 +5,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
@@ -14,11 +15,14 @@ import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { plainTask } from '../task/plain-task.ts';
+import { onlyVectors } from './only-vectors.ts';
 import { MOST_SPARE_PARTS } from './part-schedule.ts';
 import type { AttemptWant, PartsPort } from './parts-run.ts';
 
 /** What one part asks a tab: sealed to that tab alone. */
 export interface PartPrompt {
+  /** Left out: a chat. */
+  readonly kind?: TaskKind;
   readonly messages: readonly ChatMessage[];
   readonly stop: readonly string[];
   /** Every value pinned: whoever goes on with the part, or runs it twice, writes the same. */
@@ -64,7 +68,12 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
         void task.finished.then(() =>
           task.held === null ? holding.then(({ release }) => release()).catch(() => undefined) : undefined,
         );
-        const prompt = part.prompt.messages.map(({ content }) => content).join('\n');
+        const { kind, messages } = part.prompt;
+        if (kind === 'embed') {
+          const dimensions = terms.variants[0]?.model.embed?.dimensions ?? 0;
+          return [{ task, updates: onlyVectors(task.updates(), messages.length, dimensions) }];
+        }
+        const prompt = messages.map(({ content }) => content).join('\n');
         return [{ task, updates: lookAtAnswer(task.updates(), prompt, terms.suspect) }];
       });
     },
@@ -89,6 +98,7 @@ async function leaseWantOf(
     wanted: terms.checks,
     draw: await drawCommitment(await drawSecret(terms.keys, task)),
     private: false,
+    kind: prompt.kind ?? 'chat',
     sampling: prompt.sampling,
     client: terms.keys.signer.publicKey,
     nonce: toBase64Url(randomBytes(16)),

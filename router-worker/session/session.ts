@@ -374,7 +374,7 @@ export interface TaskView {
     readonly warm_tokens: number;
     readonly outcome: string;
   }[];
-  /** Tabs that had the answer before, and were lost before they wrote anything. */
+  /** Tabs that had the prompt, too: they were lost, or slower. */
   readonly earlier_tabs: readonly string[];
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {

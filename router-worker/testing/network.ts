@@ -5,6 +5,7 @@ import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
@@ -111,6 +112,7 @@ export class TestNetwork {
   readonly known = new KnownAnswers(new Map());
   /** Model of the network's own tasks, whatever the class. */
   ownModel = 'test-model';
+  ownKind: TaskKind = 'chat';
   pool: Pool;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
@@ -169,10 +171,12 @@ export class TestNetwork {
       readonly renderer?: PromptRenderer;
       readonly checkOnly?: boolean;
       readonly guard?: string;
+      /** Whether its model embeds, and does not chat. */
+      readonly embeds?: boolean;
     } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
-    const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
+    const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: options.embeds ?? false };
     await engine.load(new Blob(['GGUF']), load, new AbortController().signal);
     let wire: Wire | null = null;
     let snapshot: TabSnapshot | null = null;
@@ -217,6 +221,7 @@ export class TestNetwork {
       wanted: 1,
       draw: await drawCommitment(await drawSecret(this.keys, task)),
       private: false,
+      kind: 'chat',
       sampling: TEST_SAMPLING,
       client: this.client.publicKey,
       nonce: toBase64Url(randomBytes(16)),
@@ -242,12 +247,13 @@ export class TestNetwork {
     return { task: this.taskOn(stream, prompt, want), want };
   }
 
-  /** The client's side of a stream that the pool gave. */
+  /** The client's side of a stream that the pool gave. Of a task that embeds, the prompt has a text a line. */
   taskOn(stream: ReadableStream<Uint8Array>, prompt: string, want: LeaseWant): SealedTask {
     return new SealedTask(
       stream,
       {
-        messages: [{ role: 'user', content: prompt }],
+        kind: want.kind,
+        messages: (want.kind === 'embed' ? prompt.split('\n') : [prompt]).map((content) => ({ role: 'user', content })),
         stop: [],
         sampling: want.sampling,
         private: want.private,
@@ -331,6 +337,7 @@ export class TestNetwork {
       modelOf: async () => ({
         model: this.ownModel,
         variant: 'q8_0',
+        kind: this.ownKind,
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
       }),
       known: this.known,

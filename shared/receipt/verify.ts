@@ -180,7 +180,7 @@ async function verifyAnswer(
 }
 
 /** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
-const SAME_TERMS = ['task', 'model', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
+const SAME_TERMS = ['task', 'model', 'kind', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
 
 /** By which rung it was done; and the reveal, when the check was completed, null when the checker committed or revealed nothing. */
 async function verifyCheck(

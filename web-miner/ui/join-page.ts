@@ -112,8 +112,8 @@ export class JoinPage extends LitElement {
   async #look(): Promise<void> {
     this.device = await preflight();
     try {
-      this.models = await fetchModels();
-      this.chosen ||= this.#names()[0] ?? '';
+      this.models = await fetchModels('chat', 'embed');
+      this.chosen ||= this.#askedFor() ?? this.#names()[0] ?? '';
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
@@ -131,6 +131,18 @@ export class JoinPage extends LitElement {
       this.#looksSoon = false;
       void fetchStanding(tab).then((standing) => (this.standing = standing));
     }, JUDGED_AFTER_MS);
+  }
+
+  /** `/join#model=…`; null when the router has no such model. */
+  #askedFor(): string | null {
+    const asked = new URLSearchParams(location.hash.slice(1)).get('model');
+    return this.#names().find((name) => name === asked || name.split(':')[0] === asked) ?? null;
+  }
+
+  /** Whether the chosen model embeds: its tab is never asked for a chat. */
+  get #embedsOnly(): boolean {
+    const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
+    return model !== undefined && !model.shoal.capabilities.includes('chat');
   }
 
   #names(): string[] {
@@ -233,7 +245,9 @@ export class JoinPage extends LitElement {
         : tab.working === null
           ? 'Ready: waiting for work'
           : tab.working === 'answer'
-            ? 'Writing an answer'
+            ? this.#embedsOnly
+              ? 'Embedding texts'
+              : 'Writing an answer'
             : 'Checking another tab’s answer';
     return html`<section class="card" aria-labelledby="state">
       <h2 id="state"><span class="live ${connected ? '' : 'waiting'}" aria-hidden="true"></span>${doing}</h2>
@@ -298,7 +312,12 @@ export class JoinPage extends LitElement {
   #licence(): TemplateResult | typeof nothing {
     const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
     if (model === undefined) return nothing;
-    return html`<p class="soft below">${model.shoal.description} Licence: ${model.shoal.licence.id}.</p>`;
+    return html`${
+      this.#embedsOnly
+        ? html`<p class="below" id="role"><strong>Embed only.</strong> This tab turns texts into numbers, for search. It is never asked for a chat, so a small device is enough.</p>`
+        : nothing
+    }
+      <p class="soft below">${model.shoal.description} Licence: ${model.shoal.licence.id}.</p>`;
   }
 
   #deviceCard(): TemplateResult {

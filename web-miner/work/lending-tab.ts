@@ -375,7 +375,7 @@ export class LendingTab {
       else {
         this.#engineFailure = null;
         this.#count({ answers: 1, ...answered.reading });
-        if (this.#speed.measured(answered.completionTokens, answered.decodeMs)) this.#router.sayReady();
+        if (this.#speed.measured(answered.pace.tokens, answered.pace.ms)) this.#router.sayReady();
       }
     } catch (cause) {
       this.#running.delete(number);

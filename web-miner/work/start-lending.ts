@@ -5,8 +5,8 @@ import {
   type Arithmetic,
   CATALOGUE_PATH,
   catalogue,
-  chatFormOf,
   EXACT_ARITHMETIC,
+  kindOf,
   SENTENCE_EMBEDDING_PATH,
   type ServedVariant,
   servedClasses,
@@ -18,10 +18,10 @@ import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
 import { LIKELIEST } from '../../shared/protocol/lease.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
-import { promptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
+import { loadOptionsOf, rendererOf, warmUpEmbedding } from './load-model.ts';
 import { RateMeter } from './rate-meter.ts';
 
 /** Where a lending tab is on its way from the click to serving. */
@@ -124,17 +124,15 @@ export class Lending {
       signal,
     );
     onPhase({ phase: 'loading', model: name });
-    const options = {
-      contextTokens: served.model.contextTokens,
-      threads: 1,
-      batchTokens: batchTokensFor(served.variant.weights.bytes),
-      embeddings: false,
-    };
+    const options = loadOptionsOf(served.model, batchTokensFor(served.variant.weights.bytes));
     this.#load = () => engine.load(weights, options, signal);
     const loaded = await this.#load();
     onPhase({ phase: 'testing', model: name });
-    const renderer = promptRenderer(chatFormOf(served.model));
-    const decodeSpeed = await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]));
+    const renderer = rendererOf(served.model);
+    const decodeSpeed =
+      kindOf(served.model) === 'chat'
+        ? await this.#warmUp(renderer.render([{ role: 'user', content: 'Hello!' }]))
+        : await warmUpEmbedding(engine, signal);
     signal.throwIfAborted();
     this.#tab = new LendingTab({
       connect: (events) =>
