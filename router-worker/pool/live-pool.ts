@@ -1,9 +1,10 @@
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
-import type { LeaseBook } from './lease-book.ts';
+import type { Allocator, Seat } from '../allocation/allocator.ts';
 import { outlookOf } from './outlook.ts';
 import type { Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
+import type { WaitingRequest } from './waiting-line.ts';
 
 /** How fast tabs write, by the pool's own measure. */
 export type SpeedClass = 'unmeasured' | 'slow' | 'steady' | 'fast';
@@ -52,15 +53,15 @@ export interface LivePool {
 export function livePool(seen: {
   readonly roster: TabRoster;
   readonly records: TabRecords;
-  readonly leases: LeaseBook;
-  readonly speedOf: (tab: string, classId: string) => number | null;
+  readonly allocator: Allocator<WaitingRequest>;
+  readonly seats: readonly Seat[];
   /** Requests in line, by model. */
   readonly waiting: ReadonlyMap<string, number>;
-  readonly now: number;
   /** The router's models, and the classes that serve each. */
   readonly models: readonly { readonly model: string; readonly classes: readonly string[] }[];
 }): LivePool {
-  const { roster, records, leases, speedOf, waiting, now, models } = seen;
+  const { roster, records, allocator, seats, waiting, models } = seen;
+  const speedOf = (tab: string, classId: string) => allocator.speedOf(tab, classId);
   const byClass = new Map<string, Tab[]>();
   const serving = new Set<Tab>();
   for (const tab of roster.connected()) {
@@ -78,7 +79,7 @@ export function livePool(seen: {
     models: models.map(({ model, classes }) => {
       const ahead = waiting.get(model) ?? 0;
       const outlook = outlookOf({
-        ...{ roster, records, leases, speedOf, ahead, now, classes },
+        ...{ roster, records, allocator, seats, classes },
         placement: ANYWHERE,
         tokens: TYPICAL_TOKENS,
       });

@@ -118,10 +118,9 @@ export class Pool {
     return livePool({
       roster: this.#roster,
       records: this.#records,
-      leases: this.#leases,
-      speedOf: (tab, classId) => this.#allocator.speedOf(tab, classId),
+      allocator: this.#allocator,
+      seats: this.#answers.seats(null),
       waiting: this.#waiting.byModel(),
-      now: this.#ports.now(),
       models,
     });
   }
