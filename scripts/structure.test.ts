@@ -67,7 +67,9 @@ describe('the structure', () => {
     ['hpke', 'shared/sealing'],
     ['hono', 'router-worker/http'],
     ['multipasta', 'router-worker/http'],
-    ['idb', 'web-miner/identity'],
+    ['marked', 'web-miner/markdown'],
+    ['dompurify', 'web-miner/markdown'],
+    ['uplot', 'web-miner/ui'],
     ['openai', 'scripts/demo'],
   ])('%s is imported in %s only', (vendor, folder) => {
     const importers = files
@@ -77,6 +79,11 @@ describe('the structure', () => {
       .map(dirname);
     expect(new Set(importers).size).toBeGreaterThan(0);
     expect(importers.filter((importer) => importer !== folder)).toEqual([]);
+  });
+
+  it('opens databases of the browser where keys are kept, and where conversations are', () => {
+    const importers = files.filter((file) => !isTest(file) && importsOf(file).includes('idb')).map(dirname);
+    expect(new Set(importers)).toEqual(new Set(['web-miner/identity', 'web-miner/chat']));
   });
 
   it('has no file whose name tells nothing', () => {
