@@ -117,6 +117,16 @@ function tokensOf(receipt: Receipt): string {
   return `${count.claimed} by the tab's word, ${recounted}; ${count.counted} count`;
 }
 
+const DISCARDED = 'the router itself threw the answer away';
+
+/** The sum and its rule, as it was worked out again from what the tabs signed. */
+function priceOf({ price, level }: Receipt): string {
+  if (price == null) return 'not told';
+  const { charged, held, returned, tokens, perToken, percent, sla, discarded } = price;
+  const rule = `(${tokens.prompt} + ${tokens.completion}) tokens × ${perToken} × ${percent.level} % (${discarded ? DISCARDED : `level ${level}`}) × ${percent.sla} % (class ${sla})`;
+  return `${charged} micro-credits: ${rule}; ${held} were set aside, ${returned} returned`;
+}
+
 const INDEPENDENCE = {
   key: 'another key',
   owner: 'another key and owner',
@@ -141,6 +151,7 @@ function report({ valid, problems, receipt }: ReceiptVerification, keyFromRouter
   answered  ${receipt.readers.find(({ role }) => role === 'answer')?.key ?? 'nobody'} (${receipt.standing}, by the router's word)
   checked   ${receipt.checks.map((check) => `${check.checker} (${INDEPENDENCE[check.independence]}; ${check.reveal === null ? 'did not finish' : 'finished'})`).join(', ') || 'by nobody'}
   tokens    ${tokensOf(receipt)}
+  price     ${priceOf(receipt)}
   readers   ${receipt.readers.map((reader) => reader.role).join(', ')}
 It does not prove that the tabs belong to different people, nor that the router named every tab that could have checked.`);
   if (keyFromRouter)

@@ -8,6 +8,7 @@ export type { Receipt } from '../shared/receipt/receipt.ts';
 export type { ReceiptVerification, VerifyOptions } from '../shared/receipt/verify.ts';
 export type { Completion, CompletionChunk } from '../shared/sealed-task/completion.ts';
 export type { TaskUpdate } from '../shared/sealed-task/sealed-task.ts';
+export type { EmbeddingParams, Embeddings } from './embeddings.ts';
 export {
   type AnswerTraffic,
   type CallOptions,

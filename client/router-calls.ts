@@ -110,6 +110,20 @@ export class RouterCalls {
     return (await this.#call('GET', path, null, {})).json();
   }
 
+  /** Waits as long as the router works. Throws `SyntaxError` when what comes back is no JSON. */
+  async post(
+    path: string,
+    body: object,
+    bearer: string | null,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<unknown> {
+    const headers = {
+      'content-type': 'application/json',
+      ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
+    };
+    return (await this.#checked(path, { method: 'POST', body: JSON.stringify(body), headers, signal })).json();
+  }
+
   #post(access: TaskAccess, what: string, body: object): Promise<Response> {
     return this.#call('POST', `/v1/tasks/${taskId(access.task)}/${what}`, JSON.stringify(body), {
       'content-type': 'application/json',

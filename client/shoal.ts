@@ -9,6 +9,8 @@ import {
   collectCompletion,
   completionChunks,
 } from '../shared/sealed-task/completion.ts';
+import { areEmbeddings, type EmbeddingParams, type Embeddings } from './embeddings.ts';
+import { RouterCalls } from './router-calls.ts';
 import { type CallOptions, type SealedAnswer, SealedClient, type SealedClientOptions } from './sealed-client.ts';
 
 /** A chat request in OpenAI's shape; the fields that this network honours are listed in the README. */
@@ -48,16 +50,29 @@ export interface ChatStream extends AsyncIterable<CompletionChunk> {
 export class Shoal {
   readonly sealed: SealedClient;
   readonly #passOn: typeof fetch;
+  readonly #calls: RouterCalls;
+  readonly #apiKey: string | null;
 
   constructor(options: SealedClientOptions) {
     this.sealed = new SealedClient(options);
     this.#passOn = options.fetch ?? ((...call) => globalThis.fetch(...call));
+    this.#calls = new RouterCalls(options.baseUrl, this.#passOn);
+    this.#apiKey = options.apiKey ?? null;
   }
 
   readonly chat = {
     completions: {
       create: ((params: ChatParams & { readonly stream?: boolean }, options: CallOptions = {}) =>
         this.#create(params, options)) as CreateChat,
+    },
+  };
+
+  readonly embeddings = {
+    /** Vectors of texts, by plain HTTP: these texts are not sealed here, the router reads them. {@link Shoal.fetch} therefore refuses the path. */
+    create: async (params: EmbeddingParams, { signal, apiKey }: CallOptions = {}): Promise<Embeddings> => {
+      const answer = await this.#calls.post('/v1/embeddings', params, apiKey ?? this.#apiKey, signal);
+      if (areEmbeddings(answer)) return answer;
+      throw new ShoalError('integrity_failed', 'That is no list of embeddings.');
     },
   };
 

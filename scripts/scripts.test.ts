@@ -127,7 +127,7 @@ describe('npm run models', () => {
     }
     expect(await models('--help')).toMatchObject({ status: 0, out: expect.stringContaining('remove NAME') });
     expect((await models('list')).out).not.toContain('local');
-  });
+  }, 60_000); // Many processes at once.
 });
 
 describe('finding a port and a browser', () => {
@@ -171,7 +171,7 @@ describe('the security headers of the pages', () => {
     });
   });
 
-  it('let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
+  it('[D2] let the pages connect to the mirrors of this catalogue, and to nowhere else', async () => {
     const file = await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8');
     const { models } = await readEmbedded();
     expect(admitMirrors(file, { v: 2, models })).toBe(file);

@@ -113,8 +113,11 @@ export const MAX_LOG_DELAY_MS = 10 * 60 * 1000;
 /** Private answers are padded to steps of this many bytes, because sizes of single tokens leak words. */
 export const PAD_STEP_BYTES = 64;
 
-/** Largest piece of a model file, bytes: a static asset on Workers may have 25 MiB. */
-export const MODEL_PIECE_BYTES = 16 * 1024 * 1024;
+/**
+ * Largest piece of a model file, bytes: a static asset on Workers may have 25 MiB, and is always sent from its first byte, so that a connection that is cut costs up to a
+ * piece.
+ */
+export const MODEL_PIECE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Likeliest next tokens that an engine names in a probe. They should hold the nucleus of a sampled answer, and the token that its author took: with 20 of them

@@ -48,7 +48,11 @@ export const REFUSALS = {
     ),
     status: 402,
   },
-  session_busy: { ...bad('Try again after the time in Retry-After, or raise tabs.max.'), status: 429, retryable: true },
+  session_busy: {
+    ...bad('Try again after the time in Retry-After, or raise tabs.max or the budget.'),
+    status: 429,
+    retryable: true,
+  },
   too_many_sessions: { ...bad('Delete sessions that are not needed any more.'), status: 403 },
   idempotency_mismatch: { ...bad('Use a new key for another request.'), status: 409 },
   idempotency_in_progress: {

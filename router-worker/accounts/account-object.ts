@@ -42,11 +42,8 @@ export class AccountObject extends DurableObject<Env> {
     return this.#reply(() => this.#account.authenticate(digest, use));
   }
 
-  mayStillRun(key: string, model: string | null): Reply<null> {
-    return this.#reply(() => {
-      this.#account.mayStillRun(key, model);
-      return null;
-    });
+  mayStillRun(key: string, model: string | null): Reply<KeyRecord> {
+    return this.#reply(() => this.#account.mayStillRun(key, model));
   }
 
   addKey(digest: string, name: string, limits: KeyLimits): Reply<KeyRecord> {

@@ -28,11 +28,12 @@ export class Account {
     return key;
   }
 
-  /** A key that was let in before, by its id, may still run this model. Its page was looked at then. Throws as {@link authenticate}. */
-  mayStillRun(id: string, model: string | null): void {
+  /** A key that was let in before, by its id, if it may still run this model. Its page was looked at then. Throws as {@link authenticate}. */
+  mayStillRun(id: string, model: string | null): KeyRecord {
     const key = this.#open().byId(id);
     if (key === null) throw wrongKey();
     refuseUse({ ...key, origins: null }, { model, origin: null }, this.#now());
+    return key;
   }
 
   /** Counts a request of so many tokens. */

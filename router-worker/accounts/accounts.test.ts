@@ -93,7 +93,8 @@ describe('an API key', () => {
       mayManage({ ...NO_LIMITS, budget: 1 }),
       mayManage({ ...NO_LIMITS, models: ['m'] }),
       mayManage({ ...NO_LIMITS, origins: ['o'] }),
-    ]).toEqual([true, true, false, false, false]);
+      mayManage({ ...NO_LIMITS, level: 'none' }),
+    ]).toEqual([true, true, false, false, false, false]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { ShoalError } from '../../shared/errors.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import { wrongKey } from './api-key.ts';
 
 /** What a key may do. Null: no limit of this kind. */
@@ -10,9 +11,11 @@ export interface KeyLimits {
   /** Pages whose scripts may use it, as their browsers tell it: `https://example.org`. Whoever is no browser can say what it likes. */
   readonly origins: readonly string[] | null;
   readonly expiresAt: number | null;
+  /** Least level of every request that it makes: weaker ones are raised to it. */
+  readonly level: Level | null;
 }
 
-export const NO_LIMITS: KeyLimits = { budget: null, models: null, origins: null, expiresAt: null };
+export const NO_LIMITS: KeyLimits = { budget: null, models: null, origins: null, expiresAt: null, level: null };
 
 /** All that is kept of a key. Stored: fields may be added, never repurposed. */
 export interface KeyRecord extends KeyLimits {
@@ -51,5 +54,5 @@ function allowsModel(models: readonly string[], model: string): boolean {
 
 /** Whether it may make and revoke keys: one with limits could give itself more. An end alone is no such limit. */
 export function mayManage(key: KeyLimits): boolean {
-  return key.budget === null && key.models === null && key.origins === null;
+  return key.budget === null && key.models === null && key.origins === null && key.level === null;
 }

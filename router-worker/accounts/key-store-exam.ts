@@ -23,6 +23,7 @@ const key = (id: string, revokedAt: number | null = null): KeyRecord => ({
   models: ['m'],
   origins: null,
   expiresAt: null,
+  level: 'cross',
 });
 
 export const KEY_STORE_EXAM: readonly KeyStoreExamCase[] = [

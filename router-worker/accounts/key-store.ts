@@ -31,7 +31,7 @@ export class SqlKeyStore implements KeyStore {
 
   all(): KeyRecord[] {
     const rows = this.#sql.exec<{ state: string }>('SELECT state FROM api_key ORDER BY number').toArray();
-    return rows.map(({ state }) => JSON.parse(state) as KeyRecord);
+    return rows.map(({ state }) => readRecord(state));
   }
 
   save(key: KeyRecord): void {
@@ -43,6 +43,12 @@ export class SqlKeyStore implements KeyStore {
 
   #one(query: string, name: string): KeyRecord | null {
     const row = this.#sql.exec<{ state: string }>(query, name).toArray()[0];
-    return row === undefined ? null : (JSON.parse(row.state) as KeyRecord);
+    return row === undefined ? null : readRecord(row.state);
   }
+}
+
+/** A limit that did not exist when a key was kept does not hold for it. */
+function readRecord(state: string): KeyRecord {
+  const kept = JSON.parse(state) as Omit<KeyRecord, 'level'> & Partial<Pick<KeyRecord, 'level'>>;
+  return { ...kept, level: kept.level ?? null };
 }

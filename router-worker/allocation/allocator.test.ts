@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Allocator, type Asked, type Leased, type Seat } from './allocator.ts';
+import { Allocator, type Leased, type Seat } from './allocator.ts';
+import type { Asked } from './asked.ts';
 
 const chat = (part: Partial<Asked> = {}): Asked => ({
   model: 'm',
@@ -108,7 +109,7 @@ describe('the allocator', () => {
     expect(bench.serve(() => chat(), true)).toEqual(['second on slow']);
   });
 
-  it('[W1] sends the next turn of a conversation where the last one was, as long as nothing else was there', () => {
+  it('[W1] sends the next turn of a conversation where the last one was, as long as not too much else was there', () => {
     const bench = new Bench('a', 'b');
     const turn = chat({ conversation: 'talk' });
     bench.work('a', turn, { prefill: 100, decode: 50 });
@@ -116,7 +117,9 @@ describe('the allocator', () => {
     bench.allocator.join('second turn', turn);
     expect(bench.serve(() => turn)).toEqual(['second turn on a']);
     bench.free('a');
-    bench.work('a', chat(), { prefill: 100, decode: 50 });
+    for (const other of ['one', 'two', 'three', 'four']) {
+      bench.work('a', chat({ conversation: other }), { prefill: 100, decode: 50 });
+    }
     bench.allocator.join('third turn', turn);
     expect(bench.serve(() => turn)).toEqual(['third turn on b']);
   });
@@ -131,6 +134,26 @@ describe('the allocator', () => {
     expect(bench.allocator.overflow(3, 'other')).toBeNull();
     bench.allocator.join('f4', chat({ account: 'flood' }));
     expect(bench.allocator.overflow(3, 'f4')).toBe('f4');
+  });
+
+  it('[W3] expects of a request that came now what it would tell one that waits, and knows when it does not know', () => {
+    const bench = new Bench('a');
+    const wait = () => bench.allocator.waitOf(bench.seats(), chat());
+    expect(wait()).toBe(0);
+    bench.allocator.join('first', chat());
+    bench.serve(() => chat());
+    expect(wait()).toBeNull(); // Nobody has seen how fast it is.
+    bench.free('a');
+    bench.work('a', chat(), { prefill: 100, decode: 50 });
+    expect(wait()).toBe(0);
+    bench.allocator.join('second', chat());
+    bench.serve(() => chat());
+    const alone = wait() ?? Number.NaN;
+    expect(alone).toBeGreaterThan(0);
+    bench.allocator.join('third', chat());
+    bench.serve(() => chat());
+    expect(wait()).toBeGreaterThan(alone);
+    expect(bench.allocator.waitOf(bench.seats(), chat({ classes: ['another'] }))).toBeNull();
   });
 
   it('[T5] refuses whom nobody serves any more', () => {

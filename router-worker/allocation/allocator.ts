@@ -1,35 +1,13 @@
-import {
-  type Candidate,
-  type Choice,
-  chooseTab,
-  type Expected,
-  expect as expectFrom,
-  mayServe,
-  waitScoreMs,
-} from './choose-tab.ts';
-import { ExpectedWork, type Size, type Work } from './expected-work.ts';
+import type { Asked } from './asked.ts';
+import { type Candidate, type Choice, chooseTab, expect as expectFrom, mayServe, waitScoreMs } from './choose-tab.ts';
+import { ExpectedWork, type Work } from './expected-work.ts';
 import { FairLine, type Place, type Sla } from './fair-line.ts';
-import { HedgeBudget, lateAfterMs } from './hedge-budget.ts';
+import { HedgeBudget } from './hedge-budget.ts';
+import { type Begun, LeasesAtWork } from './leases-at-work.ts';
 import { TabPlans } from './tab-plans.ts';
 import { TabSpeeds } from './tab-speeds.ts';
 import { WaitEstimate } from './wait-estimate.ts';
 import { type Warm, WarmPrefixes } from './warm-prefixes.ts';
-
-/** What a request asks of the network. */
-export interface Asked {
-  readonly model: string;
-  readonly classes: readonly string[];
-  readonly only: string | null;
-  readonly allow: readonly string[] | null;
-  readonly block: readonly string[];
-  readonly prefer: string | null;
-  readonly size: Size;
-  /** Who shares the tabs with whom: a key, or a class of addresses. */
-  readonly account: string;
-  readonly sla: Sla;
-  /** Digest of the conversation's beginning; null for a request that belongs to none. */
-  readonly conversation: string | null;
-}
 
 /** A tab, and a class that it may serve. */
 export type Seat = Pick<Candidate, 'tab' | 'class' | 'load' | 'rank' | 'isResting'>;
@@ -49,37 +27,18 @@ export type Step<R> =
   | { readonly do: 'lease'; readonly request: R; readonly choice: Leased }
   | { readonly do: 'refuse'; readonly request: R };
 
-/** What an answer's lease is known by, from its issue to its end. */
-export interface Begun {
-  readonly tab: string;
-  readonly class: string;
+/** A request, and what stands before it: all with a lower tag. */
+interface Standing {
   readonly asked: Asked;
-  readonly expected: Expected;
-  readonly warmTokens: number;
-  /** Whether a second tab may be asked when the first token is late. */
-  readonly mayHedge: boolean;
-}
-
-interface Running extends Omit<Begun, 'asked'> {
-  /** Null for work that nobody asked the allocator for: a check, or a lease from before its memory began. */
-  readonly asked: Asked | null;
   readonly work: Work;
-  /** What is known of the lengths of such answers. */
-  readonly lengths: ExpectedWork;
-  readonly begunAt: number;
-  acceptedAt: number | null;
-  /** By the tab's word, bounded by the prompt's bytes. */
-  promptTokens: number | null;
-  firstTokenAt: number | null;
-  /** When the first token is expected, from its beginning on, ms: known better once the tab has said how long the prompt is. */
-  firstTokenMs: number;
-  isHedged: boolean;
+  readonly place: Pick<Place, 'tag'>;
 }
 
-interface Waiting<R> {
+/** Behind everybody. */
+const LAST = { tag: Number.POSITIVE_INFINITY };
+
+interface Waiting<R> extends Standing {
   readonly request: R;
-  readonly asked: Asked;
-  readonly work: Work;
   readonly place: Place;
   /** What was planned for its start when it came, ms; null as long as nothing was. */
   plannedMs: number | null;
@@ -96,13 +55,8 @@ const WORTH_CHANGING = 0.05;
  * wait for the same.
  */
 const MOST_SEATS = 128;
-/** A tab that is later than expected is expected to take this share of the time once more: the longer an answer is, the longer it goes on. */
-const OVERDUE_SHARE = 0.4;
 /** A tab that has just been given a lease, or works on one from before this memory began, ms: nothing is known of it, but it is not free. */
 const LEAST_BUSY_MS = 1_000;
-/** Until a tab says how long the prompt is, tokens are bounded by its bytes and what a template adds. */
-const TEMPLATE_TOKENS = 512;
-
 /**
  * Who works for whom: lines that are fair between accounts, tabs by expected completion, warm conversations first, hedges for late first tokens. Knows
  * neither sockets nor the clock: the pool runs it, and so does `npm run sim -- azure`.
@@ -120,14 +74,19 @@ export class Allocator<R> {
   readonly #plans = new TabPlans<Waiting<R>>();
   /** Free tabs that nobody of the line is better off with. */
   readonly #idle = new Set<string>();
-  readonly #running = new Map<number, Running>();
-  readonly #leasesOf = new Map<string, Set<number>>();
+  readonly #atWork: LeasesAtWork;
   readonly #hedges = new HedgeBudget();
   readonly #waits = new WaitEstimate();
 
   constructor(now: () => number, random: () => number) {
     this.#now = now;
     this.#random = random;
+    this.#atWork = new LeasesAtWork(now, {
+      speeds: this.#speeds,
+      warm: this.#warm,
+      workOf: (model) => this.#workOf(model),
+      ended: (tab) => this.#idle.delete(tab),
+    });
   }
 
   // ---- the line ----------------------------------------------------------------------------------------------------
@@ -324,11 +283,23 @@ export class Allocator<R> {
     return { ahead, etaMs: Math.round(startMs + readMs) };
   }
 
-  #startsInMs({ place }: Waiting<R>, tab: string): number {
-    return this.#busyForMs(tab, this.#now()) + this.#plans.beforeMs(tab, place.tag);
+  /**
+   * How long a request that came now, and stood last in its line, would wait for its tab, ms; null where nobody serves it, or nobody knows how fast the tab is that
+   * it would wait for.
+   */
+  waitOf(seats: readonly Seat[], asked: Asked): number | null {
+    const work = this.#workOf(asked.model).of(asked.size);
+    const choice = this.#chooseFor({ asked, work, place: LAST }, this.#candidates(seats));
+    if (choice.do !== 'wait') return choice.do === 'lease' ? 0 : null;
+    const isMeasured = asked.classes.some((id) => this.#speeds.of(choice.tab, id).isMeasured);
+    return isMeasured ? Math.round(this.#waits.corrected(choice.expected.startMs)) : null;
   }
 
-  #chooseFor({ asked, work, place }: Waiting<R>, candidates: readonly (Candidate & { busyForMs: number })[]): Choice {
+  #startsInMs({ place }: Waiting<R>, tab: string): number {
+    return this.#atWork.busyForMs(tab) + this.#plans.beforeMs(tab, place.tag);
+  }
+
+  #chooseFor({ asked, work, place }: Standing, candidates: readonly (Candidate & { busyForMs: number })[]): Choice {
     // A seat for which others wait is as good as taken, for as long as their work takes.
     const seen = candidates.map((candidate) => {
       const beforeMs = this.#plans.beforeMs(candidate.tab, place.tag);
@@ -343,103 +314,42 @@ export class Allocator<R> {
 
   /** A tab was leased an answer. */
   began(number: number, begun: Begun): void {
-    this.#warm.began(begun.tab, begun.asked.conversation);
-    const lengths = this.#workOf(begun.asked.model);
-    this.#track(number, begun, lengths.of(begun.asked.size), lengths);
+    this.#atWork.began(number, begun);
     this.#hedges.earn();
   }
 
   /** A tab works on something else: a check, or an answer from before this memory began. It is busy, and what its engine held is gone. */
   occupied(number: number, tab: string, classId: string, model: string, maxTokens: number): void {
-    this.#warm.began(tab, null);
-    const lengths = this.#workOf(model);
-    const work = lengths.of({ promptBytes: null, maxTokens });
-    const expected = { startMs: 0, firstTokenMs: 0, workMs: 0, scoreMs: 0 };
-    this.#track(number, { tab, class: classId, asked: null, expected, warmTokens: 0, mayHedge: false }, work, lengths);
-  }
-
-  #track(
-    number: number,
-    begun: Omit<Begun, 'asked'> & { readonly asked: Asked | null },
-    work: Work,
-    lengths: ExpectedWork,
-  ): void {
-    this.#running.set(number, {
-      ...begun,
-      work,
-      lengths,
-      begunAt: this.#now(),
-      acceptedAt: null,
-      promptTokens: null,
-      firstTokenAt: null,
-      firstTokenMs: begun.expected.firstTokenMs,
-      isHedged: false,
-    });
-    const leases = this.#leasesOf.get(begun.tab) ?? new Set();
-    leases.add(number);
-    this.#leasesOf.set(begun.tab, leases);
+    this.#atWork.occupied(number, tab, classId, model, maxTokens);
   }
 
   /** The tab took it up, and says how long the prompt is. */
   accepted(number: number, promptTokens: number): void {
-    const running = this.#running.get(number);
-    if (running === undefined || running.asked === null || running.acceptedAt !== null) return;
-    running.acceptedAt = this.#now();
-    const { size } = running.asked;
-    const most = size.promptBytes === null ? Number.POSITIVE_INFINITY : size.promptBytes + TEMPLATE_TOKENS;
-    running.promptTokens = Math.min(promptTokens, most);
-    this.#workOf(running.asked.model).read(size, running.promptTokens);
-    const { prefill } = this.#speeds.of(running.tab, running.class);
-    const toRead = Math.max(1, running.promptTokens - running.warmTokens);
-    running.firstTokenMs = running.acceptedAt - running.begunAt + (1000 * toRead) / prefill;
+    this.#atWork.accepted(number, promptTokens);
   }
 
   firstToken(number: number): void {
-    const running = this.#running.get(number);
-    if (running !== undefined) running.firstTokenAt ??= this.#now();
+    this.#atWork.firstToken(number);
   }
 
   /** The tab finished its answer of so many tokens and bytes; a token holds at least a byte, whatever the tab says. Not for stopped ones. */
   finished(number: number, completionTokens: number, answerBytes: number): void {
-    const running = this.#end(number);
-    if (running === null || running.asked === null) return;
-    const { tab, class: classId, asked, begunAt, acceptedAt, firstTokenAt, promptTokens, warmTokens } = running;
-    const tokens = Math.min(completionTokens, answerBytes);
-    const at = this.#now();
-    this.#speeds.finished(tab, classId, {
-      // A conversation that was warm was not read: how much of it, only the engine knows.
-      prefill:
-        acceptedAt === null || firstTokenAt === null || promptTokens === null || warmTokens > 0
-          ? null
-          : { tokens: promptTokens, ms: firstTokenAt - acceptedAt },
-      decode: firstTokenAt === null ? null : { tokens: tokens - 1, ms: at - firstTokenAt },
-      roundTripMs: acceptedAt === null ? null : acceptedAt - begunAt,
-    });
-    this.#workOf(asked.model).wrote(tokens);
-    if (asked.conversation !== null) {
-      this.#warm.served(tab, classId, asked.conversation, (promptTokens ?? running.work.promptTokens) + tokens);
-    }
+    this.#atWork.finished(number, completionTokens, answerBytes);
   }
 
   /** The tab failed at it, went away, or missed its deadline. */
   lost(number: number): void {
-    const running = this.#end(number);
-    if (running !== null) this.#speeds.lost(running.tab, running.class);
+    this.#atWork.lost(number);
   }
 
-  /** Another tab was faster: what is known is how long this one took so far, and that is told when it is longer than expected. */
+  /** Another tab was faster. */
   outrun(number: number): void {
-    const running = this.#end(number);
-    if (running === null || running.asked === null || running.warmTokens > 0) return;
-    const { tab, class: classId, begunAt, acceptedAt, work } = running;
-    const tokens = running.promptTokens ?? work.promptTokens;
-    const ms = this.#now() - (acceptedAt ?? begunAt);
-    if (ms > (1000 * tokens) / this.#speeds.of(tab, classId).prefill) this.#speeds.slower(tab, classId, { tokens, ms });
+    this.#atWork.outrun(number);
   }
 
   /** It is over, and says nothing of the tab: stopped by its client, or a check. */
   over(number: number): void {
-    this.#end(number);
+    this.#atWork.over(number);
   }
 
   /** It went away: who waits for it is to look for another. */
@@ -452,17 +362,6 @@ export class Allocator<R> {
     }
   }
 
-  #end(number: number): Running | null {
-    const running = this.#running.get(number);
-    if (running === undefined) return null;
-    this.#running.delete(number);
-    this.#idle.delete(running.tab);
-    const leases = this.#leasesOf.get(running.tab);
-    leases?.delete(number);
-    if (leases?.size === 0) this.#leasesOf.delete(running.tab);
-    return running;
-  }
-
   // ---- hedges ------------------------------------------------------------------------------------------------------
 
   /**
@@ -471,30 +370,21 @@ export class Allocator<R> {
    */
   hedges(seats: (asked: Asked) => readonly Seat[]): { readonly number: number; readonly choice: Leased }[] {
     if (this.#waiting.size > 0) return [];
-    const at = this.#now();
     const hedged: { number: number; choice: Leased }[] = [];
     const taken = new Set<string>();
-    for (const [number, running] of this.#running) {
-      if (running.asked === null || !running.mayHedge || running.isHedged || running.firstTokenAt !== null) continue;
-      if (at - running.begunAt < lateAfterMs(running.firstTokenMs)) continue;
+    for (const [number, running] of this.#atWork.late()) {
       if (!this.#hedges.allows) break;
       const asked = { ...running.asked, prefer: null };
       const others = seats(asked).filter(({ tab }) => tab !== running.tab && !taken.has(tab));
       const like = others.filter((seat) => seat.class === running.class && seat.load === 0);
       const choice = this.choose(like.length > 0 ? like : others, asked);
       if (choice.do !== 'lease') continue;
-      running.isHedged = true;
+      this.#atWork.hedged(number);
       this.#hedges.spend();
       taken.add(choice.tab);
       hedged.push({ number, choice });
     }
     return hedged;
-  }
-
-  /** Tokens that a tab writes in a second, as they were measured; null before it has finished an answer. */
-  speedOf(tab: string, classId: string): number | null {
-    const { decode, isMeasured } = this.#speeds.of(tab, classId);
-    return isMeasured ? decode : null;
   }
 
   // ---- what is known -----------------------------------------------------------------------------------------------
@@ -505,39 +395,15 @@ export class Allocator<R> {
   }
 
   #candidates(seats: readonly Seat[]): (Candidate & { busyForMs: number })[] {
-    const at = this.#now();
     return seats.map((seat) => ({
       tab: seat.tab,
       class: seat.class,
       load: seat.load,
       rank: seat.rank,
       isResting: seat.isResting,
-      busyForMs: seat.load === 0 ? 0 : Math.max(LEAST_BUSY_MS, this.#busyForMs(seat.tab, at)),
+      busyForMs: seat.load === 0 ? 0 : Math.max(LEAST_BUSY_MS, this.#atWork.busyForMs(seat.tab)),
       speeds: this.#speeds.of(seat.tab, seat.class),
     }));
-  }
-
-  /** Until the tab is through with what it works on, ms. */
-  #busyForMs(tab: string, at: number): number {
-    let longest = 0;
-    for (const number of this.#leasesOf.get(tab) ?? []) {
-      const running = this.#running.get(number);
-      if (running === undefined) continue;
-      const { prefill, decode, roundTripMs } = this.#speeds.of(tab, running.class);
-      const { firstTokenAt, begunAt, warmTokens, work } = running;
-      let restMs: number;
-      if (firstTokenAt === null) {
-        const toRead = Math.max(1, (running.promptTokens ?? work.promptTokens) - warmTokens);
-        const readMs = roundTripMs + (1000 * toRead) / prefill;
-        restMs =
-          Math.max(readMs - (at - begunAt), OVERDUE_SHARE * (at - begunAt)) + (1000 * work.outputTokens) / decode;
-      } else {
-        const written = Math.min(work.most, ((at - firstTokenAt) * decode) / 1000);
-        restMs = (1000 * Math.max(1, Math.min(work.most - written, running.lengths.remaining(written)))) / decode;
-      }
-      longest = Math.max(longest, restMs);
-    }
-    return longest;
   }
 
   #take(waiting: Waiting<R>, how: 'served' | 'left'): void {

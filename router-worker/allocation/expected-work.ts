@@ -10,7 +10,7 @@ export interface Work {
 export interface Size {
   /** UTF-8 bytes of the prompt; null for a sealed one. */
   readonly promptBytes: number | null;
-  /** Tokens that it may write at most. */
+  /** Tokens that it may write at most; 0 where it writes none: texts that are embedded are read. */
   readonly maxTokens: number;
 }
 
@@ -52,7 +52,7 @@ export class ExpectedWork {
   of({ promptBytes, maxTokens }: Size): Work {
     return {
       promptTokens: Math.max(1, promptBytes === null ? this.#promptTokens : promptBytes / this.#bytesPerToken),
-      outputTokens: Math.max(1, Math.min(maxTokens, this.#outputTokens)),
+      outputTokens: maxTokens === 0 ? 0 : Math.max(1, Math.min(maxTokens, this.#outputTokens)),
       most: maxTokens,
     };
   }

@@ -62,14 +62,19 @@ describe('the work that is expected', () => {
 });
 
 describe('warm conversations', () => {
-  it('are held by the tab that served them last, until it does something else or leaves', () => {
+  it('are held by the tab that served them last, until it has served four others or leaves', () => {
     const warm = new WarmPrefixes();
     warm.served('a', 'c', 'talk', 500);
     expect(warm.holderOf('talk')).toEqual({ tab: 'a', class: 'c', tokens: 500 });
     warm.began('a', 'talk');
     expect(warm.holderOf('talk')?.tab).toBe('a');
-    warm.began('a', null);
-    expect(warm.holderOf('talk')).toBeNull();
+    for (const other of ['second', 'third', 'fourth']) {
+      warm.began('a', other);
+      warm.served('a', 'c', other, 100);
+    }
+    expect(warm.holderOf('talk')?.tab).toBe('a');
+    warm.began('a', null); // A check, say: the oldest gives way.
+    expect([warm.holderOf('talk'), warm.holderOf('second')?.tab]).toEqual([null, 'a']);
     warm.served('a', 'c', 'talk', 500);
     warm.served('b', 'c', 'talk', 700);
     warm.left('a');

@@ -1,7 +1,7 @@
 /** Conversations remembered. A pool has a few hundred tabs, and each holds a few. */
 const MAX_CONVERSATIONS = 4_096;
-/** Conversations that one engine is trusted to hold at once: it has one slot, and what it served last is in it. */
-const HELD_BY_A_TAB = 1;
+/** Conversations that one engine is trusted to hold at once. It has one slot, and keeps what it served before beside it, as far as its memory goes. */
+const HELD_BY_A_TAB = 4;
 
 export interface Warm {
   readonly tab: string;

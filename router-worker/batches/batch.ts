@@ -16,6 +16,8 @@ export interface BatchMaker {
   readonly origin: string;
   /** Least level of every line, from the header of whoever made the batch. */
   readonly level: Level | null;
+  /** The session that every line is part of, as its owner names it: `sess_…`; null: none but what a line names. Left out by older versions. */
+  readonly session?: string | null;
 }
 
 /** A batch, as it is stored. Instants in ms. */

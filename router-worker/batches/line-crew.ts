@@ -53,8 +53,8 @@ interface RunningLine {
   readonly begunAt: number;
 }
 
-/** The codes of a refusal that only says that nobody is free: no attempt is lost by it. */
-const NOBODY_FREE = ['overloaded', 'no_tab'];
+/** The codes of a refusal that only says that nobody is free, or that its session has no room now: no attempt is lost by it. */
+const NOBODY_FREE = ['overloaded', 'no_tab', 'session_busy'];
 
 /** Runs the lines of one owner's batches, as many at once as there is room for. What it holds in memory may be lost at any moment: the lines' states are in SQL. */
 export class LineCrew {
@@ -132,8 +132,8 @@ export class LineCrew {
     try {
       const body = desk.bodyOf(line);
       if (body === null) throw new Error('the input file is gone');
-      const { endpoint, owner, payer, origin, level } = batch;
-      const reply = await run({ name, endpoint, owner, payer, origin, level, body }, abort.signal);
+      const { endpoint, owner, payer, origin, level, session = null } = batch;
+      const reply = await run({ name, endpoint, owner, payer, origin, level, session, body }, abort.signal);
       this.#follow(reply.settled);
       if (!abort.signal.aborted) this.#took(line, reply);
     } catch (cause) {

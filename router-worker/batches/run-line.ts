@@ -1,3 +1,4 @@
+import { SESSION_HEADER } from '../../shared/protocol/sealed-task-api.ts';
 import type { Env } from '../env.ts';
 import { createApp } from '../http/app.ts';
 import type { LineCall, LineReply } from './line-crew.ts';
@@ -14,6 +15,7 @@ export async function runLine(env: Env, call: LineCall, signal: AbortSignal): Pr
       'content-type': 'application/json',
       'shoal-sla': 'batch', // Whoever shares tabs out lets users go first.
       ...(call.level !== null && { 'shoal-level': call.level }),
+      ...(call.session != null && { [SESSION_HEADER]: call.session }),
     },
     body: JSON.stringify(call.body),
     signal,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Level } from '../../shared/protocol/level.ts';
-import type { Receipt } from '../../shared/receipt/receipt.ts';
+import type { PricedReceipt } from '../../shared/receipt/price-lines.ts';
 import type { EndedTask } from '../task/task.ts';
 import { billOf, type Terms } from './bill.ts';
 
@@ -66,15 +66,18 @@ interface Scene {
 }
 
 /** As much of an ended task and its receipt as a bill looks at. */
-function ended({
-  verdict,
-  outcome = { value: 'answered' },
-  tokens = [20, 30],
-  bytes = 200,
-  checks = [],
-  isCommitted = true,
-  isPrivate = false,
-}: Scene) {
+function ended(
+  {
+    verdict,
+    outcome = { value: 'answered' },
+    tokens = [20, 30],
+    bytes = 200,
+    checks = [],
+    isCommitted = true,
+    isPrivate = false,
+  }: Scene,
+  { level, wanted }: Terms,
+) {
   const commit = commitOf(...tokens, bytes);
   const lease = { tab: 'tab', class: 'cls' };
   const task = {
@@ -100,12 +103,20 @@ function ended({
             },
     })),
   } as unknown as EndedTask;
-  const receipt = { commit: isCommitted ? statement(commit) : null, checks: [] } as unknown as Receipt;
+  const receipt = {
+    commit: isCommitted ? statement(commit) : null,
+    checks: [],
+    outcome,
+    verdict,
+    private: isPrivate,
+    level,
+    wanted: wanted as 1 | 2 | 3,
+  } satisfies PricedReceipt;
   return { task, receipt };
 }
 
 function bill(scene: Scene, wanted: Terms, amount = 100_000) {
-  const { task, receipt } = ended(scene);
+  const { task, receipt } = ended(scene, wanted);
   const { charged, pays, tokens, percent } = billOf(task, receipt, { amount, terms: wanted });
   return { charged, tokens, percent: percent.level, pays: pays.map(({ tab, amount: paid }) => [tab, paid]) };
 }
@@ -188,9 +199,45 @@ describe('a bill', () => {
 
   it('[M5] at level strict is for an answer that as many tabs as were asked for have proven', () => {
     const one = { verdict: judged('valid', 1, 0), checks: ['same', null] };
-    expect(bill(one, terms('strict', { wanted: 2 }))).toMatchObject({ charged: 0, pays: [['checker 0', 475]] });
+    expect(bill(one, terms('strict', { wanted: 2 }))).toMatchObject({ charged: 500, pays: [['checker 0', 475]] });
     const two = { verdict: judged('valid', 2, 0), checks: ['same', 'same'] };
     expect(bill(two, terms('strict', { wanted: 2 })).charged).toBe(1_550);
+  });
+
+  it('[M5] at level strict pays checks that proved nothing out of what is charged for them, and never out of the fees', () => {
+    const disputed = { verdict: judged('disputed', 2, 3), checks: ['same', 'same', 'other', 'other', 'other'] };
+    expect(bill(disputed, terms('strict'))).toMatchObject({
+      charged: 500,
+      pays: [0, 1, 2, 3, 4].map((i) => [`checker ${i}`, 95]),
+    });
+    fc.assert(
+      fc.property(
+        fc.record({
+          verdict: fc.constantFrom(
+            unchecked('nobody_fit'),
+            unchecked('checker_lost'),
+            judged('disputed', 1, 2),
+            judged('valid', 1, 0),
+          ),
+          tokens: fc.tuple(fc.nat(500), fc.nat(500)),
+          checks: fc.array(fc.constantFrom('same', 'other', 'third', null), { maxLength: 6 }),
+        }),
+        fc.integer({ min: 2, max: 3 }),
+        fc.constantFrom('fast', 'standard', 'batch'),
+        fc.nat(20_000),
+        (scene, wanted, sla: Terms['sla'], amount) => {
+          const { charged, pays } = bill(scene, terms('strict', { wanted, sla }), amount);
+          expect(pays.reduce((sum, [, paid]) => sum + Number(paid), 0)).toBeLessThanOrEqual(charged);
+        },
+      ),
+      { seed: 5 },
+    );
+  });
+
+  it('[M5] is nothing for what the router itself threw away, and pays nobody for it', () => {
+    const { task, receipt } = ended({ verdict: judged('valid', 1, 0), checks: ['same'] }, terms('cross'));
+    const discarded = billOf(task, receipt, { amount: 5_000, terms: terms('cross'), discarded: true });
+    expect([discarded.charged, discarded.pays]).toEqual([0, []]);
   });
 
   it('[M5] is for a private answer at level strict whatever the checks came to: the router cannot withhold it', () => {

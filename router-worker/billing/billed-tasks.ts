@@ -2,15 +2,16 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { parsePayload } from '../../shared/signing/signed-statement.ts';
 import type { SessionStore } from '../session/session-store.ts';
-import { type Bill, billOf } from './bill.ts';
-import type { Hold } from './grant.ts';
+import { type Bill, billOf, type PricedHold } from './bill.ts';
 
 /** The tasks of a session, as far as money goes. */
 export interface BilledTasks {
   /** `unknown`: not begun, or never heard of. */
   standing(task: TaskTail): 'unknown' | 'open' | 'ended';
+  /** Null for one that has not. */
+  endedAt(task: TaskTail): number | null;
   /** Of a task that ended. */
-  bill(task: TaskTail, hold: Hold): Bill;
+  bill(task: TaskTail, hold: PricedHold): Bill;
 }
 
 export function billedTasks(store: Pick<SessionStore, 'load' | 'receipt'>): BilledTasks {
@@ -19,6 +20,10 @@ export function billedTasks(store: Pick<SessionStore, 'load' | 'receipt'>): Bill
       const task = store.load(tail);
       if (task === null) return 'unknown';
       return task.phase === 'ended' && store.receipt(tail) !== null ? 'ended' : 'open';
+    },
+    endedAt(tail) {
+      const task = store.load(tail);
+      return task?.phase === 'ended' ? task.endedAt : null;
     },
     bill(tail, hold) {
       const task = store.load(tail);

@@ -17,6 +17,7 @@ function aSession(credits: number) {
   ledger.credit({ id: 'c', account: 'ann', amount: credits });
   const calls: string[] = [];
   const faults = { before: false, after: false };
+  const endedAt = clock.at;
   const bills = new Map<string, number | null>();
   const store = new MemoryPurseStore();
   const logged: string[] = [];
@@ -35,6 +36,7 @@ function aSession(credits: number) {
     },
     tasks: {
       standing: (task) => (!bills.has(task) ? 'unknown' : bills.get(task) === null ? 'open' : 'ended'),
+      endedAt: (task) => (bills.get(task) == null ? null : endedAt),
       bill: (task, hold): Bill => ({
         task,
         endedAt: clock.at,
@@ -42,7 +44,7 @@ function aSession(credits: number) {
         perToken: 1,
         percent: { level: 100, sla: 100 },
         held: hold.amount,
-        charged: bills.get(task) ?? 0,
+        charged: hold.discarded === true ? 0 : (bills.get(task) ?? 0),
         pays: [],
       }),
     },
@@ -51,7 +53,8 @@ function aSession(credits: number) {
     wake: () => undefined,
     log: (event, fields) => logged.push(`${event} ${fields.task}`),
   });
-  const hold = (task: string, amount: number, payer = ANN) => cashier.hold({ task, payer, amount, terms: TERMS });
+  const hold = (task: string, amount: number, payer = ANN, wordMs: number | null = null) =>
+    cashier.hold({ task, payer, amount, terms: TERMS, ...(wordMs !== null && { wordMs }) });
   const ann = () => ledger.account('ann');
   return { clock, ledger, cashier, hold, bills, calls, faults, store, ann, logged };
 }
@@ -61,6 +64,29 @@ describe('the purse store in memory', () => {
 });
 
 describe('the cashier of a session', () => {
+  it('[M5] waits for the word on a part, charges what was given, and nothing for what was thrown away', async () => {
+    const { hold, cashier, bills, ann, clock } = aSession(8_000);
+    for (const part of ['given', 'discarded', 'stopped', 'silent']) await hold(part, 100, ANN, 10_000);
+    cashier.tell(['stopped'], 'discarded'); // Before its end.
+    cashier.tell(['stopped'], 'given'); // The first word counts.
+    for (const part of ['given', 'discarded', 'stopped', 'silent']) bills.set(part, 60);
+    await cashier.sweep();
+    expect(ann().balance).toBe(8_000);
+    expect(cashier.nextDueAt()).toBe(clock.at + 10_000);
+    cashier.tell(['given'], 'given');
+    cashier.tell(['discarded'], 'discarded');
+    await cashier.sweep();
+    expect([ann().balance, cashier.price('given')?.charged, cashier.price('discarded')?.charged]).toEqual([
+      7_940, 60, 0,
+    ]);
+    clock.at += 10_000;
+    await cashier.sweep();
+    cashier.tell(['silent'], 'discarded'); // Too late.
+    expect([ann().balance, cashier.price('silent')?.charged, cashier.price('stopped')?.charged]).toEqual([
+      7_880, 60, 0,
+    ]);
+  });
+
   it('[M3] asks the ledger once, and then spends what it has', async () => {
     const { hold, calls, ann } = aSession(8_000);
     await hold('1', 100);

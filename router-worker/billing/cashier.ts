@@ -10,11 +10,13 @@ import {
   IDLE_GRANT_MS,
   isSpent,
   newPurse,
+  type PartWord,
   type Payer,
   type Purse,
   type PurseEvent,
   stepPurse,
 } from './grant.ts';
+import { heldView, type PriceView, settledView } from './price-view.ts';
 import type { PurseStore } from './purse-store.ts';
 
 /** The ledger, as a session calls it. A call that throws may have been done. */
@@ -41,19 +43,8 @@ export interface HoldOrder {
   /** Most that the task can cost, micro-credits. */
   readonly amount: number;
   readonly terms: Terms;
-}
-
-/** What a task costs, for whoever looks at it: micro-credits. */
-export interface PriceView {
-  readonly unit: 'micro-credit';
-  readonly status: 'held' | 'settled';
-  readonly held: number;
-  readonly charged: number | null;
-  readonly returned: number | null;
-  readonly per_token: number | null;
-  readonly tokens: Bill['tokens'] | null;
-  readonly percent: Bill['percent'] | null;
-  readonly paid: readonly { readonly role: 'answer' | 'check'; readonly tab: string; readonly amount: number }[];
+  /** See {@link Hold}. */
+  readonly wordMs?: number;
 }
 
 /** Orders that are handed to the ledger in one call. */
@@ -86,12 +77,12 @@ export class Cashier {
    * Sets money aside for a task. Waits for the ledger only when the grant at hand does not cover it. Throws `insufficient_quota`, or `overloaded` while the
    * ledger cannot be reached. Gives what the grant has left for others, micro-credits.
    */
-  async hold({ task, payer, amount, terms }: HoldOrder): Promise<number> {
+  async hold({ task, payer, amount, terms, wordMs }: HoldOrder): Promise<number> {
     const name = nameOf(payer);
     for (let draws = 0; ; draws++) {
       const { store, now } = this.#ports;
       const known = store.purse(name) ?? newPurse(this.#ports.newName(), payer, now());
-      const purse = this.#step(name, { ...known, payer }, { type: 'hold', at: now(), task, amount, terms });
+      const purse = this.#step(name, { ...known, payer }, { type: 'hold', at: now(), task, amount, terms, wordMs });
       if (holdOf(purse, task) !== null) {
         this.#ports.wake(now() + UNOPENED_MS);
         return purse.grant?.free ?? 0;
@@ -111,6 +102,17 @@ export class Cashier {
     for (const { name, purse } of this.#ports.store.purses()) {
       if (holdOf(purse, task) !== null) this.#step(name, purse, { type: 'release', at: this.#ports.now(), task });
     }
+    this.#arm();
+  }
+
+  /** What became of these parts. A part that was settled already stays as it is. */
+  tell(parts: readonly TaskTail[], word: PartWord): void {
+    for (const { name, purse } of this.#ports.store.purses()) {
+      if (purse.holds.some(({ task }) => parts.includes(task))) {
+        this.#step(name, purse, { type: 'told', at: this.#ports.now(), tasks: parts, word });
+      }
+    }
+    this.#settleEnded();
     this.#arm();
   }
 
@@ -134,6 +136,7 @@ export class Cashier {
     const instants = this.#ports.store.purses().flatMap(({ purse }) => {
       const unopened = purse.holds.filter(({ task }) => this.#ports.tasks.standing(task) === 'unknown');
       const waits = unopened.map((hold) => hold.at + unopenedMs(hold));
+      waits.push(...purse.holds.map((hold) => this.#wordDueAt(hold)).filter((at) => at !== null));
       if (purse.orders.length > 0) waits.push(this.#ports.now());
       if (purse.drawing !== null || purse.holds.length === 0) waits.push(purse.usedAt + IDLE_GRANT_MS);
       return waits;
@@ -144,25 +147,16 @@ export class Cashier {
   /** Null for a task without a price. */
   price(task: TaskTail): PriceView | null {
     const bill = this.#ports.store.bill(task);
-    if (bill !== null) {
-      const { held, charged, perToken, tokens, percent, pays } = bill;
-      return {
-        unit: 'micro-credit',
-        status: 'settled',
-        held,
-        charged,
-        returned: held - charged,
-        per_token: perToken,
-        tokens,
-        percent,
-        paid: pays.map(({ role, tab, amount }) => ({ role, tab, amount })),
-      };
-    }
+    if (bill !== null) return settledView(bill);
+    const hold = this.holdOf(task);
+    return hold === null ? null : heldView(hold.amount);
+  }
+
+  /** What is set aside for a task; null when nothing is, or not any more. */
+  holdOf(task: TaskTail): (Hold & { readonly discarded: boolean }) | null {
     for (const { purse } of this.#ports.store.purses()) {
       const hold = holdOf(purse, task);
-      if (hold === null) continue;
-      const unknown = { charged: null, returned: null, per_token: null, tokens: null, percent: null, paid: [] };
-      return { unit: 'micro-credit', status: 'held', held: hold.amount, ...unknown };
+      if (hold !== null) return { ...hold, discarded: hold.word === 'discarded' };
     }
     return null;
   }
@@ -175,8 +169,9 @@ export class Cashier {
       let purse = before;
       for (const hold of before.holds) {
         const standing = tasks.standing(hold.task);
-        if (standing === 'ended') {
-          const bill = tasks.bill(hold.task, hold);
+        const waitsUntil = this.#wordDueAt(hold);
+        if (standing === 'ended' && (waitsUntil === null || now() >= waitsUntil)) {
+          const bill = tasks.bill(hold.task, { ...hold, discarded: hold.word === 'discarded' });
           const { charged: charge, pays } = bill;
           purse = this.#step(name, purse, { type: 'settle', at: now(), task: hold.task, charge, pays }, bill);
         } else if (standing === 'unknown' && now() >= hold.at + unopenedMs(hold)) {
@@ -186,6 +181,12 @@ export class Cashier {
       freed ||= purse !== before;
     }
     return freed;
+  }
+
+  /** Until when the word on a part that ended is waited for; null where nothing is waited for. Without a word it was given. */
+  #wordDueAt({ task, wordMs, word }: Hold): number | null {
+    const endedAt = wordMs === undefined || word !== undefined ? null : this.#ports.tasks.endedAt(task);
+    return endedAt === null || wordMs === undefined ? null : endedAt + wordMs;
   }
 
   /** One call at a time; the wish is written down before it is made, so that it can be made again. */

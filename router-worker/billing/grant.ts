@@ -31,7 +31,14 @@ export interface Hold {
   readonly amount: number;
   readonly at: number;
   readonly terms: Terms;
+  /** Of a part of a request: how long after its end the router may still say what became of it, ms. Left out: it is settled at once. */
+  readonly wordMs?: number;
+  /** Whoever asked was given it, or the router threw it away. */
+  readonly word?: PartWord;
 }
+
+/** What became of a part: only what was given is charged. */
+export type PartWord = 'given' | 'discarded';
 
 export interface Purse {
   readonly session: string;
@@ -50,7 +57,14 @@ export interface Purse {
 }
 
 export type PurseEvent = { readonly at: number } & (
-  | { readonly type: 'hold'; readonly task: string; readonly amount: number; readonly terms: Terms }
+  | {
+      readonly type: 'hold';
+      readonly task: string;
+      readonly amount: number;
+      readonly terms: Terms;
+      readonly wordMs?: number | undefined;
+    }
+  | { readonly type: 'told'; readonly tasks: readonly string[]; readonly word: PartWord }
   /** More money is wanted, for a task of this amount. */
   | { readonly type: 'draw'; readonly amount: number }
   | { readonly type: 'drawn'; readonly id: string; readonly result: DrawResult }
@@ -99,6 +113,8 @@ export function stepPurse(purse: Purse, event: PurseEvent): Purse {
       const orders = charge === 0 && pays.length === 0 ? purse.orders : [...purse.orders, order];
       return { ...withoutHold(purse, hold, charge), orders, usedAt: event.at };
     }
+    case 'told':
+      return { ...purse, holds: purse.holds.map((hold) => told(hold, event)) };
     case 'release': {
       const hold = holdOf(purse, event.task);
       return hold === null ? purse : { ...withoutHold(purse, hold, 0), usedAt: event.at };
@@ -111,16 +127,21 @@ export function stepPurse(purse: Purse, event: PurseEvent): Purse {
 }
 
 /** Holds the amount if what is free covers it, and lasts as long as the task may. Unchanged otherwise: a draw is wanted. */
-function held(purse: Purse, { at, task, amount, terms }: Extract<PurseEvent, { type: 'hold' }>): Purse {
+function held(purse: Purse, { at, task, amount, terms, wordMs }: Extract<PurseEvent, { type: 'hold' }>): Purse {
   const { grant } = purse;
   const isGood = grant !== null && grant.free >= amount && grant.expiresAt >= at + LONGEST_TASK_MS;
   if (holdOf(purse, task) !== null || !isGood) return purse;
   return {
     ...purse,
     grant: { ...grant, free: grant.free - amount },
-    holds: [...purse.holds, { task, grant: grant.id, amount, at, terms }],
+    holds: [...purse.holds, { task, grant: grant.id, amount, at, terms, ...(wordMs !== undefined && { wordMs }) }],
     usedAt: at,
   };
+}
+
+/** The first word counts. */
+function told(hold: Hold, { tasks, word }: Extract<PurseEvent, { type: 'told' }>): Hold {
+  return hold.wordMs === undefined || hold.word !== undefined || !tasks.includes(hold.task) ? hold : { ...hold, word };
 }
 
 /** One draw at a time: the same one until its outcome is known. */

@@ -22,6 +22,7 @@ it('[M3] holds the money of a request of class batch for as long as that may wai
     },
     tasks: {
       standing: () => standing,
+      endedAt: () => null,
       bill: (task, hold): Bill => ({
         task,
         endedAt: clock.at,

@@ -2,6 +2,7 @@ import type { Hono } from 'hono';
 import * as v from 'valibot';
 import { ShoalError } from '../../shared/errors.ts';
 import { bytes16, instant, modelName, shownText } from '../../shared/protocol/fields.ts';
+import { level } from '../../shared/protocol/level.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { accountStub } from '../accounts/account-object.ts';
 import { type AccountName, digestOf, mintKey, newAccountName, noKey, readKey } from '../accounts/api-key.ts';
@@ -31,6 +32,8 @@ const keyRequest = v.strictObject({
   origins: v.optional(v.nullable(v.pipe(v.array(origin), v.minLength(1), v.maxLength(100))), null),
   /** Unix time, ms. */
   expires_at: v.optional(v.nullable(instant), null),
+  /** Least level of its requests. */
+  level: v.optional(v.nullable(level), null),
   /** By the operator only: the account that the key is for, null for a new one. */
   account: v.optional(v.nullable(v.pipe(v.string(), v.startsWith('acct_')))),
 });
@@ -53,8 +56,8 @@ export function accountRoutes(app: Hono<AppEnv>): void {
     const request = await parse(c, keyRequest);
     const { account, until } = await accountForNewKey(c, request.account);
     const key = await mintKey(await routerKeys(c.env.SHOAL_ROUTER_SECRET), account);
-    const { budget, models, origins, expires_at: end } = request;
-    const limits: KeyLimits = { budget, models, origins, expiresAt: earlier(end, until) };
+    const { budget, models, origins, expires_at: end, level: floor } = request;
+    const limits: KeyLimits = { budget, models, origins, expiresAt: earlier(end, until), level: floor };
     const record = unwrap(await accountStub(c.env, account).addKey(await digestOf(key), request.name, limits));
     // Shown here and never again.
     return c.json({ ...keyView(record, 0), key, account: accountId(account) }, 201);
@@ -152,7 +155,10 @@ async function owner(
   const use = { model: null, origin: c.req.header('origin') ?? null };
   const key = unwrap(await accountStub(c.env, account).authenticate(digest, use));
   if (manages && !mayManage(key)) {
-    throw new ShoalError('key_not_allowed', 'A key with a budget, models or origins of its own cannot manage keys.');
+    throw new ShoalError(
+      'key_not_allowed',
+      'A key with a budget, models, origins or a level of its own cannot manage keys.',
+    );
   }
   return { account, key };
 }
@@ -170,6 +176,7 @@ function keyView(key: KeyRecord, spent: number) {
     spent,
     models: key.models,
     origins: key.origins,
+    level: key.level,
   };
 }
 

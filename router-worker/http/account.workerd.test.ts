@@ -8,6 +8,7 @@ import {
 } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
+import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { accountStub } from '../accounts/account-object.ts';
 import { readKey } from '../accounts/api-key.ts';
 import { SqlKeyStore } from '../accounts/key-store.ts';
@@ -80,6 +81,19 @@ const chat = (key: string | null, part: object = {}, headers: object = {}) =>
     headers,
   );
 
+/** What the stream of a sealed task says of its level, beside the lease. */
+async function strictnessOf(response: Response): Promise<string | undefined> {
+  const reader = response.body?.getReader();
+  for (let text = ''; ; ) {
+    const { value, done } = (await reader?.read()) ?? { done: true };
+    text += new TextDecoder().decode(value);
+    const [, strict] = /"strict":(\w+)/.exec(text) ?? [];
+    if (strict === undefined && !done) continue;
+    await reader?.cancel();
+    return strict;
+  }
+}
+
 async function aTab() {
   const served = (await servedCatalogue(env)).find((entry) => entry.variant.id === 'q8_0')!;
   const table = new Uint8Array(await (await env.ASSETS.fetch(`${ORIGIN}${SENTENCE_EMBEDDING_PATH}`)).arrayBuffer());
@@ -148,6 +162,56 @@ describe('a key', () => {
       403,
       'operator_only',
     ]);
+  });
+
+  it('[M8] raises every request to the level of the key, and says so in the quote', async () => {
+    const { key } = await anAccount(100_000_000);
+    const { tab } = await aTab();
+    const floored = await makeKey(key, { level: 'cross' });
+    expect(floored).toMatchObject({ level: 'cross' });
+    const levelOfTask = async (response: Response) => {
+      await response.text();
+      return response.headers.get('shoal-level');
+    };
+    const pair = { n: 2 };
+    const asked = [
+      [key, {}],
+      [floored.key, {}],
+      [floored.key, pair],
+    ] as const;
+    const levels: (string | null)[] = [];
+    for (const [by, part] of asked) levels.push(await levelOfTask(await chat(by, part)));
+    expect(levels).toEqual(['none', 'cross', 'cross']);
+    const body = {
+      model: 'shoal-pup-3m:q8_0',
+      messages: [{ role: 'user', content: 'hello' }],
+      shoal: { level: 'none' },
+    };
+    const quotes = [key, floored.key].map(async (by) => (await json(await call('POST', '/v1/quotes', by, body))).level);
+    expect(await Promise.all(quotes)).toEqual(['none', 'cross']);
+    const texts = { model: 'shoal-pup-3m:q8_0', prompt: ['a', 'b'], max_tokens: 2, shoal: { level: 'none' } };
+    expect(await levelOfTask(await call('POST', '/v1/completions', floored.key, texts))).toBe('cross');
+    const map = {
+      model: 'shoal-pup-3m:q8_0',
+      document: 'One. Two.',
+      instruction: 'Say it.',
+      reduce: 'Join them.',
+      shoal: { level: 'none' },
+    };
+    expect(await levelOfTask(await call('POST', '/v1/map', floored.key, map))).toBe('cross');
+    const strict = await makeKey(key, { level: 'strict' });
+    const sealed = {
+      model: 'shoal-pup-3m:q8_0',
+      sampling: {},
+      client: `${'K'.repeat(42)}A`,
+      nonce: 'A'.repeat(22),
+      session: 'A'.repeat(22),
+      prefer: null,
+      level: 'none',
+    };
+    expect(await strictnessOf(await call('POST', '/v1/tasks', strict.key, sealed))).toBe('true');
+    await tab.tab.close();
+    expect(await refusal(await call('POST', '/v1/keys', floored.key, {}))).toEqual([403, 'key_not_allowed']);
   });
 
   it('names an account whose rate is told with every answer, as OpenAI tells it', async () => {
@@ -235,7 +299,7 @@ describe('the money of a task', () => {
 
   it('[M4] [M5] [M6] is paid to the tab when it ends, and the rest comes back', async () => {
     const { served, tab } = await aTab();
-    const { key } = await anAccount(1_000_000);
+    const { key, account, id } = await anAccount(1_000_000);
     const answer = await (await chat(key)).json<{ id: string; usage: { total_tokens: number } }>();
     const price = async () =>
       (await json(await call('GET', `/v1/tasks/${answer.id}`, null))).price as unknown as Record<string, unknown>;
@@ -251,6 +315,14 @@ describe('the money of a task', () => {
     });
     const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
     const tail = answer.id.replace('chatcmpl-', '');
+    const receipt = await json(await call('GET', `/v1/receipts/rcpt_${tail}`, null));
+    const { publicKey } = keys.signer;
+    const verified = await verifyReceipt(receipt, { routerKey: publicKey });
+    expect(verified.problems).toEqual([]);
+    const { held } = await price();
+    expect(verified.receipt?.price).toMatchObject({ held, perToken, charged, returned: Number(held) - charged });
+    const told = JSON.stringify(receipt);
+    for (const name of [account.slice(5), key.slice(9), id]) expect(told).not.toContain(name);
     const session = sessionStub(env, await sessionOfTask(keys, tail));
     await runInDurableObject(session, (_, { storage }) => {
       storage.sql.exec("UPDATE purse SET state = json_set(state, '$.usedAt', 1)");

@@ -1,9 +1,11 @@
 import { toBase64Url } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import { accountStub } from '../accounts/account-object.ts';
 import { anonymousPolicy } from '../accounts/anonymous.ts';
 import { type AccountName, readKey } from '../accounts/api-key.ts';
+import type { KeyRecord } from '../accounts/key-record.ts';
 import { ACCOUNT_RATE, type RateTaken } from '../accounts/rate-limit.ts';
 import type { Terms } from '../billing/bill.ts';
 import type { HoldOrder } from '../billing/cashier.ts';
@@ -19,6 +21,8 @@ export interface Caller {
   readonly payer: Payer;
   /** The caller's part of the names of its sessions. */
   readonly seed: string;
+  /** Least level of its key; null: any. */
+  readonly floor: Level | null;
 }
 
 /** The text of a bearer token; null without one. */
@@ -40,8 +44,8 @@ export async function admit(c: AppContext, model: string | null, tokens: number)
   if (line !== undefined) {
     // A batch goes at its own pace. But its key may have been revoked since, and the models are named by its lines.
     const { account, key } = line.payer;
-    if (key !== null) unwrap(await accountStub(c.env, account).mayStillRun(key, model));
-    return { payer: line.payer, seed: line.name };
+    const record = key === null ? null : unwrap(await accountStub(c.env, account).mayStillRun(key, model));
+    return { payer: line.payer, seed: line.name, floor: record?.level ?? null };
   }
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
   const token = bearerOf(c);
@@ -51,7 +55,7 @@ export async function admit(c: AppContext, model: string | null, tokens: number)
     const { key, rate } = unwrap(await accountStub(c.env, account).admit(digest, use, ACCOUNT_RATE, tokens));
     counted(c, rate);
     const payer = { account, key: key?.id ?? null, budget: key?.budget ?? null, allowance: null };
-    return { payer, seed: `${account} ${payer.key}` };
+    return { payer, seed: `${account} ${payer.key}`, floor: key?.level ?? null };
   }
   const policy = anonymousPolicy(c.env.SHOAL_ANONYMOUS, isLocal(new URL(c.req.url).hostname));
   const address = c.req.header('cf-connecting-ip') ?? '';
@@ -61,18 +65,25 @@ export async function admit(c: AppContext, model: string | null, tokens: number)
     counted(c, unwrap(await accountStub(c.env, account).admit(null, use, policy.rate, tokens)).rate);
   }
   const payer = { account, key: null, budget: null, allowance: policy.allowance };
-  return { payer, seed: c.req.header('authorization') ?? address };
+  return { payer, seed: c.req.header('authorization') ?? address, floor: null };
 }
 
 /** The account behind a key, which is verified; null for whoever asks without one. Throws `invalid_api_key` or `key_not_allowed`. */
 export async function accountOf(c: AppContext): Promise<AccountName | null> {
+  return (await keyOf(c))?.account ?? null;
+}
+
+/** Least level of the key of a request that is only quoted; null without one. Throws `invalid_api_key` or `key_not_allowed`. */
+export async function floorOfKey(c: AppContext): Promise<Level | null> {
+  return (await keyOf(c))?.key.level ?? null;
+}
+
+async function keyOf(c: AppContext): Promise<{ readonly account: AccountName; readonly key: KeyRecord } | null> {
   const token = bearerOf(c);
   if (token === null || !isMeantAsKey(token)) return null;
   const { account, digest } = await readKey(await routerKeys(c.env.SHOAL_ROUTER_SECRET), token);
-  unwrap(
-    await accountStub(c.env, account).authenticate(digest, { model: null, origin: c.req.header('origin') ?? null }),
-  );
-  return account;
+  const use = { model: null, origin: c.req.header('origin') ?? null };
+  return { account, key: unwrap(await accountStub(c.env, account).authenticate(digest, use)) };
 }
 
 /** Keeps what is left for the response's headers, whatever that response is. Throws `rate_limit_exceeded`. */
@@ -90,7 +101,7 @@ const MAX_SPARE = 10_000;
 
 /**
  * Sets aside what the task can cost. Waits for it, and throws what refuses it, unless the payer's last hold left as much at hand: then a tab is looked for meanwhile,
- * and whoever delivers to it waits for `held` first.
+ * and whoever delivers to it waits for `held` first. `wordMs`: of a part, see the purse's holds.
  */
 export async function holdFor(
   c: AppContext,
@@ -98,8 +109,9 @@ export async function holdFor(
   task: TaskTail,
   payer: Payer,
   quote: { readonly terms: Terms; readonly amount: number },
+  wordMs: number | null = null,
 ): Promise<Holding> {
-  const held = hold(c, session, { task, payer, ...quote });
+  const held = hold(c, session, { task, payer, ...quote, ...(wordMs !== null && { wordMs }) });
   if ((spare.get(purseOf(payer)) ?? 0) < quote.amount) await held;
   held.catch(() => undefined); // Whoever delivers hears of it.
   const release = async () => {

@@ -5,6 +5,7 @@ import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { accountRoutes } from './account.ts';
 import { batchRoutes } from './batches.ts';
+import { calibrationRoutes } from './calibration.ts';
 import { chatRoutes } from './chat-completions.ts';
 import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
@@ -83,6 +84,7 @@ export function createApp(): Hono<AppEnv> {
   batchRoutes(app);
   accountRoutes(app);
   ledgerRoutes(app);
+  calibrationRoutes(app);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname;

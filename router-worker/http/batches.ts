@@ -7,7 +7,7 @@ import { admit } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
 import { listQuery } from './list-query.ts';
-import { refuseSessionHeader } from './named-session.ts';
+import { namedSession } from './named-session.ts';
 import { ownerOf } from './owner.ts';
 import { readJson } from './read-body.ts';
 
@@ -16,12 +16,12 @@ const MAX_BATCH_BODY_BYTES = 32 * 1024;
 /** Batches in OpenAI's shape: a file of requests, run in the background where tabs are free. */
 export function batchRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/batches', idempotent({ maxBodyBytes: MAX_BATCH_BODY_BYTES, keeps: 'always' }), async (c) => {
-    refuseSessionHeader(c);
+    const named = await namedSession(c, null);
     const request = parseBatchRequest(await readJson(c.req.raw, MAX_BATCH_BODY_BYTES));
     const owner = await ownerOf(c);
     const level = levelInHeader(c.req.header(LEVEL_HEADER));
     const { payer } = await admit(c, null, 0);
-    const maker = { owner, payer, origin: new URL(c.req.url).origin, level };
+    const maker = { owner, payer, origin: new URL(c.req.url).origin, level, session: named?.id ?? null };
     return c.json(unwrap(await batchStub(c.env, owner).createBatch(request, maker)));
   });
 

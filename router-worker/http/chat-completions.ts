@@ -16,7 +16,7 @@ import { respondChoices } from './choices-response.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
-import { admitToSession, leaveSession, namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
+import { admitToSession, leaveSession, namedSession, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { respondRedundant } from './redundant-response.ts';
 import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
@@ -27,18 +27,17 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const named = await namedSession(c, body);
     const request = parseChatRequest(withModelOf(named, body));
     if (request.n > 1 || request.redundancy > 1) {
-      refuseSeveralIn(named, request);
       if (request.dryRun) {
         const message = 'Several answers are not tried in advance: POST /v1/quotes says what they cost.';
         throw new ShoalError('unsupported_field', message, { param: 'shoal.dry_run' });
       }
-      return request.n > 1 ? respondChoices(c, request) : respondRedundant(c, request);
+      return request.n > 1 ? respondChoices(c, named, request) : respondRedundant(c, named, request);
     }
     const readablePromptBytes = promptBytes(request.messages);
     const asked = { ...request, promptBytes: readablePromptBytes, messages: request.messages.length };
     const offered = await offerRequest(c, named, asked);
     const caller = await admit(c, offered.name, request.dryRun ? 0 : offered.tokensAtMost);
-    const verified = await verifyRequest(c, offered, request.dryRun ? 'dry_run' : 'work');
+    const verified = await verifyRequest(c, offered, caller.floor, request.dryRun ? 'dry_run' : 'work');
     const { variants, model, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
@@ -73,6 +72,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
         wanted: checks,
         draw: await drawCommitment(await drawSecret(keys, task)),
         private: false,
+        kind: 'chat',
         sampling: verified.sampling,
         client: keys.signer.publicKey,
         nonce: toBase64Url(randomBytes(16)),

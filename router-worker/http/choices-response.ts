@@ -6,12 +6,20 @@ import { tokensAtMost } from '../models/quote.ts';
 import { choiceChunks, collectChoices } from '../segmentation/choices.ts';
 import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import type { AppContext } from './context.ts';
+import type { NamedSession } from './named-session.ts';
 import { openPartsOfRequest, type PartsOfRequest } from './parts-of-request.ts';
 
 /** `n` choices of one chat: as many tasks, side by side, each with its own seed, receipt and check. */
-export async function respondChoices(c: AppContext, request: ChatRequest): Promise<Response> {
-  const parts = await openPartsOfRequest(c, {
+export async function respondChoices(
+  c: AppContext,
+  named: NamedSession | null,
+  request: ChatRequest,
+): Promise<Response> {
+  const parts = await openPartsOfRequest(c, named, {
     ...request,
+    count: request.n,
+    isWhole: !request.stream,
+    hasOwnDeadlines: false,
     promptBytes: promptBytes(request.messages),
     promptField: 'messages',
     tokensAtMost: (model) =>
@@ -40,6 +48,7 @@ export async function respondChoices(c: AppContext, request: ChatRequest): Promi
     return respondEvents(stoppingAll(chunks, parts), sourceOf(parts), () => streamHeaders(parts));
   }
   const choices = await orStopAll(collectChoices(running, id, awaitVerdict), parts);
+  run.given();
   return Response.json(choices, { headers: { ...parts.headers(), [SURE_HEADER]: choices.shoal.sure } });
 }
 

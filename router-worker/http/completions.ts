@@ -10,15 +10,21 @@ import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import { orStopAll, samplingOfChoice, sourceOf, stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
+import { namedSession, withModelOf } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { readJson } from './read-body.ts';
 
 /** OpenAI's older shape: each prompt, `n` times, by a task of its own. */
 export function completionRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
-    const request = parseCompletionRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-    const parts = await openPartsOfRequest(c, {
+    const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
+    const named = await namedSession(c, body);
+    const request = parseCompletionRequest(withModelOf(named, body));
+    const parts = await openPartsOfRequest(c, named, {
       ...request,
+      count: request.prompts.length * request.n,
+      isWhole: !request.stream,
+      hasOwnDeadlines: false,
       promptBytes: Math.max(...request.prompts.map((prompt) => utf8(prompt).byteLength)),
       promptField: 'prompt',
       tokensAtMost: (model) => {
@@ -47,6 +53,7 @@ export function completionRoutes(app: Hono<AppEnv>): void {
       );
     }
     const choices = await orStopAll(collectChoices(running, id, awaitVerdict), parts);
+    run.given();
     return Response.json(textCompletion(choices), {
       headers: { ...parts.headers(), [SURE_HEADER]: choices.shoal.sure },
     });

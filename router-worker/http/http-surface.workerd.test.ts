@@ -60,6 +60,26 @@ describe('what the router says of itself', () => {
     expect((await SELF.fetch(`${ORIGIN}/v1/models/shoal-pup-3m`)).status).toBe(200);
   });
 
+  it('[D4] says under which licence a model is, and what it needs of a device', async () => {
+    const model = await (await SELF.fetch(`${ORIGIN}/v1/models/shoal-pup-3m`)).json();
+    expect(model).toMatchObject({
+      shoal: {
+        capabilities: ['chat'],
+        dimensions: null,
+        licence: {
+          id: 'apache-2.0',
+          notice: expect.any(String),
+          url: 'https://www.apache.org/licenses/LICENSE-2.0',
+          must_show: false,
+        },
+        variants: [
+          { format: 'gguf', memory_bytes: 173_373_184, needs: [], hosted: true, mirrored: false },
+          { format: 'gguf', memory_bytes: 171_898_624, needs: [], hosted: true, mirrored: false },
+        ],
+      },
+    });
+  });
+
   it('is open to pages of other origins', async () => {
     const response = await SELF.fetch(`${ORIGIN}/v1/chat/completions`, {
       method: 'OPTIONS',
@@ -205,7 +225,10 @@ describe('how a tab stands', () => {
 
   it('is open to read, and empty for one that was never seen', async () => {
     const response = await SELF.fetch(`${ORIGIN}/v1/tabs/${TAB}`);
-    expect([response.status, await response.json()]).toEqual([200, { object: 'tab', id: TAB, records: [] }]);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { object: 'tab', id: TAB, records: [], role: null },
+    ]);
     await expectError(await SELF.fetch(`${ORIGIN}/v1/tabs/nobody`), 'tab_not_found');
   });
 

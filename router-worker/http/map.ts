@@ -10,15 +10,21 @@ import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import { stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
+import { namedSession, withModelOf } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { readJson } from './read-body.ts';
 
 /** A long document: one instruction for each of its parts, and one for what came back. */
 export function mapRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/map', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
-    const request = parseMapRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-    const parts = await openPartsOfRequest(c, {
+    const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
+    const named = await namedSession(c, body);
+    const request = parseMapRequest(withModelOf(named, body));
+    const parts = await openPartsOfRequest(c, named, {
       ...request,
+      count: 1, // More is known when the document is cut.
+      isWhole: false,
+      hasOwnDeadlines: true,
       promptBytes: 0, // The parts are made to fit.
       promptField: 'document',
       tokensAtMost: () => utf8(request.document).byteLength, // A token has a byte at least; most have more, which leaves room for the answers.

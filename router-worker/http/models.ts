@@ -2,7 +2,8 @@ import type { Hono } from 'hono';
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { isExactClass } from '../../shared/classes/class-id.ts';
 import { LEVELS } from '../../shared/protocol/level.ts';
-import { levelPercent, pricePerToken, SLA_PERCENT } from '../models/price.ts';
+import { levelPercent, SLA_PERCENT } from '../../shared/receipt/price-rule.ts';
+import { pricePerToken } from '../models/price.ts';
 import { SENTENCE_TABLE_MODEL } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
@@ -99,7 +100,7 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       hosted: variant.weights.hosted,
       mirrored: variant.weights.files.every(({ mirrors }) => mirrors.length > 0),
       /** Micro-credits for each token read or written, at level `none`. */
-      price_per_token: pricePerToken({ variant }),
+      price_per_token: pricePerToken({ model, variant }),
       sha256: variant.weights.sha256,
       tabs: total('tabs'),
       free_tabs: total('free_tabs'),

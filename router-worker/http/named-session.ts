@@ -6,11 +6,13 @@ import type { SessionSettings } from '../../shared/protocol/session-api.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
+import type { AdmissionOrder } from '../session/set-up-session.ts';
 import type { AppContext } from './context.ts';
 import { ownerOf } from './owner.ts';
 
 /** A session that somebody set up, as a request in it sees it. */
 export interface NamedSession {
+  readonly id: string;
   /** Of its object. */
   readonly name: string;
   readonly owner: string;
@@ -19,8 +21,7 @@ export interface NamedSession {
 
 /**
  * The session that a request names by header or body; null when it names none, and has an implicit one. A wrong type is left to whoever parses the body. Throws
- * `invalid_value` for two that differ, `session_not_found`,
- * `unsupported_field` for a line of a batch.
+ * `invalid_value` for two that differ, `session_not_found`.
  */
 export async function namedSession(c: AppContext, body: unknown): Promise<NamedSession | null> {
   const header = c.req.header(SESSION_HEADER) ?? null;
@@ -32,24 +33,14 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   }
   const id = header ?? inBody;
   if (typeof id !== 'string') return null;
-  if (c.env.BATCH_LINE !== undefined) throw outsideOfSessions('A line of a batch', 'shoal.session');
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const owner = await ownerOf(c);
-  return { name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
+  return { id, name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
 }
 
 /** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
 export function refuseSessionHeader(c: AppContext): void {
   if (c.req.header(SESSION_HEADER) !== undefined) throw outsideOfSessions(c.req.path, SESSION_HEADER);
-}
-
-/** Refuses several answers within a session: its places and its budget count one for each request. Throws `unsupported_field`. */
-export function refuseSeveralIn(
-  session: NamedSession | null,
-  { n, redundancy }: { readonly n: number; readonly redundancy: number },
-): void {
-  if (session === null || (n === 1 && redundancy === 1)) return;
-  throw outsideOfSessions('A request for several answers', n > 1 ? 'n' : 'shoal.redundancy');
 }
 
 function outsideOfSessions(what: string, param: string): ShoalError {
@@ -74,7 +65,7 @@ export async function leaveSession(c: AppContext, { name }: NamedSession, task: 
 export async function admitToSession(
   c: AppContext,
   { name, owner }: NamedSession,
-  order: { readonly task: TaskTail; readonly tokensAtMost: number; readonly price: number },
+  order: AdmissionOrder,
   dry = false,
 ): Promise<void> {
   unwrap(await sessionStub(c.env, name).admit(owner, order, dry));

@@ -1,28 +1,41 @@
-import type { ModelEntry } from '../../shared/classes/catalogue.ts';
+import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { completionId, taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { routerKeys, sessionNameOf } from '../keys/router-keys.ts';
-import { quoteFor, tokensAtMost } from '../models/quote.ts';
-import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
+import { embeddedTokensAtMost, quoteFor, tokensAtMost } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { sessionStub } from '../pool/session-calls.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
 import { PartsRun } from '../segmentation/parts-run.ts';
 import { admit, holdFor } from './admission.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
-import { levelOf } from './level-of.ts';
-import { refuseSessionHeader } from './named-session.ts';
+import { admitToSession, type NamedSession } from './named-session.ts';
+import { offerRequest, refuseAbove, verifyRequest } from './verify-request.ts';
 
 /** Tasks that the header names; the body names them all. */
 const MAX_TASKS_IN_HEADER = 128;
 
+/** A part that was the slower of two, or failed, is known to be so when the other is delivered: its price waits so long for that, ms. */
+const PART_WORD_MS = 10_000;
+
+/** Parts that are given together or not at all wait for the last one, ms. A Worker that died says nothing more: then they count as given. */
+const WHOLE_WORD_MS = 10 * 60 * 1000;
+
 /** What all parts of a request have in common. */
 export interface PartsAsked {
   readonly model: string;
+  /** Left out: those behind the name, of a model that chats. */
+  readonly variants?: readonly [ServedVariant, ...ServedVariant[]];
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
+  readonly awaitVerdict: boolean;
+  readonly sampling: Partial<Sampling>;
+  /** Parts that are asked for to begin with: a session must have room for their prices, one by one. */
+  readonly count: number;
   /** Bytes of the longest prompt, and the field that it came in. */
   readonly promptBytes: number;
   readonly promptField: string;
@@ -30,6 +43,10 @@ export interface PartsAsked {
   readonly tokensAtMost: (model: ModelEntry) => number;
   /** Conversations that begin alike share a session; becomes a name by the router's keyed hash, at once. */
   readonly sessionSeed: readonly unknown[];
+  /** Whether the answer is given as a whole or not at all. Else each part is given when it is there. */
+  readonly isWhole: boolean;
+  /** Whether a session's deadline is of each part, from when it is asked for, and not of them all. */
+  readonly hasOwnDeadlines: boolean;
 }
 
 /** A request whose parts may be asked for. */
@@ -48,19 +65,40 @@ export interface PartsOfRequest {
 
 /**
  * Verifies what can be verified before a tab is troubled, and makes ready to run the parts. A client that hangs up stops them all; their checks go on after
- * the answer. Throws errors of the vocabulary.
+ * the answer. In a session that was set up each part is a task of it: it takes a place, and its price counts. Throws errors of the vocabulary.
  */
-export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Promise<PartsOfRequest> {
-  refuseSessionHeader(c);
-  const variants = findVariants(await servedCatalogue(c.env), asked.model, 'chat');
-  const { model } = variants[0];
-  refuseHopeless(model, asked.promptBytes, asked.promptField);
+export async function openPartsOfRequest(
+  c: AppContext,
+  named: NamedSession | null,
+  asked: PartsAsked,
+): Promise<PartsOfRequest> {
+  const offered = await offerRequest(c, named, { ...asked, messages: 1 });
+  const [{ model: first }] = offered.fitting;
+  const caller = await admit(c, offered.name, asked.tokensAtMost(first));
+  const verified = await verifyRequest(c, offered, caller.floor, 'work');
+  const { variants, model, level, checks, sla } = verified;
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-  const caller = await admit(c, asked.model, asked.tokensAtMost(model));
-  const level = levelOf(c, asked.level);
+  const conversation = await sessionNameOf(
+    keys,
+    JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]),
+  );
+  const session = named?.name ?? conversation;
+  const quoteOf = ({ kind, messages, sampling }: PartPrompt) => {
+    const most =
+      kind === 'embed'
+        ? embeddedTokensAtMost(
+            model,
+            messages.map(({ content }) => content),
+          )
+        : tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
+    return quoteFor(variants, most, level, checks, sla);
+  };
+  const deadlineMs = named?.settings.deadlineMs ?? null;
   const tasks: TaskTail[] = [];
-  const session = await sessionNameOf(keys, JSON.stringify(['plain', caller.seed, asked.model, ...asked.sessionSeed]));
-  const claim = claimOf(c, caller.payer.account, session);
+  if (named !== null) {
+    const order = { tokensAtMost: verified.tokens.total, price: verified.price };
+    await admitToSession(c, named, { task: '', ...order, tasks: asked.count }, true);
+  }
   const run = new PartsRun(
     partsOfPool({
       env: c.env,
@@ -69,12 +107,28 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
       network: new URL(c.req.url).origin,
       variants,
       level,
-      checks: asked.checks,
-      claim,
-      hold: (task, { messages, sampling }) => {
-        const most = tokensAtMost(model, promptBytes(messages), messages.length, sampling.maxTokens);
-        return holdFor(c, session, task, caller.payer, quoteFor(variants, most, level, asked.checks, claim.sla));
+      checks,
+      claim: claimOf(c, caller.payer.account, conversation, named?.settings),
+      deadlineAt: () => (asked.hasOwnDeadlines && deadlineMs !== null ? Date.now() + deadlineMs : verified.deadlineAt),
+      async takePlace(task, prompt) {
+        if (named === null) return;
+        const { amount, terms } = quoteOf(prompt);
+        refuseAbove(named.settings.priceCeiling, amount);
+        await admitToSession(c, named, { task, tokensAtMost: terms.tokens, price: amount });
       },
+      hold: (task, prompt) =>
+        holdFor(c, session, task, caller.payer, quoteOf(prompt), asked.isWhole ? WHOLE_WORD_MS : PART_WORD_MS),
+      async release(task) {
+        await sessionStub(c.env, session)
+          .releaseHold(task)
+          .catch(() => undefined); // Then it comes back by itself.
+      },
+      tell: (told, word) =>
+        c.executionCtx.waitUntil(
+          sessionStub(c.env, session)
+            .tellParts(told, word)
+            .catch(() => undefined), // Then they count as given.
+        ),
       onTask: (task) => tasks.push(task),
       suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),
     }),
@@ -88,7 +142,7 @@ export async function openPartsOfRequest(c: AppContext, asked: PartsAsked): Prom
     tasks,
     id: () => completionId(tasks[0] ?? ''),
     giveUp() {
-      run.stop();
+      run.stop(asked.isWhole ? 'discarded' : 'given');
       if (!c.finalized) c.header('shoal-task', taskList());
     },
     headers: () => ({

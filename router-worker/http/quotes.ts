@@ -2,8 +2,9 @@ import type { Hono } from 'hono';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
+import { floorOfKey } from './admission.ts';
 import type { AppEnv } from './context.ts';
-import { namedSession, refuseSeveralIn, withModelOf } from './named-session.ts';
+import { namedSession, withModelOf } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
@@ -13,9 +14,9 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
     const request = parseChatRequest(withModelOf(named, body));
-    refuseSeveralIn(named, request);
     const asked = { ...request, promptBytes: promptBytes(request.messages), messages: request.messages.length };
-    const verified = await verifyRequest(c, await offerRequest(c, named, asked), 'quote');
+    const offered = await offerRequest(c, named, asked);
+    const verified = await verifyRequest(c, offered, await floorOfKey(c), 'quote');
     return c.json(quoteView(verified, request.n * request.redundancy));
   });
 }

@@ -10,6 +10,7 @@ import { type ChosenAnswer, chooseAnswer } from '../segmentation/choose-answer.t
 import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import { firstTurnOf, orStopAll, sourceOf, stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppContext } from './context.ts';
+import type { NamedSession } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 
 interface RedundantNotes {
@@ -31,9 +32,16 @@ type RedundantCompletion = Omit<Completion, 'shoal'> & {
 };
 
 /** One chat by several tabs at once, with one seed: the answer that most of them wrote, or the one most like the others. */
-export async function respondRedundant(c: AppContext, request: ChatRequest): Promise<Response> {
-  const parts = await openPartsOfRequest(c, {
+export async function respondRedundant(
+  c: AppContext,
+  named: NamedSession | null,
+  request: ChatRequest,
+): Promise<Response> {
+  const parts = await openPartsOfRequest(c, named, {
     ...request,
+    count: request.redundancy,
+    isWhole: false, // Each is asked for, to be compared: whoever comes is one of them.
+    hasOwnDeadlines: false,
     promptBytes: promptBytes(request.messages),
     promptField: 'messages',
     tokensAtMost: (model) =>

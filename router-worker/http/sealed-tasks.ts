@@ -47,8 +47,8 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       checks: request.checks ?? 1,
       awaitVerdict: false,
     });
-    const { payer } = await admit(c, offered.name, offered.tokensAtMost);
-    const verified = await verifyRequest(c, offered, 'work');
+    const { payer, floor } = await admit(c, offered.name, offered.tokensAtMost);
+    const verified = await verifyRequest(c, offered, floor, 'work');
     const { variants, model, level, checks } = verified;
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
@@ -71,6 +71,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       wanted: checks,
       draw: await drawCommitment(await drawSecret(keys, task)),
       private: true,
+      kind: 'chat',
       sampling: verified.sampling,
       client: request.client,
       nonce: request.nonce,

@@ -426,7 +426,7 @@ describe('what a session asks for', () => {
     await aTab();
     const { id } = await setUp({ budget: 300, level: 'none' });
     const answers = await Promise.all([ask(id), ask(id), ask(id)]);
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 402, 402]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 429, 429]); // What the first holds may come back.
     for (const answer of answers) await answer.body?.cancel();
   });
 
@@ -476,30 +476,80 @@ describe('what costs and waits', () => {
   });
 });
 
-describe('[E2] a session of one answer a request', () => {
-  it.each<[string, string, object, string]>([
-    ['several choices', '/v1/chat/completions', { n: 2 }, 'n'],
-    ['one answer of several tabs', '/v1/chat/completions', { shoal: { redundancy: 2 } }, 'shoal.redundancy'],
-    ['a quote of several answers', '/v1/quotes', { n: 2 }, 'n'],
-    ['several choices that are only tried', '/v1/chat/completions', { n: 2, shoal: { dry_run: true } }, 'n'],
-  ])('refuses %s by name', async (_, path, part, param) => {
-    const { id } = await setUp();
-    const body = { model: MODEL, messages: [{ role: 'user', content: 'hello' }], ...part };
-    expect(await refusal(await call('POST', path, body, { 'shoal-session': id }))).toEqual([
-      'unsupported_field',
-      param,
-    ]);
+describe('several parts in a session', () => {
+  const settled = (id: string) =>
+    expect.poll(async () => (await view(id)).use, { timeout: 10_000 }).toMatchObject({ answering: 0, held: 0 });
+
+  it.each<[string, string, object, number]>([
+    ['choices', '/v1/chat/completions', { n: 2, messages: [{ role: 'user', content: 'hello' }] }, 2],
+    [
+      'one answer of several tabs',
+      '/v1/chat/completions',
+      { shoal: { redundancy: 2 }, messages: [{ role: 'user', content: 'hello' }] },
+      2,
+    ],
+    ['prompts', '/v1/completions', { prompt: ['one', 'two', 'three'] }, 3],
+    ['a document', '/v1/map', { document: 'One. Two.', instruction: 'Sum up.', reduce: null }, 1],
+  ])('[B2] [B4] are tasks of it: %s', async (_, path, part, tasks) => {
+    const allowed = [(await aTab()).identity, (await aTab()).identity];
+    const other = await aTab();
+    const { id } = await setUp({ model: MODEL, level: 'none', budget: 100_000, placement: { allow: allowed } });
+    const response = await call('POST', path, { max_tokens: 8, ...part }, { 'shoal-session': id });
+    expect(response.status).toBe(200);
+    await response.text();
+    await settled(id);
+    const { data } = await (await call('GET', `/v1/sessions/${id}/tasks`)).json<{
+      data: { id: string; tab: string; usage: { total_tokens: number } }[];
+    }>();
+    expect(data.map((task) => task.id).sort()).toEqual(response.headers.get('shoal-task')?.split(', ').sort());
+    expect(data.every(({ tab }) => allowed.includes(tab) && tab !== other.identity)).toBe(true);
+    const spent = data.reduce((sum, { usage }) => sum + usage.total_tokens * 3, 0);
+    expect((await view(id)).use).toMatchObject({ tasks, spent });
   });
 
-  it.each<[string, object]>([
-    ['/v1/completions', { prompt: 'hello' }],
-    ['/v1/map', { document: 'One. Two.', instruction: 'Sum up.', reduce: 'Sum up.' }],
-    ['/v1/embeddings', { model: 'shoal-embed-64', input: 'hello' }],
-    ['/v1/batches', { input_file_id: 'file-x', endpoint: '/v1/chat/completions', completion_window: '24h' }],
-  ])('is not asked within by %s', async (path, part) => {
+  it('[B4] wait for what others of them give back, and are refused where it can never be enough', async () => {
+    await aTab();
+    await aTab();
+    const { id } = await setUp({ model: MODEL, level: 'none', budget: 900 });
+    const prompts = { prompt: ['one', 'two', 'three', 'four'], max_tokens: 4 };
+    const served = await call('POST', '/v1/completions', prompts, { 'shoal-session': id });
+    expect((await served.json<{ choices: unknown[] }>()).choices).toHaveLength(4);
+    const few = await setUp({ model: MODEL, level: 'none', max_tasks: 3 });
+    expect(await refusal(await call('POST', '/v1/completions', prompts, { 'shoal-session': few.id }))).toEqual([
+      'session_exhausted',
+      'max_tasks',
+    ]);
+    expect((await view(few.id)).use.tasks).toBe(0);
+  });
+
+  it('[B3] [B6] keep its deadline, its ceiling, its level and its model', async () => {
+    await aTab(slow());
+    const late = await setUp({ model: MODEL, level: 'none', deadline_ms: 1_200 });
+    const prompts = { prompt: ['one', 'two'], max_tokens: 60 };
+    const within = (id: string, part: object = {}) =>
+      call('POST', '/v1/completions', { ...prompts, ...part }, { 'shoal-session': id });
+    expect(await refusal(await within(late.id))).toEqual(['deadline_exceeded', null]);
+    const cheap = await setUp({ model: MODEL, price_ceiling: 1 });
+    expect(await refusal(await within(cheap.id))).toEqual(['price_above_ceiling', 'price_ceiling']);
+    const other = await setUp({ model: `${MODEL}:q4_0` });
+    expect(await refusal(await within(other.id, { model: `${MODEL}:q8_0` }))).toEqual(['session_mismatch', 'model']);
+    const checked = await setUp({ model: MODEL, level: 'cross' });
+    const streamed = await within(checked.id, { stream: true, max_tokens: 1 });
+    expect(streamed.headers.get('shoal-level')).toBe('cross');
+    await streamed.body?.cancel();
+  });
+
+  it('[B6] is quoted with its level', async () => {
+    const { id } = await setUp({ model: MODEL, level: 'cross' });
+    const body = { messages: [{ role: 'user', content: 'hello' }], n: 3 };
+    const quote = await (await call('POST', '/v1/quotes', body, { 'shoal-session': id })).json();
+    expect(quote).toMatchObject({ answers: 3, level: 'cross' });
+  });
+
+  it('[E2] is not asked within by the table of embeddings, which costs nothing', async () => {
     const { id } = await setUp();
-    const body = path === '/v1/batches' ? part : { model: MODEL, ...part };
-    expect(await refusal(await call('POST', path, body, { 'shoal-session': id }))).toEqual([
+    const body = { model: 'shoal-embed-64', input: 'hello' };
+    expect(await refusal(await call('POST', '/v1/embeddings', body, { 'shoal-session': id }))).toEqual([
       'unsupported_field',
       'shoal-session',
     ]);
@@ -512,16 +562,29 @@ describe('[E2] a session of one answer a request', () => {
     ]);
   });
 
-  it('has no line of a batch in it', async () => {
-    const { id } = await setUp();
-    const payer = { account: 'a', key: null, budget: null, allowance: null };
-    const body = { model: MODEL, messages: [{ role: 'user', content: 'hello' }], shoal: { session: id } };
-    const line = { owner: 'o', payer, origin: ORIGIN, level: null, name: 'l', endpoint: '/v1/chat/completions', body };
-    const reply = await runLine(env, line, new AbortController().signal);
-    expect([reply.status, reply.body]).toMatchObject([
-      400,
-      { error: { code: 'unsupported_field', param: 'shoal.session' } },
-    ]);
+  it('[B1] are lines of a batch, by the line or by the batch, where the session is of the same owner', async () => {
+    await aTab();
+    const { id } = await setUp({ model: MODEL, level: 'none' });
+    const keys = await routerKeys(env.SHOAL_ROUTER_SECRET);
+    const owner = toBase64Url((await keys.mac('owner', `network  ${MINE}`)).subarray(0, 16));
+    const payer = { account: 'a', key: null, budget: null, allowance: 1_000_000 };
+    const body = { messages: [{ role: 'user', content: 'hello' }], max_tokens: 4 };
+    const line = { owner, payer, origin: ORIGIN, level: null, name: 'l', endpoint: '/v1/chat/completions', body };
+    const run = async (change: Partial<Parameters<typeof runLine>[1]>) => {
+      const reply = await runLine(env, { ...line, ...change }, new AbortController().signal);
+      await reply.settled;
+      return [reply.status, (reply.body as { error?: { code: string } }).error?.code ?? null];
+    };
+    expect(await run({ session: id })).toEqual([200, null]);
+    expect(await run({ body: { ...body, shoal: { session: id } } })).toEqual([200, null]);
+    expect((await view(id)).use.tasks).toBe(2);
+    expect(await run({ session: id, owner: 'another' })).toEqual([404, 'session_not_found']);
+    const other = await setUp();
+    expect(await run({ session: id, body: { ...body, shoal: { session: other.id } } })).toEqual([400, 'invalid_value']);
+    const batch = { input_file_id: 'file-x', endpoint: '/v1/chat/completions', completion_window: '24h' };
+    expect(
+      await refusal(await call('POST', '/v1/batches', batch, { 'shoal-session': `${id.slice(0, -2)}AA` })),
+    ).toEqual(['session_not_found', 'session']);
   });
 
   it('is not the same request in another session, under one Idempotency-Key', async () => {

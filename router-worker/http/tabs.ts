@@ -4,6 +4,8 @@ import { ShoalError } from '../../shared/errors.ts';
 import { classId, key32 } from '../../shared/protocol/fields.ts';
 import { networkDigest } from '../keys/network-digest.ts';
 import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
+import { servedCatalogue } from '../models/served-catalogue.ts';
+import { roleOf } from '../models/tab-role.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
@@ -30,7 +32,12 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     return poolStub(c.env).fetch(request);
   });
 
-  app.get('/v1/tabs/:id', async (c) => c.json(await poolStub(c.env).tabView(tabOf(c.req.param('id')))));
+  app.get('/v1/tabs/:id', async (c) => {
+    const id = tabOf(c.req.param('id'));
+    const pool = poolStub(c.env);
+    const [view, served, catalogue] = await Promise.all([pool.tabView(id), pool.served(id), servedCatalogue(c.env)]);
+    return c.json({ ...view, role: roleOf(served, catalogue) });
+  });
 
   app.post('/v1/tabs/:id/standing', async (c) => {
     const tab = tabOf(c.req.param('id'));

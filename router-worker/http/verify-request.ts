@@ -1,6 +1,6 @@
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { NOT_SAMPLED, type Sampling } from '../../shared/protocol/lease.ts';
 import { type Level, strongest } from '../../shared/protocol/level.ts';
 import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { BEST_MODEL, floorsOf } from '../../shared/protocol/session-api.ts';
@@ -27,18 +27,24 @@ export interface Asked {
   readonly level: Level | null;
   readonly checks: 1 | 2 | 3;
   readonly awaitVerdict: boolean;
+  /** Left out: those behind the name, of a model that chats. */
+  readonly variants?: readonly [ServedVariant, ...ServedVariant[]];
+  /** The field that the longest prompt came in; `messages` where it is left out. */
+  readonly promptField?: string;
 }
 
-/** A request that agrees with its session, and that some model can hold within the price ceiling. No tab was looked for yet. */
+/** A request that agrees with its session, and that some model can hold. No price was held against anything, and no tab was looked for yet. */
 export interface OfferedRequest {
   readonly session: NamedSession | null;
   readonly asked: Asked;
   /** Of the model: the narrower of the session's and the request's. */
   readonly name: string;
+  /** Of request, header, operator and session. A key may want more. */
   readonly level: Level;
   readonly checks: 1 | 2 | 3;
   readonly sla: Sla;
-  readonly quoted: readonly [QuotedVariant, ...QuotedVariant[]];
+  /** Those that can hold the prompt, of whatever model for `best`. */
+  readonly fitting: readonly [ServedVariant, ...ServedVariant[]];
   /** Of the variant that takes the most. */
   readonly tokensAtMost: number;
 }
@@ -65,8 +71,8 @@ export interface VerifiedRequest {
 export type Purpose = 'work' | 'dry_run' | 'quote';
 
 /**
- * Verifies what needs no tab: that the request agrees with its session, the model exists and can hold the prompt, and the price ceiling covers the quote. Throws
- * `session_mismatch`, `model_not_found`, `context_length_exceeded`, `price_above_ceiling`, `invalid_value`.
+ * Verifies what needs neither key nor tab: that the request agrees with its session, and the model exists and can hold the prompt. Throws `session_mismatch`,
+ * `model_not_found`, `context_length_exceeded`, `invalid_value`.
  */
 export async function offerRequest(c: AppContext, session: NamedSession | null, asked: Asked): Promise<OfferedRequest> {
   const settings = session?.settings ?? null;
@@ -78,20 +84,31 @@ export async function offerRequest(c: AppContext, session: NamedSession | null, 
   const level = strongest(levelOf(c, asked.level ?? floors.level), floors.level);
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
   const sla = slaOf(c, settings);
-  const terms = { level, checks, sla, ceiling: settings?.priceCeiling ?? null };
-  const quoted = await quotedVariants(c, name, asked, terms);
-  const tokensAtMost = Math.max(...quoted.map(({ tokens }) => tokens.total));
-  return { session, asked, name, level, checks, sla, quoted, tokensAtMost };
+  const fitting = await fittingVariants(c, name, asked);
+  const tokensAtMost = Math.max(...fitting.map((served) => tokensOf(served, asked).total));
+  return { session, asked, name, level, checks, sla, fitting, tokensAtMost };
 }
 
-/** Verifies that enough tabs serve, and one will be free in time. Throws `no_tab`, `deadline_unreachable`. */
+/**
+ * Verifies that the price ceiling covers the quote, that enough tabs serve, and one will be free in time. `floor`: least level of whoever asks. Throws
+ * `price_above_ceiling`, `no_tab`, `deadline_unreachable`.
+ */
 export async function verifyRequest(
   c: AppContext,
-  { session, asked, name, level, checks, sla, quoted }: OfferedRequest,
+  { session, asked, name, level: wanted, checks, sla, fitting }: OfferedRequest,
+  floor: Level | null,
   purpose: Purpose,
 ): Promise<VerifiedRequest> {
   const settings = session?.settings ?? null;
   const placement = settings?.placement ?? ANYWHERE;
+  const level = strongest(wanted, floor);
+  const quoted = withinCeiling(
+    fitting.map((served) => {
+      const tokens = tokensOf(served, asked);
+      return { served, tokens, price: priceOf(served, tokens.total, level, checks, sla) };
+    }),
+    settings?.priceCeiling ?? null,
+  );
   const chosen = name === BEST_MODEL ? await bestOf(c, quoted, placement) : quoted;
   const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
   const [first, ...others] = chosen.map(({ served }) => served);
@@ -110,7 +127,7 @@ export async function verifyRequest(
   return {
     variants: [first, ...others],
     model,
-    sampling: completeSampling(model, asked.sampling),
+    sampling: pinned(model, asked.sampling),
     level,
     checks,
     sla,
@@ -128,35 +145,38 @@ interface QuotedVariant {
   readonly price: number;
 }
 
-/** Variants behind a name, of whatever model for `best`, that can hold the prompt within the ceiling. Throws what refuses them all. */
-async function quotedVariants(
+/** Variants behind a name that can hold the prompt. Throws what refuses them all. */
+async function fittingVariants(
   c: AppContext,
   name: string,
-  { promptBytes, messages, sampling }: Asked,
-  terms: {
-    readonly level: Level;
-    readonly checks: 1 | 2 | 3;
-    readonly sla: Sla;
-    readonly ceiling: number | null;
-  },
-): Promise<[QuotedVariant, ...QuotedVariant[]]> {
+  { promptBytes, promptField, variants }: Asked,
+): Promise<[ServedVariant, ...ServedVariant[]]> {
   const catalogue = await servedCatalogue(c.env);
   const named =
-    name === BEST_MODEL
+    variants ??
+    (name === BEST_MODEL
       ? catalogue.filter(({ model }) => model.capabilities.includes('chat'))
-      : findVariants(catalogue, name, 'chat');
-  const fitting = named.filter(({ model }) => fits(model, promptBytes));
+      : findVariants(catalogue, name, 'chat'));
+  const [first, ...others] = named.filter(({ model }) => fits(model, promptBytes));
+  if (first !== undefined) return [first, ...others];
   const [tooSmall] = named;
-  if (fitting.length === 0 && tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0);
-  const quoted = fitting.map((served) => {
-    const { maxTokens } = completeSampling(served.model, sampling);
-    const tokens = tokensAtMost(served.model, promptBytes, messages, maxTokens);
-    return { served, tokens, price: priceOf(served, tokens.total, terms.level, terms.checks, terms.sla) };
-  });
-  const { ceiling } = terms;
-  const [first, ...others] = quoted.filter(({ price }) => ceiling === null || price <= ceiling);
-  if (first === undefined) throw aboveCeiling(ceiling ?? 0, Math.min(...quoted.map(({ price }) => price)));
-  return [first, ...others];
+  if (tooSmall !== undefined) refuseHopeless(tooSmall.model, promptBytes ?? 0, promptField);
+  throw noTab(c, 'any model', null); // A router without a model.
+}
+
+function tokensOf({ model }: ServedVariant, { promptBytes, messages, sampling }: Asked): TokensAtMost {
+  return tokensAtMost(model, promptBytes, messages, pinned(model, sampling).maxTokens);
+}
+
+/** A model that embeds draws nothing. */
+function pinned(model: ModelEntry, asked: Partial<Sampling>): Sampling {
+  return model.defaults === null ? NOT_SAMPLED : completeSampling(model, asked);
+}
+
+/** Throws `price_above_ceiling` when none is left. */
+function withinCeiling(quoted: readonly QuotedVariant[], ceiling: number | null): readonly QuotedVariant[] {
+  refuseAbove(ceiling, Math.min(...quoted.map(({ price }) => price)));
+  return quoted.filter(({ price }) => ceiling === null || price <= ceiling);
 }
 
 /** Empty where nobody serves any. */
@@ -226,9 +246,11 @@ function noTab(c: AppContext, model: string, wanted: { readonly tabs: number; re
   });
 }
 
-function aboveCeiling(ceiling: number, price: number): ShoalError {
+/** Throws `price_above_ceiling` for a task that can cost more than its session allows for one. */
+export function refuseAbove(ceiling: number | null, price: number): void {
+  if (ceiling === null || price <= ceiling) return;
   const message = `This can cost ${price} micro-credits; the session's price ceiling is ${ceiling}.`;
-  return new ShoalError('price_above_ceiling', message, { param: 'price_ceiling' });
+  throw new ShoalError('price_above_ceiling', message, { param: 'price_ceiling' });
 }
 
 function mismatch(why: string, param: string): ShoalError {

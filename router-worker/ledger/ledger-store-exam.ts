@@ -30,6 +30,7 @@ function posting(id: string, part: Partial<Posting> = {}): Posting {
     grant: null,
     keySpend: null,
     trust: null,
+    meanPays: [],
     ...part,
   };
 }
@@ -98,8 +99,12 @@ export const LEDGER_STORE_EXAM: readonly LedgerStoreExamCase[] = [
       same(store.grant('g'), grant('g', { key: 'k' }));
       same([store.heldFor('a'), store.heldFor('b'), store.keySpent('k'), store.isTrusted('e')], [5, 0, 3, true]);
       same(totals(store), { sum: 0, accounts: 3, transfers: 3, overdrawn: 0, openGrants: 1, granted: 5, held: 5 });
-      store.post(posting('t4', { trust: { escrow: 'e', isTrusted: false } }));
-      same(store.isTrusted('e'), false);
+      const meanPays = [{ class: 'c', mean: 2.5, count: 2 }];
+      store.post(posting('t4', { trust: { escrow: 'e', isTrusted: false }, meanPays }));
+      same(
+        [store.isTrusted('e'), store.meanPay('c'), store.meanPay('d')],
+        [false, { mean: 2.5, count: 2 }, { mean: 0, count: 0 }],
+      );
     },
   },
   {

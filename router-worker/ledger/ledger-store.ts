@@ -1,3 +1,4 @@
+import type { MeanPay } from './deposit.ts';
 import type { Grant, Leg, StatementLine, TransferKind } from './transfer.ts';
 
 export interface StoredTransfer {
@@ -21,6 +22,8 @@ export interface Posting {
   /** What a key may spend less from now on, or more again. */
   readonly keySpend: { readonly key: string; readonly amount: number } | null;
   readonly trust: { readonly escrow: string; readonly isTrusted: boolean } | null;
+  /** What answers are paid from now on, by class. */
+  readonly meanPays: readonly (MeanPay & { readonly class: string })[];
 }
 
 export interface LedgerTotals {
@@ -51,6 +54,8 @@ export interface LedgerStore {
   heldFor(owner: string): number;
   keySpent(key: string): number;
   isTrusted(escrow: string): boolean;
+  /** Of the answers of a class. */
+  meanPay(classId: string): MeanPay;
   /** Writes all of it or nothing. Throws, and writes nothing, when the transfer's id is there already. */
   post(posting: Posting): void;
   /** Lines of an owner with a higher number than `after`, oldest first. */

@@ -98,22 +98,30 @@ describe('the ledger', () => {
     expect(() => draw('4', 1, 1, { key: 'other', grant: 'g2' })).toThrow('with another content');
   });
 
-  it('[M6] holds half of a tab’s pay back until it is trusted in the class', () => {
+  it('[M6] holds half of a tab’s pay back until it is trusted in the class and its deposit is together', () => {
     const { ledger, draw, store } = aLedger();
-    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
-    draw('d', 500);
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
     const balances = () => [tabAccount('t'), escrowAccount('t', 'c')].map((account) => store.balance(account));
-    ledger.settle([settle('1', 101, [pay('t', 101)])]);
+    const earn = (id: string, tab: string, amount: number) => ledger.settle([settle(id, amount, [pay(tab, amount)])]);
+    const trusted = { tab: 't', class: 'c', standing: 'trusted' } as const;
+    earn('1', 't', 101);
     expect(balances()).toEqual([50, 51]);
-    ledger.standing({ id: 'r', tab: 't', class: 'other', standing: 'trusted' });
-    expect(balances()).toEqual([50, 51]);
-    ledger.standing({ id: 'r2', tab: 't', class: 'c', standing: 'trusted' });
-    ledger.standing({ id: 'r2', tab: 't', class: 'c', standing: 'trusted' });
-    ledger.settle([settle('2', 10, [pay('t', 10)])]);
-    expect(balances()).toEqual([111, 0]);
-    ledger.standing({ id: 'r3', tab: 't', class: 'c', standing: 'untrusted' });
-    ledger.settle([settle('3', 10, [pay('t', 10)])]);
-    expect(balances()).toEqual([116, 5]);
+    ledger.standing({ ...trusted, id: 'r', class: 'other' });
+    ledger.standing({ ...trusted, id: 'r2' });
+    expect(balances()).toEqual([50, 51]); // The deposit is 80 times the mean of what answers are paid.
+    earn('2', 't', 10_000);
+    expect(balances()).toEqual([5_050, 5_051]);
+    for (let i = 0; i < 600; i++) earn(`others ${i}`, 'u', 10); // The mean falls to 26.7, the deposit to 2,140.
+    ledger.standing({ ...trusted, id: 'r3' });
+    const deposit = Math.ceil(((10_101 + 600 * 10) / 602) * 80);
+    expect(balances()).toEqual([10_101 - deposit, deposit]);
+    earn('3', 't', 10);
+    expect(balances()[0]).toBeGreaterThanOrEqual(10_111 - deposit);
+    ledger.standing({ ...trusted, id: 'r4', standing: 'untrusted' });
+    const [, held = 0] = balances();
+    earn('4', 't', 10);
+    expect(balances()[1]).toBe(held + 5);
   });
 
   it('[M6] takes what was held back from a tab that cheated, never more', () => {

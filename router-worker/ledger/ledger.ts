@@ -1,4 +1,5 @@
 import { ShoalError } from '../../shared/errors.ts';
+import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
 import type { LedgerStore, LedgerTotals, Posting } from './ledger-store.ts';
 import {
   type DrawLimits,
@@ -26,9 +27,6 @@ export const GRANT_LIFE_MS = 2 * 60 * 60 * 1000;
 /** Of the free balance a session takes at most one part in so many beyond what it needs, so that the others of the same owner find something. */
 const DRAW_SHARE = 8;
 
-/** One part in so many of a tab's pay is held back until it is trusted. */
-const ESCROW_SHARE = 2;
-
 /** Grants that are closed in one look at the clock. */
 const EXPIRE_BATCH = 500;
 
@@ -49,7 +47,9 @@ export interface LedgerHealth extends LedgerTotals {
   readonly fees: number;
 }
 
-type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust'>> & { readonly task?: string };
+type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays'>> & {
+  readonly task?: string;
+};
 
 /**
  * Every account of the network, double entry. Knows neither SQL nor the clock. Each call is done once by the id of its transfer: the same id with the same
@@ -126,13 +126,15 @@ export class Ledger {
     return this.#store.nextExpiry();
   }
 
-  /** A tab became trusted in a class, is so no longer, or was found to cheat. */
+  /** A tab became trusted in a class, is so no longer, or was found to cheat. Its deposit stays, unless it cheated. */
   standing({ id, tab, class: classId, standing }: StandingOrder): void {
     const escrow = escrowAccount(tab, classId);
     const content = { tab, class: classId, standing };
     const kind = standing === 'trusted' ? 'release' : 'forfeit';
     this.#once(id, kind, content, () => {
-      const amount = standing === 'untrusted' ? 0 : this.#store.balance(escrow);
+      const held = this.#store.balance(escrow);
+      const released = releasedOf(held, depositOf(this.#store.meanPay(classId)));
+      const amount = standing === 'untrusted' ? 0 : standing === 'trusted' ? released : held;
       this.#post(id, kind, content, null, {
         legs: move(escrow, standing === 'trusted' ? tabAccount(tab) : FEES, amount),
         trust: { escrow, isTrusted: standing === 'trusted' },
@@ -173,6 +175,7 @@ export class Ledger {
       const source = isOpen ? grantAccount(name) : userAccount(grant.account);
       if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
       const due = this.#payable(charge, pays);
+      const meanPays = this.#meanPaysWith(due);
       const earned = due.flatMap((pay) => this.#split(pay));
       const result: OrderResult = { status: 'done' };
       this.#post(id, 'settle', content, result, {
@@ -181,6 +184,7 @@ export class Ledger {
         lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
         grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
+        meanPays,
       });
       return result;
     });
@@ -200,11 +204,17 @@ export class Ledger {
 
   #split({ tab, class: classId, amount }: Pay): Leg[] {
     const escrow = escrowAccount(tab, classId);
-    const held = this.#store.isTrusted(escrow) ? 0 : Math.ceil(amount / ESCROW_SHARE);
+    const standing = { isTrusted: this.#store.isTrusted(escrow), held: this.#store.balance(escrow) };
+    const held = heldBack(amount, standing, depositOf(this.#store.meanPay(classId)));
     return [
       { account: tabAccount(tab), amount: amount - held },
       { account: escrow, amount: held },
     ];
+  }
+
+  #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
+    const answers = pays.filter(({ role }) => role === 'answer');
+    return answers.map(({ class: id, amount }) => ({ class: id, ...withPay(this.#store.meanPay(id), amount) }));
   }
 
   #close({ id, grant: name }: Extract<LedgerOrder, { kind: 'close' }>): OrderResult {
@@ -268,6 +278,7 @@ export class Ledger {
       grant: change.grant ?? null,
       keySpend: change.keySpend ?? null,
       trust: change.trust ?? null,
+      meanPays: change.meanPays ?? [],
     });
   }
 }

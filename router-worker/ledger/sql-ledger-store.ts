@@ -1,3 +1,4 @@
+import { type MeanPay, NO_PAY } from './deposit.ts';
 import type { LedgerStore, LedgerTotals, Posting, StoredTransfer } from './ledger-store.ts';
 import type { Grant, GrantState, StatementLine, TransferKind } from './transfer.ts';
 
@@ -34,6 +35,7 @@ export class SqlLedgerStore implements LedgerStore {
       CREATE INDEX IF NOT EXISTS owners_grant ON held_grant (owner) WHERE state = 'open';
       CREATE TABLE IF NOT EXISTS key_spend (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS trusted (escrow TEXT PRIMARY KEY) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS line (
         number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, transfer TEXT NOT NULL,
         amount INTEGER NOT NULL, balance INTEGER NOT NULL
@@ -83,7 +85,12 @@ export class SqlLedgerStore implements LedgerStore {
     return this.#number('SELECT COUNT(*) AS n FROM trusted WHERE escrow = ?', escrow) > 0;
   }
 
-  post({ transfer, legs, lines, grant, keySpend, trust }: Posting): void {
+  meanPay(classId: string): MeanPay {
+    const query = 'SELECT mean, count FROM mean_pay WHERE class = ?';
+    return this.#sql.exec<{ mean: number; count: number }>(query, classId).toArray()[0] ?? NO_PAY;
+  }
+
+  post({ transfer, legs, lines, grant, keySpend, trust, meanPays }: Posting): void {
     this.#transact(() => {
       const { id, kind, task, content, result, at } = transfer;
       this.#sql.exec(
@@ -116,6 +123,12 @@ export class SqlLedgerStore implements LedgerStore {
       if (keySpend !== null) this.#add('key_spend', 'key', keySpend.key, keySpend.amount);
       if (trust?.isTrusted === true) this.#sql.exec('INSERT OR IGNORE INTO trusted (escrow) VALUES (?)', trust.escrow);
       if (trust?.isTrusted === false) this.#sql.exec('DELETE FROM trusted WHERE escrow = ?', trust.escrow);
+      for (const { class: classId, mean, count } of meanPays) {
+        this.#sql.exec(
+          'INSERT OR REPLACE INTO mean_pay (class, mean, count) VALUES (?, ?, ?)',
+          ...[classId, mean, count],
+        );
+      }
     });
   }
 

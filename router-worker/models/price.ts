@@ -1,41 +1,20 @@
-import type { ServedVariant } from '../../shared/classes/catalogue.ts';
+import { kindOf, type ServedVariant } from '../../shared/classes/catalogue.ts';
 import { LEVELS, type Level } from '../../shared/protocol/level.ts';
+import { costOf, levelPercent, SLA_PERCENT, type SlaClass } from '../../shared/receipt/price-rule.ts';
 
 /** What an answer costs, in micro-credits, whole numbers: tokens × weight of the model × level × SLA class. */
 
 const MIB = 1024 * 1024;
 
-/** For each token read or written: one for every MiB of the weights, because a tab reads all of them for each token. */
-export function pricePerToken({ variant }: Pick<ServedVariant, 'variant'>): number {
-  return Math.max(1, Math.round(variant.weights.bytes / MIB));
-}
-
 /**
- * Percent of the plain price. A check is a second execution. `basic` pays the mean of what is checked afterwards in time that users want
- * (docs/trust.md), `strict` for the tab's frames that wait.
+ * Tokens of a text that a tab embeds while it reads the weights once: all at once, where an answer is written token by token. Measured: see `docs/embeddings.md`.
  */
-export function levelPercent(level: Level, checks: number): number {
-  switch (level) {
-    case 'none':
-      return 100;
-    case 'basic':
-      return 105;
-    case 'cross':
-      return 100 + 100 * checks;
-    case 'strict':
-      return 110 + 100 * checks;
-  }
-}
+export const EMBEDDED_AT_ONCE = 4;
 
-/** How soon an answer is wanted. */
-export type SlaClass = 'fast' | 'standard' | 'batch';
-
-/** Percent of the plain price: who wants to go first pays half more, who can wait pays half. */
-export const SLA_PERCENT: Readonly<Record<SlaClass, number>> = { fast: 150, standard: 100, batch: 50 };
-
-/** What so many tokens cost. Rounded up: a token is never free. Percents of level and of SLA class. */
-export function costOf(tokens: number, perToken: number, levelPercents: number, slaPercents: number): number {
-  return Math.ceil((tokens * perToken * levelPercents * slaPercents) / 10_000);
+/** For each token read or written: one for every MiB of the weights that a tab reads for it. */
+export function pricePerToken({ model, variant }: Pick<ServedVariant, 'model' | 'variant'>): number {
+  const tokensAtOnce = kindOf(model) === 'embed' ? EMBEDDED_AT_ONCE : 1;
+  return Math.max(1, Math.round(variant.weights.bytes / MIB / tokensAtOnce));
 }
 
 export function priceOf(

@@ -69,7 +69,7 @@ export function refuseHopeless(model: ModelEntry, bytes: number, param = 'messag
   if (leastTokens < model.contextTokens) return;
   throw new ShoalError(
     'context_length_exceeded',
-    `This conversation has at least ${leastTokens} tokens; ${model.id} has a context of ${model.contextTokens}.`,
+    `This ${model.chat === null ? 'text' : 'conversation'} has at least ${leastTokens} tokens; ${model.id} has a context of ${model.contextTokens}.`,
     { param },
   );
 }

@@ -1,7 +1,9 @@
 import { drawCommitment } from '../../shared/checking/draw.ts';
+import { kindOf } from '../../shared/classes/catalogue.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { completeSampling } from '../models/complete-sampling.ts';
+import { quoteFor, tokensAtMost } from '../models/quote.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import published from './known-answers.json' with { type: 'json' };
 import { type KnownAnswer, KnownAnswers } from './known-answers.ts';
@@ -31,7 +33,14 @@ export function networkTasksOf(
       const served = (await servedCatalogue(env)).find((entry) => entry.class === classId);
       if (served === undefined) return null;
       const { model, variant } = served;
-      return { model: model.id, variant: variant.id, complete: (asked) => completeSampling(model, asked) };
+      return {
+        model: model.id,
+        variant: variant.id,
+        kind: kindOf(model),
+        complete: (asked) => completeSampling(model, asked),
+        quote: (promptBytes, maxTokens, level) =>
+          quoteFor([served], tokensAtMost(model, promptBytes, 1, maxTokens), level, 1),
+      };
     },
     known: new KnownAnswers(new Map(Object.entries(published as Record<string, KnownAnswer[]>))),
     ownPrompts: (env.SHOAL_NETWORK_PROMPTS ?? '').split('\n').filter((line) => line.trim() !== ''),

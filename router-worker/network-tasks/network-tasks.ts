@@ -1,11 +1,15 @@
 import { randomBytes, toBase64Url, utf8 } from '../../shared/bytes.ts';
 import type { FinishReason } from '../../shared/checking/digest-chain.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { NOT_SAMPLED, type Sampling } from '../../shared/protocol/lease.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { type Receipt, receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { parsePayload, type Signer } from '../../shared/signing/signed-statement.ts';
+import type { PricedHold } from '../billing/bill.ts';
+import { type Reading, readingsOf } from '../calibration/readings-of.ts';
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
@@ -13,7 +17,7 @@ import { type BlindChecker, blindCheckers } from '../task/blind-checkers.ts';
 import type { Mark } from '../task/marks.ts';
 import { judgeByKnownAnswer } from './judge-network-task.ts';
 import type { KnownAnswer, KnownAnswers } from './known-answers.ts';
-import { newQuestion } from './questions.ts';
+import { newQuestion, newTexts, textsOf } from './questions.ts';
 
 /** What the tasks of the network need of the router around them. */
 export interface NetworkTaskPorts {
@@ -27,7 +31,10 @@ export interface NetworkTaskPorts {
   readonly modelOf: (classId: string) => Promise<{
     readonly model: string;
     readonly variant: string;
+    readonly kind: TaskKind;
     readonly complete: (asked: Partial<Sampling>) => Sampling;
+    /** What such a question would cost anybody, at most, and by what. */
+    readonly quote: (promptBytes: number, maxTokens: number, level: Level) => PricedHold;
   } | null>;
   readonly known: KnownAnswers;
   /** The operator's own prompts; empty: the built-in ones. */
@@ -41,6 +48,8 @@ export interface NetworkTaskResult {
   readonly learnt: KnownAnswer | null;
   /** Checkers that passed an answer which they had not guessed. */
   readonly blind: readonly BlindChecker[];
+  /** What its readers found: rows for the calibration. */
+  readonly readings: readonly Reading[];
 }
 
 /** Longest a task of the network may take, ms: its tab is wanted by users. */
@@ -49,7 +58,7 @@ const TASK_DEADLINE_MS = 120_000;
 /** Share of the tasks with a known answer that are checked all the same: it is the checkers who are checked then. */
 export const CHECKED_SHARE = 0.5;
 
-const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [] };
+const NOTHING: NetworkTaskResult = { marks: null, learnt: null, blind: [], readings: [] };
 
 /** Tasks that the network gives itself. A tab sees no difference: the same lease, sealed by the same router, and the same check. */
 export class NetworkTasks {
@@ -75,22 +84,27 @@ export class NetworkTasks {
     const served = await this.#ports.modelOf(target.class);
     if (served === null) return NOTHING;
     const known = answers.take(target.class, target.canCheck, random);
-    const question = known?.question ?? newQuestion(random, this.#ports.ownPrompts);
+    const draw = served.kind === 'embed' ? newTexts : newQuestion;
+    const question = known?.question ?? draw(random, this.#ports.ownPrompts);
     const isChecked = known === null || random() < CHECKED_SHARE;
+    const level = isChecked ? 'cross' : 'none';
+    const sampling = served.kind === 'embed' ? NOT_SAMPLED : served.complete({ topP: 1, ...question.sampling });
+    const readablePromptBytes = utf8(question.prompt).byteLength;
     const want: LeaseWant = {
       ...named,
       network: this.#ports.origin(), // As in everybody's receipt.
       variants: [{ model: served.model, variant: served.variant, class: target.class }],
-      level: isChecked ? 'cross' : 'none',
+      level,
       wanted: 1,
       private: false,
-      sampling: served.complete({ topP: 1, ...question.sampling }),
+      kind: served.kind,
+      sampling,
       client: this.#ports.signer.publicKey,
       nonce: toBase64Url(randomBytes(16)),
       prefer: target.tab,
       only: target.tab,
       token: '',
-      readablePromptBytes: utf8(question.prompt).byteLength,
+      readablePromptBytes,
       claim: {
         account: 'network',
         sla: 'batch',
@@ -99,13 +113,16 @@ export class NetworkTasks {
         bindsCheckers: false,
       },
       deadlineAt: null,
+      own: served.quote(readablePromptBytes, sampling.maxTokens, level),
     };
     const written = await this.#run(want, question.prompt, signal);
     if (written === null) return NOTHING;
     const { text, finish, salt, receipt } = written;
     const blind = await blindCheckers(receipt, text);
-    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null, blind };
-    return { marks: null, learnt: receipt.verdict.value === 'valid' ? { question, text, finish } : null, blind };
+    const readings = await readingsOf(receipt, text);
+    if (known !== null) return { marks: await judgeByKnownAnswer(receipt, salt, known), learnt: null, blind, readings };
+    const learnt = receipt.verdict.value === 'valid' ? { question, text, finish } : null;
+    return { marks: null, learnt, blind, readings };
   }
 
   /** The answer and its receipt; null when it did not come to that. */
@@ -131,7 +148,8 @@ export class NetworkTasks {
     return new SealedTask(
       stream,
       {
-        messages: [{ role: 'user', content: prompt }],
+        kind: want.kind,
+        messages: (want.kind === 'embed' ? textsOf(prompt) : [prompt]).map((content) => ({ role: 'user', content })),
         stop: [],
         sampling: want.sampling,
         private: false,

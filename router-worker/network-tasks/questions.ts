@@ -1,7 +1,8 @@
-import type { Sampling } from '../../shared/protocol/lease.ts';
+import { NOT_SAMPLED, type Sampling } from '../../shared/protocol/lease.ts';
 
 /** A question that the network asks by itself. With the class it determines the answer. */
 export interface Question {
+  /** Of a model that embeds: the texts, one a line. */
   readonly prompt: string;
   readonly sampling: Pick<Sampling, 'temperature' | 'seed' | 'maxTokens'>;
 }
@@ -84,15 +85,38 @@ const MIN_TOKENS = 24;
 const MAX_TOKENS = 64;
 
 export function newQuestion(random: () => number, ownPrompts: readonly string[] = []): Question {
-  const pick = <T>(list: readonly T[], otherwise: T): T => list[Math.floor(random() * list.length)] ?? otherwise;
-  const own = pick(ownPrompts, '');
-  const drawn = `${pick(FORMS, 'Tell me about {}.').replace('{}', pick(SUBJECTS, 'the sea'))}${pick(MANNERS, '')}`;
+  const pick = <T>(list: readonly T[], otherwise: T): T => pickOne(random, list, otherwise);
   return {
-    prompt: own === '' ? drawn : own,
+    prompt: newPrompt(random, ownPrompts),
     sampling: {
       temperature: pick(TEMPERATURES, 0),
       seed: Math.floor(random() * 0xffff_fffe),
       maxTokens: MIN_TOKENS + Math.floor(random() * (MAX_TOKENS - MIN_TOKENS + 1)),
     },
   };
+}
+
+/** Most texts of one question to a model that embeds. */
+const MOST_TEXTS = 4;
+
+/** What is asked of a model that embeds: a few texts of the same shapes, as people search for them. */
+export function newTexts(random: () => number, ownPrompts: readonly string[] = []): Question {
+  const count = 1 + Math.floor(random() * MOST_TEXTS);
+  const texts = Array.from({ length: count }, () => newPrompt(random, ownPrompts));
+  return { prompt: texts.join('\n'), sampling: NOT_SAMPLED };
+}
+
+export function textsOf(prompt: string): string[] {
+  return prompt.split('\n');
+}
+
+function newPrompt(random: () => number, ownPrompts: readonly string[]): string {
+  const own = pickOne(random, ownPrompts, '');
+  const form = pickOne(random, FORMS, 'Tell me about {}.');
+  const drawn = `${form.replace('{}', pickOne(random, SUBJECTS, 'the sea'))}${pickOne(random, MANNERS, '')}`;
+  return own === '' ? drawn : own;
+}
+
+function pickOne<T>(random: () => number, list: readonly T[], otherwise: T): T {
+  return list[Math.floor(random() * list.length)] ?? otherwise;
 }

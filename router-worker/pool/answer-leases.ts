@@ -64,6 +64,7 @@ export class AnswerLeases {
         token: want.token,
         direct: tab.direct,
         strict: want.level === 'strict',
+        beside: false,
       },
       terms: {
         task: want.task,
@@ -80,6 +81,7 @@ export class AnswerLeases {
         lease,
         standing: records.standing(tab, lease.class),
         considered: choice.considered,
+        ...(want.own !== undefined && { own: want.own }),
       },
     };
   }

@@ -1,5 +1,5 @@
 import { isExactClass } from '../../shared/classes/class-id.ts';
-import type { Asked } from '../allocation/allocator.ts';
+import type { Asked } from '../allocation/asked.ts';
 import type { LeaseWant } from './pool-ports.ts';
 
 /** At level strict an answer is shown when it is proven: where nobody can run it again to the byte, it never is. */
@@ -15,7 +15,10 @@ export function askedOf(want: LeaseWant): Asked {
     classes: servableClasses(want),
     only: want.only,
     prefer: want.prefer,
-    size: { promptBytes: want.private ? null : want.readablePromptBytes, maxTokens: want.sampling.maxTokens },
+    size: {
+      promptBytes: want.private ? null : want.readablePromptBytes,
+      maxTokens: want.kind === 'embed' ? 0 : want.sampling.maxTokens,
+    },
     ...want.claim,
   };
 }

@@ -281,7 +281,7 @@ export class CheckDesk {
   }
 }
 
-type Answered = Pick<Lease, 'class' | 'model' | 'variant' | 'sampling'>;
+type Answered = Pick<Lease, 'class' | 'model' | 'variant' | 'kind' | 'sampling'>;
 
 /** What a tab would check an answer with, of all that it serves; null when it serves nothing of the kind. */
 function strongestOf(tab: Tab, answered: Answered): (ReadyModel & { readonly rung: Rung }) | null {

@@ -1,4 +1,5 @@
-import type { Asked, Leased, Seat } from '../allocation/allocator.ts';
+import type { Leased, Seat } from '../allocation/allocator.ts';
+import type { Asked } from '../allocation/asked.ts';
 import { type AnswerLease, type AnswerLeases, type AnswerLeasesHost, mayHaveRead, once } from './answer-leases.ts';
 import type { ActiveLease } from './lease-book.ts';
 import type { ServedTask, TaskBook } from './task-book.ts';

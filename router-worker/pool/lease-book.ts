@@ -57,7 +57,18 @@ export interface ActiveLease {
 /** The terms that the pool adds to a lease by itself are left out. */
 export type LeaseTerms = Pick<
   Lease,
-  'task' | 'attempt' | 'model' | 'variant' | 'class' | 'rung' | 'client' | 'nonce' | 'private' | 'sampling' | 'draw'
+  | 'task'
+  | 'attempt'
+  | 'model'
+  | 'variant'
+  | 'class'
+  | 'rung'
+  | 'client'
+  | 'nonce'
+  | 'private'
+  | 'kind'
+  | 'sampling'
+  | 'draw'
 >;
 
 /** What a holder's copy of a lease turned out to be. */
@@ -136,6 +147,7 @@ export class LeaseBook {
       client: terms.client,
       nonce: terms.nonce,
       private: terms.private,
+      kind: terms.kind,
       sampling: terms.sampling,
       draw: terms.draw,
       issuedAt,

@@ -79,6 +79,44 @@ describe('the network’s own tasks', () => {
     ]);
   }, 60_000);
 
+  it('collect what trusted tabs read of each other, and of nobody else', async () => {
+    const near = 'cln_AAAAAAAAAAAAAAAAAAAAAA';
+    const collected = async (isTrusted: boolean) => {
+      const network = await TestNetwork.create({ ownTasks: () => 0 });
+      network.ownModel = 'shoal-pup-3m';
+      const guard = await guardPass(network.keys);
+      await network.addTab({ model: 'shoal-pup-3m', checkOnly: true, guard });
+      const onIdentity = (identity: string) => {
+        const record = { ...qualifiedRecord(identity, network.now()), class: near, networkTaskAt: null };
+        if (isTrusted) network.records.save(record);
+      };
+      await network.addTab({ model: 'shoal-pup-3m', class: near, onIdentity });
+      const readings = () => network.readings.rows('shoal-pup-3m');
+      for (let i = 0; i < 4 && readings().length === 0; i++) await letItWork(network, 1);
+      const asked = readings().length;
+      const variants = [{ model: 'shoal-pup-3m', variant: 'q8_0', class: near }];
+      const answer = await network.ask('What a user asks.', {
+        variants,
+        sampling: { ...TEST_SAMPLING, temperature: 0 },
+      });
+      expect([answer.verdict?.verdict.value, readings().length]).toEqual(['valid', asked]);
+      return readings();
+    };
+    expect(await collected(false)).toEqual([]);
+    const [row, ...others] = await collected(true);
+    expect(others).toEqual([]);
+    expect(row).toMatchObject({
+      population: 'honest',
+      prompt: 1,
+      temperature: 0,
+      checker: 'idle',
+      meanGap: 0,
+      same: 1,
+    });
+    expect(row?.cuts).toBeGreaterThan(1);
+    expect(row?.first).toBeLessThanOrEqual(row?.cuts ?? 0);
+  }, 60_000);
+
   it('find a tab that computes wrongly before a user is served by it, and give it nothing more', async () => {
     const network = await TestNetwork.create({ ownTasks: true });
     const broken = await network.addTab({ engine: liar() });

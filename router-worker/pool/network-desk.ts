@@ -1,5 +1,6 @@
 import { isExactClass } from '../../shared/classes/class-id.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import type { Reading } from '../calibration/readings-of.ts';
 import type { KnownAnswers } from '../network-tasks/known-answers.ts';
 import type { NetworkTasks } from '../network-tasks/network-tasks.ts';
 import { QuestionPauses } from '../network-tasks/question-pauses.ts';
@@ -125,8 +126,13 @@ export class NetworkDesk {
     ports.log('network_task_begun', { task: named.task, tab: tab.identity });
     const begunAt = ports.now();
     try {
-      const { marks, learnt, blind } = await this.#tasks.ask(named, target, own.abort.signal);
+      const { marks, learnt, blind, readings } = await this.#tasks.ask(named, target, own.abort.signal);
       for (const checker of blind) this.#host.records.suspect(checker.tab, checker.class, 'blind_guesses');
+      // Of whoever is trusted: a stranger's figures would be whatever it likes. A trusted one may lie too, which is why nothing here moves a limit.
+      const isTrusted = (seen: Reading['answered']) => this.#host.records.isTrusted(seen.tab, seen.class);
+      for (const reading of readings) {
+        if (isTrusted(reading.answered) && isTrusted(reading.checker)) ports.readings.add(reading);
+      }
       const said = weighQuestion(marks, own.marks ?? [], {
         isTrusted: (mark) => this.#host.records.isTrusted(mark.tab, mark.class),
         hasTrusted: this.#host.records.hasTrusted(classId),

@@ -1,9 +1,9 @@
 import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
-import { expectedWait } from '../allocation/expected-wait.ts';
-import type { LeaseBook } from './lease-book.ts';
+import type { Allocator, Seat } from '../allocation/allocator.ts';
 import type { Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
+import type { WaitingRequest } from './waiting-line.ts';
 
 /** Tabs that answer and may by their record, those of them that are free, and tabs that only check. */
 export interface ServingTabs {
@@ -25,50 +25,39 @@ export interface Outlook {
 export function outlookOf(seen: {
   readonly roster: TabRoster;
   readonly records: TabRecords;
-  readonly leases: LeaseBook;
-  /** Tokens per second of a tab in a class, as measured; null before its first answer. */
-  readonly speedOf: (tab: string, classId: string) => number | null;
-  readonly ahead: number;
-  readonly now: number;
+  readonly allocator: Allocator<WaitingRequest>;
+  readonly seats: readonly Seat[];
   readonly placement: Placement;
   readonly classes: readonly string[];
+  /** The most that the request may write. */
   readonly tokens: number;
 }): Outlook {
-  const { roster, records, leases, speedOf, ahead, now, placement, classes, tokens } = seen;
+  const { roster, records, allocator, seats, placement, classes, tokens } = seen;
   const byClass = new Map<string, Tab[]>();
   const able = new Set<Tab>();
+  let model = '';
   for (const tab of roster.connected()) {
     if (!isAllowed(placement, tab.identity)) continue;
-    for (const { class: id } of tab.models) {
+    for (const ready of tab.models) {
+      const id = ready.class;
       if (records.rank(tab, id) === null) continue;
       byClass.set(id, [...(byClass.get(id) ?? []), tab]);
-      if (classes.includes(id)) able.add(tab);
+      if (!classes.includes(id)) continue;
+      able.add(tab);
+      model = ready.model;
     }
   }
-  const answering = [...able].filter((tab) => !tab.checkOnly);
-  const working = answering.map((tab) => ({
-    speed: speedIn(tab, classes, speedOf),
-    leases: [...tab.leases].flatMap((number) => {
-      const active = leases.get(number);
-      if (active === undefined) return [];
-      return [{ tokens: active.lease.sampling.maxTokens, forMs: now - (active.acceptedAt ?? active.lease.issuedAt) }];
-    }),
-  }));
+  const expectedWaitMs = allocator.waitOf(seats, {
+    ...{ ...placement, model, classes, only: null, prefer: null },
+    size: { promptBytes: null, maxTokens: tokens },
+    ...{ account: '', sla: 'standard', conversation: null },
+  });
   return {
     serving: [...byClass].map(([id, tabs]) => ({ class: id, ...counted(tabs) })),
     able: counted([...able]),
-    ahead,
-    expectedWaitMs: expectedWait(working, ahead, tokens),
+    ahead: allocator.length,
+    expectedWaitMs,
   };
-}
-
-/** The fastest that it was in one of these classes. */
-function speedIn(tab: Tab, classes: readonly string[], speedOf: (tab: string, classId: string) => number | null) {
-  const speeds = tab.models.flatMap(({ class: id }) => {
-    const speed = classes.includes(id) ? speedOf(tab.identity, id) : null;
-    return speed === null ? [] : [speed];
-  });
-  return speeds.length === 0 ? null : Math.max(...speeds);
 }
 
 function counted(all: readonly Tab[]): ServingTabs {

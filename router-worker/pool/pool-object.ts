@@ -1,11 +1,13 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Bytes } from '../../shared/bytes.ts';
+import type { ProbeRow } from '../../shared/checking/probe-row.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
+import { SqlReadingStore } from '../calibration/reading-store.ts';
 import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
@@ -19,7 +21,7 @@ import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
 import { sessionCalls, unwrap } from './session-calls.ts';
 import { StandingOutbox } from './standing-outbox.ts';
-import type { TabAttachment, TabSocket } from './tab.ts';
+import type { Served, TabAttachment, TabSocket } from './tab.ts';
 import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
@@ -38,8 +40,11 @@ export class PoolObject extends DurableObject<Env> {
   /** Of the router, as the last tab that joined knows it. */
   #origin = '';
 
+  readonly #readings: SqlReadingStore;
+
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#readings = new SqlReadingStore(ctx.storage.sql);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
 
@@ -121,6 +126,10 @@ export class PoolObject extends DurableObject<Env> {
     (await this.#pool()).suspect(identity, classId, reason);
   }
 
+  async served(identity: string): Promise<Served | null> {
+    return (await this.#pool()).served(identity);
+  }
+
   async tabView(identity: string): Promise<TabView> {
     return (await this.#pool()).tabView(identity);
   }
@@ -137,6 +146,12 @@ export class PoolObject extends DurableObject<Env> {
 
   async outlook(placement: Placement, classes: readonly string[], tokens: number): Promise<Outlook> {
     return (await this.#pool()).outlook(placement, classes, tokens);
+  }
+
+  /** What idle tabs read of this model's answers. */
+  async readings(model: string): Promise<ProbeRow[]> {
+    await this.#pool();
+    return this.#readings.rows(model);
   }
 
   async inHand(tasks: readonly TaskTail[]): Promise<TaskTail[]> {
@@ -185,6 +200,7 @@ export class PoolObject extends DurableObject<Env> {
         () => Date.now(),
         (tab, classId, standing) => outbox.changed(tab, classId, standing),
       ),
+      readings: this.#readings,
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null

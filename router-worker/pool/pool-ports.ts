@@ -4,8 +4,11 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import type { Sla } from '../allocation/fair-line.ts';
+import type { PricedHold } from '../billing/bill.ts';
+import type { ReadingStore } from '../calibration/reading-store.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import type { RecordBook } from '../record/record-book.ts';
 import type { CommitCircumstances, Decision } from '../session/session.ts';
@@ -31,6 +34,8 @@ export interface PoolPorts {
   readonly signer: Signer;
   readonly sessions: SessionPort;
   readonly records: RecordBook;
+  /** What idle tabs were seen to read. */
+  readonly readings: ReadingStore;
   /** Tasks of the network's own; null: none are given. */
   readonly networkTasks: NetworkTaskPorts | null;
   readonly now: () => number;
@@ -52,6 +57,7 @@ export interface LeaseWant {
   /** Agreeing checks that are asked for. */
   readonly wanted: 1 | 2 | 3;
   readonly private: boolean;
+  readonly kind: TaskKind;
   readonly sampling: Sampling;
   /** Commitment to the secret of the draw of checkers. */
   readonly draw: string;
@@ -65,6 +71,8 @@ export interface LeaseWant {
   readonly claim: Claim;
   /** When the answer must be written, epoch ms; null: no sooner than any other. */
   readonly deadlineAt: number | null;
+  /** Of a question of the network's own: see the task's terms. */
+  readonly own?: PricedHold;
 }
 
 /** Who shares the tabs with whom, and which of them are wanted. */

@@ -22,7 +22,7 @@ import { NetworkDesk } from './network-desk.ts';
 import { type Outlook, outlookOf } from './outlook.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
-import type { Tab, TabAttachment, TabSocket } from './tab.ts';
+import type { Served, Tab, TabAttachment, TabSocket } from './tab.ts';
 import { type Suspicion, TabRecords } from './tab-records.ts';
 import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
@@ -112,10 +112,8 @@ export class Pool {
     return outlookOf({
       roster: this.#roster,
       records: this.#records,
-      leases: this.#leases,
-      speedOf: (tab, classId) => this.#allocator.speedOf(tab, classId),
-      ahead: this.#waiting.length,
-      now: this.#ports.now(),
+      allocator: this.#allocator,
+      seats: this.#answers.seats(null),
       placement,
       classes,
       tokens,
@@ -136,6 +134,13 @@ export class Pool {
   /** What the network knows of a tab: `GET /v1/tabs/:id`. */
   tabView(identity: string): TabView {
     return this.#records.view(identity);
+  }
+
+  /** What a tab serves now; null when it is not connected. */
+  served(identity: string): Served | null {
+    const tab = this.#roster.get(identity);
+    if (tab?.socket == null) return null;
+    return { classes: tab.models.map((model) => model.class), checkOnly: tab.checkOnly };
   }
 
   /** An answer of this tab looked wrong to whoever read it: more of its answers are checked. */

@@ -116,7 +116,7 @@ describe('an answer of a near class', () => {
       const tokens = await new YesEngine().force(request);
       return tokens.map((token) => ({ ...token, candidates: [{ text: 'x', logProbability: 0 }] }));
     };
-    const { network, answered } = await networkOf({}, [{ engine: liar }, {}, {}, {}]);
+    const { network, answered, checkers } = await networkOf({}, [{ engine: liar }, {}, {}, {}]);
     for (let asked = 0; ; asked++) {
       const answer = await network.ask(`hello ${asked}`, WANT);
       const { verdict } = answer.verdict!;
@@ -127,6 +127,20 @@ describe('an answer of a near class', () => {
       break;
     }
     expect(network.pool.tabView(answered.identity).records[0]?.counts).toMatchObject({ disputed: 0 });
+    // Who contradicted the others has a record of it, and nobody else has one.
+    const recordsOf = ({ identity }: TestTab) => network.pool.tabView(identity).records;
+    const [contrarian, ...honest] = checkers;
+    expect(recordsOf(contrarian!)).toMatchObject([{ standing: 'suspected', counts: { disputed: 1, refuted: 0 } }]);
+    expect(honest.flatMap(recordsOf)).toEqual([]);
+  });
+
+  it('[K18] by nobody but one reader, who contradicts it, is suspicious of both', async () => {
+    const { network, answered, checkers } = await networkOf({ engine: lying() });
+    const answer = await network.ask('hello', WANT);
+    expect(answer.verdict?.verdict).toMatchObject({ value: 'disputed', agree: 0, differ: 1 });
+    for (const { identity } of [answered, ...checkers]) {
+      expect(network.pool.tabView(identity).records).toMatchObject([{ counts: { disputed: 1, refuted: 0 } }]);
+    }
   });
 
   it('that its length has ended too early fails', async () => {

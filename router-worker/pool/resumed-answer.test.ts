@@ -240,7 +240,7 @@ describe('an answer whose tab dies in the middle of it', () => {
     await written(asking, 6);
     await network.addTab();
     await liar.tab.close();
-    await expect(asking.end).rejects.toThrow('disagrees from byte');
+    await expect(asking.end).rejects.toMatchObject({ code: 'answer_disputed' });
   });
 
   it('[N2] is told to the pool by the router’s own reader: it is on both records, and the task has failed', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { fromBase64Url, toHex } from '../../shared/bytes.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import { newTaskTail, sessionNameOf, sessionOfTask } from '../keys/router-keys.ts';
-import { TestNetwork, until } from '../testing/network.ts';
+import { TEST_HOLD, TestNetwork, until } from '../testing/network.ts';
 
 /** Whoever has a task's id may look it up, and the tab that answers has it from its lease. */
 describe('[K14] [K16] a tab that looks up the task that it works on', () => {
@@ -39,6 +39,9 @@ describe('[K14] [K16] a tab that looks up the task that it works on', () => {
       JSON.parse((await network.session(tail)).receipt(tail).payload) as Receipt;
     expect((await receiptOf(own)).network).toBe((await receiptOf(user.want.task)).network);
     expect((await network.session(own)).view(own).router_read.prompt_bytes).toBeGreaterThan(0);
+    const { price } = await receiptOf(own);
+    expect(price?.held).toBe(TEST_HOLD.amount / 2);
+    expect(Object.keys(price ?? {})).toEqual(Object.keys((await receiptOf(user.want.task)).price ?? {}));
   });
 
   it('cannot tell by their ids which tasks are of one session', async () => {

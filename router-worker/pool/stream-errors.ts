@@ -34,18 +34,24 @@ export function unfinished({ code, message }: ShoalError): ShoalError {
 }
 
 const LOST: Partial<Record<ErrorCode, string>> = {
-  answer_disputed: 'The tab that wrote this answer was lost, and the one that wrote it again disagrees.',
+  answer_disputed: 'The tab was lost, and another one writes something else.',
   cancelled: 'The request was stopped.',
   deadline_exceeded: 'The tab did not answer in time.',
   integrity_failed: 'What the tab signed does not hold.',
 };
 
-/** A tab may say why it failed, in the codes below; of its text only a count of tokens is passed on. */
-export function failureOf({ code, message }: Extract<TabToRouter, { t: 'failed' }>['error']): ShoalError {
+/** One of the texts that were to be embedded. */
+const ONE_INPUT = /^input\[\d{1,4}\]$/;
+
+/** A tab may say why it failed, in the codes below; of its text only a count of tokens is passed on, and the place of a text. */
+export function failureOf({ code, message, param }: Extract<TabToRouter, { t: 'failed' }>['error']): ShoalError {
   switch (code) {
     case 'context_length_exceeded': {
       const [, tokens] = /(\d{1,7}) tokens/.exec(message) ?? [];
       const size = tokens === undefined ? 'is' : `has ${tokens} tokens, which is`;
+      if (param !== null && ONE_INPUT.test(param)) {
+        return new ShoalError(code, `This text ${size} too long for the model's context.`, { param });
+      }
       return new ShoalError(code, `The conversation ${size} too long for the model's context.`, { param: 'messages' });
     }
     case 'invalid_value':

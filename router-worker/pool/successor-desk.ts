@@ -112,9 +112,14 @@ export class SuccessorDesk {
     const isBegun = writers.length > 0;
     const mayBeBegun = isBegun || (lease.private && issued?.event.direct === true);
     if (!mayBeBegun) return allocator.choose(others, asked);
-    const like = others.filter((seat) => seat.class === lease.class);
-    const choice = allocator.choose(like, asked);
-    return choice.do === 'refuse' && !isBegun ? allocator.choose(others, asked) : choice;
+    const isLike = (seat: Seat) => seat.class === lease.class;
+    const choice = allocator.choose(isExactClass(lease.class) ? others.filter(isLike) : [], asked);
+    if (choice.do !== 'refuse' || isBegun) return choice;
+    // Whether anything came over the link, only the client knows. If so, it takes no tab of another class.
+    return allocator.choose(
+      others.filter((seat) => !isLike(seat)),
+      asked,
+    );
   }
 
   #do(served: ServedTask, vacancy: Vacancy, next: Exclude<Choice, { do: 'refuse' }>): void {

@@ -82,6 +82,12 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
   };
 }
 
+/** What a tab gives itself out for. */
+export interface Served {
+  readonly classes: readonly string[];
+  readonly checkOnly: boolean;
+}
+
 /** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
 export function independenceOf(a: Pick<Tab, 'network' | 'guard'>, b: Pick<Tab, 'network' | 'guard'>): Independence {
   if (a.network !== b.network) return 'network';

@@ -1,11 +1,14 @@
 import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
 import { drawCommitment } from '../../shared/checking/draw.ts';
 import type { ServedVariant } from '../../shared/classes/catalogue.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import type { ChatMessage } from '../../shared/protocol/sealed-body.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
+import type { PartWord } from '../billing/grant.ts';
 import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
 import { drawSecret, newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
@@ -14,11 +17,14 @@ import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { plainTask } from '../task/plain-task.ts';
+import { onlyVectors } from './only-vectors.ts';
 import { MOST_SPARE_PARTS } from './part-schedule.ts';
 import type { AttemptWant, PartsPort } from './parts-run.ts';
 
 /** What one part asks a tab: sealed to that tab alone. */
 export interface PartPrompt {
+  /** Left out: a chat. */
+  readonly kind?: TaskKind;
   readonly messages: readonly ChatMessage[];
   readonly stop: readonly string[];
   /** Every value pinned: whoever goes on with the part, or runs it twice, writes the same. */
@@ -38,37 +44,109 @@ export interface PartTerms {
   readonly checks: 1 | 2 | 3;
   /** Who asks, and how urgently. */
   readonly claim: Claim;
+  /** When a part that is asked for now must be written, epoch ms; null: no sooner than any other. */
+  readonly deadlineAt: () => number | null;
+  /** Takes a part's place in a session that was set up. Throws `session_busy` or `session_exhausted`, or what else refuses it. */
+  readonly takePlace: (task: TaskTail, prompt: PartPrompt) => Promise<void>;
   /** Sets aside what a task can cost: nothing is delivered to its tab before. */
   readonly hold: (task: TaskTail, prompt: PartPrompt) => Promise<Holding>;
+  /** Gives back what a task that was not begun holds: money, and its place. Never rejects. */
+  readonly release: (task: TaskTail) => Promise<void>;
+  /** What became of these parts: only what was given is charged. */
+  readonly tell: (tasks: readonly TaskTail[], word: PartWord) => void;
   /** Told of every task that is opened, in order. */
   readonly onTask: (task: TaskTail) => void;
   readonly suspect: (tab: string, classId: string, reason: Suspicion) => void;
 }
 
+/** A session that has no room for one part more is asked again after so long, ms. */
+const NO_PLACE_PAUSE_MS = 1_000;
+
 /** Parts as tasks of the pool: one call leases as many as it has tabs for, and each prompt is sealed to the tab of its own lease. */
 export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
+  const now = () => performance.now();
+  const words = new WordsOfParts(terms.tell);
+  let fullUntil = Number.NEGATIVE_INFINITY;
+  /** Takes places for the first of them, in order: as many as the session has room for. */
+  const takePlaces = async (wanted: readonly Wanted[]) => {
+    for (const [at, { want, prompt }] of wanted.entries()) {
+      try {
+        await terms.takePlace(want.task, prompt);
+      } catch (cause) {
+        // What runs makes room when it ends, and gives back most of what it holds.
+        if (ShoalError.from(cause).code !== 'session_busy' && at === 0) throw cause;
+        fullUntil = now() + NO_PLACE_PAUSE_MS;
+        return at;
+      }
+    }
+    return wanted.length;
+  };
   return {
-    now: () => performance.now(),
+    now,
     async open(asked) {
-      const wants = await Promise.all(asked.map((want) => leaseWantOf(terms, want)));
-      const streams = await poolStub(terms.env).requestMany(wants, MOST_SPARE_PARTS);
+      if (now() < fullUntil) return [];
+      const all = await Promise.all(
+        asked.map(async (part): Promise<Wanted> => ({ want: await leaseWantOf(terms, part), prompt: part.prompt })),
+      );
+      const wanted = all.slice(0, await takePlaces(all));
+      if (wanted.length === 0) return [];
+      const releaseFrom = (first: number) =>
+        Promise.all(wanted.slice(first).map(({ want }) => terms.release(want.task)));
+      const streams = await poolStub(terms.env)
+        .requestMany(
+          wanted.map(({ want }) => want),
+          MOST_SPARE_PARTS,
+        )
+        .catch(async (cause) => {
+          await releaseFrom(0);
+          throw cause;
+        });
+      await releaseFrom(streams.length);
       return streams.flatMap((stream, at) => {
-        const [want, part] = [wants[at], asked[at]];
-        if (want === undefined || part === undefined) return [];
+        const one = wanted[at];
+        if (one === undefined) return [];
+        const { want, prompt } = one;
         terms.onTask(want.task);
-        const holding = terms.hold(want.task, part.prompt);
-        const held = holding.then((one) => one.held);
+        const held = terms.hold(want.task, prompt).then((holding) => holding.held);
         held.catch(() => undefined); // Whoever delivers hears of it.
-        const task = plainTask(terms.env, terms.keys, part.prompt, want, stream, held);
-        // What was never begun is not to hold money; what was refused holds none.
-        void task.finished.then(() =>
-          task.held === null ? holding.then(({ release }) => release()).catch(() => undefined) : undefined,
-        );
-        const prompt = part.prompt.messages.map(({ content }) => content).join('\n');
-        return [{ task, updates: lookAtAnswer(task.updates(), prompt, terms.suspect) }];
+        const task = plainTask(terms.env, terms.keys, prompt, want, stream, held);
+        // What was never begun is not to hold money or a place.
+        void task.finished.then(() => (task.held === null ? terms.release(want.task) : undefined));
+        const tell = (word: PartWord) => words.say(want.task, word);
+        if (prompt.kind === 'embed') {
+          const dimensions = terms.variants[0]?.model.embed?.dimensions ?? 0;
+          return [{ task, updates: onlyVectors(task.updates(), prompt.messages.length, dimensions), tell }];
+        }
+        const text = prompt.messages.map(({ content }) => content).join('\n');
+        return [{ task, updates: lookAtAnswer(task.updates(), text, terms.suspect), tell }];
       });
     },
   };
+}
+
+interface Wanted {
+  readonly want: LeaseWant;
+  readonly prompt: PartPrompt;
+}
+
+/** Words that are said in one turn go in one call. */
+class WordsOfParts {
+  readonly #tell: PartTerms['tell'];
+  readonly #said = new Map<PartWord, TaskTail[]>();
+
+  constructor(tell: PartTerms['tell']) {
+    this.#tell = tell;
+  }
+
+  say(task: TaskTail, word: PartWord): void {
+    if (this.#said.size === 0) queueMicrotask(() => this.#flush());
+    this.#said.set(word, [...(this.#said.get(word) ?? []), task]);
+  }
+
+  #flush(): void {
+    for (const [word, tasks] of this.#said) this.#tell(tasks, word);
+    this.#said.clear();
+  }
 }
 
 async function leaseWantOf(
@@ -89,6 +167,7 @@ async function leaseWantOf(
     wanted: terms.checks,
     draw: await drawCommitment(await drawSecret(terms.keys, task)),
     private: false,
+    kind: prompt.kind ?? 'chat',
     sampling: prompt.sampling,
     client: terms.keys.signer.publicKey,
     nonce: toBase64Url(randomBytes(16)),
@@ -97,6 +176,6 @@ async function leaseWantOf(
     claim: { ...terms.claim, block: [...terms.claim.block, ...avoid] },
     token: '', // For clients that seal for themselves; here the router is the client.
     readablePromptBytes: promptBytes(prompt.messages),
-    deadlineAt: null,
+    deadlineAt: terms.deadlineAt(),
   };
 }

@@ -4,6 +4,7 @@ import { collectCompletion } from '../../shared/sealed-task/completion.ts';
 import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import type { GenerateEvent, GenerateRequest } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import type { PartWord } from '../billing/grant.ts';
 import { settle, TEST_SAMPLING, TestNetwork, type TestTab, until } from '../testing/network.ts';
 import { type PoolCalls, partsOfNetwork, type TestPrompt } from '../testing/network-parts.ts';
 import { PartsRun, type RunningPart } from './parts-run.ts';
@@ -147,6 +148,40 @@ describe('the parts of a request in the network', () => {
     expect(run.hedges).toBe(1);
     await until(() => slow.snapshot()?.counts.stopped === 1, 'the slow tab stops');
     expect(slow.snapshot()?.counts.answers).toBe(0);
+  });
+
+  it('[M5] what the slower of two wrote, or another tab would rather have written, is told to be thrown away', async () => {
+    const network = await TestNetwork.create();
+    const slow = await network.addTab({ engine: new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 400 }) });
+    for (let i = 0; i < 2; i++) await network.addTab({ engine: new ScriptedEngine(SLOW) });
+    const words: { task: string; word: PartWord }[] = [];
+    const run = new PartsRun(partsOfNetwork(network, [], words));
+    await Promise.all(run.add(prompts(6)).map(textOf));
+    expect(run.hedges).toBe(1);
+    await until(() => slow.snapshot()?.working === null, 'the slow tab is stopped');
+    expect(words.map(({ word }) => word)).toEqual(['discarded']);
+    run.given();
+    run.stop('discarded'); // The first word counts.
+    expect(words.map(({ word }) => word)).toEqual(['discarded', ...Array<string>(6).fill('given')]);
+  });
+
+  it('[M5] of an answer that failed as a whole everything is thrown away, and of one that was stopped nothing', async () => {
+    const wordsAfter = async (word: 'given' | 'discarded') => {
+      const network = await TestNetwork.create();
+      await network.addTab();
+      const words: { task: string; word: PartWord }[] = [];
+      const run = new PartsRun(partsOfNetwork(network, [], words));
+      const [first, second] = run.add([
+        ...prompts(1),
+        { text: 'long', sampling: { ...TEST_SAMPLING, maxTokens: 400 } },
+      ]);
+      await textOf(first!);
+      run.stop(word);
+      await Promise.allSettled([textOf(second!)]);
+      return words.map((told) => told.word);
+    };
+    expect(await wordsAfter('discarded')).toEqual(['discarded', 'discarded']);
+    expect(await wordsAfter('given')).toEqual(['given', 'given']);
   });
 
   it('[P4] a stop reaches every part', async () => {

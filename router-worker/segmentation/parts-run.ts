@@ -2,6 +2,7 @@ import { AsyncQueue } from '../../shared/async-queue.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { Lease } from '../../shared/protocol/lease.ts';
 import type { SealedTask, TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
+import type { PartWord } from '../billing/grant.ts';
 import {
   countParts,
   EMPTY_SCHEDULE,
@@ -27,6 +28,8 @@ export interface AttemptWant<P> {
 export interface OpenedAttempt {
   readonly task: Pick<SealedTask, 'salt' | 'stop' | 'finished'>;
   readonly updates: AsyncGenerator<TaskUpdate, void, undefined>;
+  /** What became of it, once: whoever asked pays for what it was given. Without a word it was given. */
+  tell(word: PartWord): void;
 }
 
 export interface PartsPort<P> {
@@ -47,6 +50,7 @@ interface AttemptAtWork<P> {
   readonly part: RunningPart<P>;
   opened: OpenedAttempt | null;
   isStopped: boolean;
+  word: PartWord | null;
   lease: Lease | null;
   text: string;
   tokens: number;
@@ -160,6 +164,8 @@ export class PartsRun<P> {
   readonly #finishing = new Set<Promise<void>>();
   #schedule: PartSchedule = EMPTY_SCHEDULE;
   #clock: ReturnType<typeof setInterval> | null = null;
+  /** Until the whole is stopped, what is stopped was the slower of two. */
+  #wordOfStop: PartWord = 'discarded';
 
   constructor(port: PartsPort<P>) {
     this.#port = port;
@@ -183,9 +189,23 @@ export class PartsRun<P> {
     return added;
   }
 
-  /** Stops every part that is not delivered, wherever it is at work. */
-  stop(): void {
+  /**
+   * Stops every part that is not delivered, wherever it is at work. `word`: what that makes of what was written; whoever stops its own request was given it, one that failed
+   * as a whole was given nothing.
+   */
+  stop(word: PartWord = 'given'): void {
+    this.#wordOfStop = word;
     this.#tell({ t: 'stopped' });
+    this.#tellAll(word);
+  }
+
+  /** The answer that the parts so far make together was given. */
+  given(): void {
+    this.#tellAll('given');
+  }
+
+  #tellAll(word: PartWord): void {
+    for (const attempt of this.#attempts.values()) this.#say(attempt, word);
   }
 
   /** Resolves, never rejects, when the parts so far are over, and the checks of their answers. */
@@ -210,7 +230,7 @@ export class PartsRun<P> {
         void this.#ask(decision.asks);
         return;
       case 'stop':
-        return this.#stop(decision.attempt);
+        return this.#stop(decision.attempt, this.#wordOfStop);
       case 'deliver': {
         const attempt = this.#attempts.get(decision.attempt);
         if (attempt !== undefined) attempt.part.deliver(attempt);
@@ -227,7 +247,17 @@ export class PartsRun<P> {
     for (const { attempt: id, part: partId, avoid } of asks) {
       const part = this.#parts.get(partId);
       if (part === undefined) continue; // The schedule knows no parts but those that were added.
-      const attempt = { id, part, opened: null, isStopped: false, lease: null, text: '', tokens: 0, answered: null };
+      const attempt = {
+        id,
+        part,
+        opened: null,
+        isStopped: false,
+        word: null,
+        lease: null,
+        text: '',
+        tokens: 0,
+        answered: null,
+      };
       this.#attempts.set(id, attempt);
       attempts.push(attempt);
       wants.push({ prompt: part.prompt, avoid, class: part.classToGoOn });
@@ -239,6 +269,7 @@ export class PartsRun<P> {
         attempt.opened = opened[at] ?? null;
         if (attempt.opened === null) continue;
         this.#finishing.add(attempt.opened.task.finished);
+        if (attempt.word !== null) attempt.opened.tell(attempt.word);
         if (attempt.isStopped) void attempt.opened.task.stop();
         void this.#follow(attempt, attempt.opened);
       }
@@ -277,7 +308,7 @@ export class PartsRun<P> {
         return;
       case 'committed':
         if (part.fits(attempt)) return this.#tell({ t: 'answered', attempt: id });
-        this.#stop(id);
+        this.#stop(id, 'discarded');
         return this.#failed(
           attempt,
           new ShoalError('integrity_failed', 'A tab that was to go on with the answer wrote another one.'),
@@ -289,13 +320,22 @@ export class PartsRun<P> {
 
   #failed(attempt: AttemptAtWork<P>, error: ShoalError): void {
     if (!attempt.isStopped || error.code === 'integrity_failed') attempt.part.failed(error);
+    this.#say(attempt, 'given'); // What failed costs nothing; the checks that did not prove it were asked for.
     this.#tell({ t: 'failed', attempt: attempt.id, code: error.code });
   }
 
-  #stop(id: number): void {
+  /** The first word counts. */
+  #say(attempt: AttemptAtWork<P>, word: PartWord): void {
+    if (attempt.word !== null) return;
+    attempt.word = word;
+    attempt.opened?.tell(word);
+  }
+
+  #stop(id: number, word: PartWord): void {
     const attempt = this.#attempts.get(id);
     if (attempt === undefined || attempt.isStopped) return;
     attempt.isStopped = true;
+    this.#say(attempt, word);
     void attempt.opened?.task.stop();
   }
 }

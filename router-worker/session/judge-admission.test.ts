@@ -16,7 +16,8 @@ describe('an admission', () => {
 
   it('keeps what was spent, what is held and what may come within the budget', () => {
     expect(judge({ budget: 100 }, { spent: 50, held: 30 }, 20)).toBe(null);
-    expect(judge({ budget: 100 }, { spent: 50, held: 30 }, 21)).toEqual(['session_exhausted', 'budget']);
+    expect(judge({ budget: 100 }, { spent: 50, held: 30 }, 51)).toEqual(['session_exhausted', 'budget']);
+    expect(judge({ budget: 100 }, { spent: 50, held: 30 }, 21)).toEqual(['session_busy', 'budget']); // What is held may come back.
   });
 
   it('counts tasks and answers at work, and names what lasts before what passes', () => {
@@ -25,6 +26,8 @@ describe('an admission', () => {
       'session_exhausted',
       'max_tasks',
     ]);
+    const together = judgeAdmission(parseSessionSettings({ max_tasks: 4 }, null), { ...NONE, tasks: 2 }, 1, 3);
+    expect(together?.message).toBe('The session has had 2 of the 4 tasks that it may have, and this is 3 more.');
     expect(judge({ tabs: { max: 2 } }, { answering: 1 }, 1)).toBe(null);
     expect(judge({ tabs: { max: 2 } }, { answering: 2 }, 1)).toEqual(['session_busy', 'tabs.max']);
   });

@@ -15,25 +15,31 @@ export interface SessionUse {
 const BUSY_RETRY_MS = 2_000;
 
 /**
- * Whether a task that costs at most `price` (micro-credits) may begin in a session. Returns the refusal, `session_exhausted` or `session_busy`; null when it may. What
+ * Whether a task that costs at most `price` (micro-credits) may begin in a session, and whether so many like it may, one after the other: `tasks`. Returns the refusal, `session_exhausted` or `session_busy`; null when it may. What
  * lasts is named before what passes.
  */
-export function judgeAdmission(settings: SessionSettings, use: SessionUse, price: number): ShoalError | null {
+export function judgeAdmission(
+  settings: SessionSettings,
+  use: SessionUse,
+  price: number,
+  tasks = 1,
+): ShoalError | null {
   const { budget, maxTasks, tabs } = settings;
-  if (maxTasks !== null && use.tasks >= maxTasks) {
-    return new ShoalError('session_exhausted', `The session has had the ${maxTasks} tasks that it may have.`, {
-      param: 'max_tasks',
-    });
+  if (maxTasks !== null && use.tasks + tasks > maxTasks) {
+    const had =
+      use.tasks >= maxTasks ? `has had the ${maxTasks} tasks` : `has had ${use.tasks} of the ${maxTasks} tasks`;
+    const wanted = tasks === 1 ? '' : `, and this is ${tasks} more`;
+    return new ShoalError('session_exhausted', `The session ${had} that it may have${wanted}.`, { param: 'max_tasks' });
   }
-  if (budget !== null && use.spent + use.held + price > budget) {
-    const left = Math.max(0, budget - use.spent - use.held);
-    const message = `This can cost ${price} micro-credits; of the session's budget ${left} are free and ${use.held} held.`;
-    return new ShoalError('session_exhausted', message, { param: 'budget' });
-  }
+  const left = budget === null ? Number.POSITIVE_INFINITY : Math.max(0, budget - use.spent - use.held);
+  const overBudget = `This can cost ${price} micro-credits; of the session's budget ${left} are free and ${use.held} held.`;
+  if (price > left + use.held) return new ShoalError('session_exhausted', overBudget, { param: 'budget' });
   if (tabs.max !== null && use.answering >= tabs.max) {
     const message = `${use.answering} answers are being written, and the session may have ${tabs.max} at a time.`;
     return new ShoalError('session_busy', message, { param: 'tabs.max', retryAfterMs: BUSY_RETRY_MS });
   }
+  // What is held is the most that tasks under way can cost: much of it comes back.
+  if (price > left) return new ShoalError('session_busy', overBudget, { param: 'budget', retryAfterMs: BUSY_RETRY_MS });
   return null;
 }
 

@@ -7,9 +7,12 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
+import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { billedTasks } from '../billing/billed-tasks.ts';
-import { Cashier, type HoldOrder, type PriceView } from '../billing/cashier.ts';
+import { Cashier, type HoldOrder } from '../billing/cashier.ts';
+import type { PartWord } from '../billing/grant.ts';
+import { ownPrice, type PriceView } from '../billing/price-view.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
@@ -70,7 +73,7 @@ export class SessionObject extends DurableObject<Env> {
       this.ctx.storage.sql,
       RECEIPT_KEPT_MS,
       (at) => this.#arm(at),
-      (task, receipt) => this.#heard(task, receipt !== null),
+      (task, receipt) => this.#heard(task, receipt),
     );
   }
 
@@ -99,6 +102,15 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async () => {
       this.#cashier.release(tail);
       this.#giveBack([tail]);
+      return null;
+    });
+  }
+
+  /** What became of these parts of a request: only what was given is charged. */
+  tellParts(tails: readonly TaskTail[], word: PartWord): Promise<Reply<null>> {
+    return this.#reply(async () => {
+      this.#cashier.tell(tails, word);
+      if (word === 'discarded') this.#setUp.discarded(tails);
       return null;
     });
   }
@@ -244,8 +256,9 @@ export class SessionObject extends DurableObject<Env> {
     }
   }
 
-  #heard(task: Task, hasReceipt: boolean): void {
-    if (this.#setUp.heard(task)) this.#feed.tell('task', viewOf(task, hasReceipt));
+  #heard(task: Task, signedReceipt: Signed | null): void {
+    const price = signedReceipt === null ? null : parsePayload('receipt', receiptSchema, signedReceipt).price;
+    if (this.#setUp.heard(task, price?.charged ?? null)) this.#feed.tell('task', viewOf(task, signedReceipt !== null));
   }
 
   // ---- tasks ---------------------------------------------------------------------------------------------------------
@@ -304,7 +317,8 @@ export class SessionObject extends DurableObject<Env> {
   view(tail: TaskTail): Promise<Reply<TaskView & { readonly price: PriceView | null }>> {
     return this.#reply(async (session) => {
       const view = session.view(tail);
-      return { ...view, price: view.status === 'running' ? null : this.#cashier.price(tail) };
+      const price = this.#cashier.price(tail) ?? ownPrice(this.#store, tail, Date.now());
+      return { ...view, price: view.status === 'running' ? null : price };
     });
   }
 
@@ -349,7 +363,13 @@ export class SessionObject extends DurableObject<Env> {
 
   #open(): Promise<Session> {
     this.#session ??= routerKeys(this.env.SHOAL_ROUTER_SECRET).then(
-      (keys) => new Session(this.#store, keys, () => Date.now()),
+      (keys) =>
+        new Session(
+          this.#store,
+          keys,
+          () => Date.now(),
+          (tail) => this.#cashier.holdOf(tail),
+        ),
     );
     return this.#session;
   }

@@ -21,7 +21,7 @@ export interface SessionStore {
 }
 
 /** Receipts wait so long to be logged, ms: tasks of one conversation that end together go in one call, and no answer waits for it. */
-const LOG_AFTER_MS = 1_000;
+export const LOG_AFTER_MS = 1_000;
 
 /** When a task wants to be looked at next: at its deadline, or when its receipt may be forgotten. */
 export function dueAtOf(task: Task, keptMs: number): number {

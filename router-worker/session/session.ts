@@ -17,6 +17,7 @@ import {
 import { opens } from '../../shared/receipt/verify.ts';
 import { leaseDigest } from '../../shared/sealing/envelope.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import { drawSecret, type RouterKeys } from '../keys/router-keys.ts';
 import { buildReceipt } from '../task/build-receipt.ts';
 import { type Mark, marksOf } from '../task/marks.ts';
@@ -84,13 +85,21 @@ export class Session {
   readonly #store: SessionStore;
   readonly #keys: RouterKeys;
   readonly #now: () => number;
+  readonly #holdOf: (tail: TaskTail) => PricedHold | null;
   /** Running tasks, as they are stored: a cache of the store, and the proof that nothing changed while a receipt was signed. */
   readonly #running = new Map<TaskTail, Task>();
 
-  constructor(store: SessionStore, keys: RouterKeys, now: () => number) {
+  /** `holdOf`: what was set aside for a task; null without. */
+  constructor(
+    store: SessionStore,
+    keys: RouterKeys,
+    now: () => number,
+    holdOf: (tail: TaskTail) => PricedHold | null = () => null,
+  ) {
     this.#store = store;
     this.#keys = keys;
     this.#now = now;
+    this.#holdOf = holdOf;
   }
 
   open(terms: TaskTerms): void {
@@ -271,7 +280,7 @@ export class Session {
         this.#save(after, null);
         return this.#decisionOf(after);
       }
-      const receipt = await buildReceipt(after, this.#keys.signer);
+      const receipt = await buildReceipt(after, this.#keys.signer, after.own ?? this.#holdOf(tail));
       if (this.#load(tail) !== before) continue;
       this.#save(after, receipt);
       return endedWith(after, receipt);
@@ -374,7 +383,7 @@ export interface TaskView {
     readonly warm_tokens: number;
     readonly outcome: string;
   }[];
-  /** Tabs that had the answer before, and were lost before they wrote anything. */
+  /** Tabs that had the prompt, too: they were lost, or slower. */
   readonly earlier_tabs: readonly string[];
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {

@@ -15,6 +15,8 @@ export interface AdmissionOrder {
   /** Most tokens that it can have, and what they cost, micro-credits. */
   readonly tokensAtMost: number;
   readonly price: number;
+  /** Tasks like this that are asked about, where none is begun: 1 where it is left out. */
+  readonly tasks?: number;
 }
 
 /** A task that waits for a tab: there is nothing to say of it yet. */
@@ -54,6 +56,7 @@ interface AdmittedRow extends Record<string, SqlStorageValue> {
   readonly tail: TaskTail;
   readonly admitted_at: number;
   readonly state: AdmittedState;
+  /** Micro-credits: set aside; of a task that is over, what it cost. */
   readonly held: number;
   readonly tokens: number;
   readonly placement: string;
@@ -175,7 +178,7 @@ export class SetUpSession {
   admit(owner: string, order: AdmissionOrder, dry: boolean): void {
     const row = this.#living(owner);
     const settings = JSON.parse(row.settings) as SessionSettings;
-    const refusal = judgeAdmission(settings, this.#use(row), order.price);
+    const refusal = judgeAdmission(settings, this.#use(row), order.price, order.tasks);
     if (refusal !== null) throw refusal;
     if (dry) return;
     const at = this.#now();
@@ -217,19 +220,29 @@ export class SetUpSession {
     return row === undefined || isAllowed(JSON.parse(row.placement) as Placement, tab);
   }
 
-  /** A task of the session moved on. True when it is one that was admitted here. */
-  heard(task: Task): boolean {
+  /** These parts were thrown away by the router: what they cost comes back. One that has not ended costs nothing when it does. */
+  discarded(tails: readonly TaskTail[]): void {
+    for (const tail of tails) {
+      const [row] = this.#rows("tail = ? AND state = 'over'", tail);
+      if (row === undefined) continue;
+      this.#sql.exec('UPDATE set_up SET spent = MAX(0, spent - ?)', row.held);
+      this.#sql.exec('UPDATE admitted SET held = 0 WHERE tail = ?', tail);
+    }
+  }
+
+  /**
+   * A task of the session moved on. `charged`: by the price lines of its receipt, micro-credits; null where it has none. True when it is one that was admitted here.
+   */
+  heard(task: Task, charged: number | null): boolean {
     const [row] = this.#rows('tail = ?', task.task);
     if (row === undefined) return false;
     const state: AdmittedState = task.phase === 'running' ? 'answering' : task.phase === 'ended' ? 'over' : 'checking';
     if (state === row.state) return true;
     this.#sql.exec('UPDATE admitted SET state = ? WHERE tail = ?', state, task.task);
     if (task.phase !== 'ended') return true;
-    this.#sql.exec('UPDATE admitted SET held = 0 WHERE tail = ?', task.task);
-    const isFree = task.outcome.value === 'failed' || task.verdict.value === 'invalid' || task.committed === null;
-    if (isFree) return true;
-    const { prompt, completion } = task.committed.commit.tokens;
-    this.#sql.exec('UPDATE set_up SET spent = spent + ?', costOfUse(row.held, row.tokens, prompt + completion));
+    const cost = Math.min(row.held, charged ?? costWithoutPrice(task, row));
+    this.#sql.exec('UPDATE admitted SET held = ? WHERE tail = ?', cost, task.task);
+    this.#sql.exec('UPDATE set_up SET spent = spent + ?', cost);
     return true;
   }
 
@@ -327,6 +340,15 @@ export class SetUpSession {
     if (!this.#isMade) return [];
     return this.#sql.exec<AdmittedRow>(`SELECT * FROM admitted WHERE ${where}`, ...values).toArray();
   }
+}
+
+function costWithoutPrice(
+  { outcome, verdict, committed }: Extract<Task, { phase: 'ended' }>,
+  row: AdmittedRow,
+): number {
+  if (outcome.value === 'failed' || verdict.value === 'invalid' || committed === null) return 0;
+  const { prompt, completion } = committed.commit.tokens;
+  return costOfUse(row.held, row.tokens, prompt + completion);
 }
 
 /** A task as the session lists it. */

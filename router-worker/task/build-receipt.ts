@@ -2,10 +2,12 @@ import type { DrawCandidate } from '../../shared/checking/draw.ts';
 import { limitsOf, METHODS } from '../../shared/checking/rung.ts';
 import type { Receipt } from '../../shared/receipt/receipt.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
+import type { PricedHold } from '../billing/bill.ts';
+import { linesOf } from '../billing/bill.ts';
 import { type EndedTask, rungOfCheck } from './task.ts';
 
-/** The signed receipt of an ended task. The same task gives the same text, so signing again after a crash changes nothing. */
-export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
+/** The signed receipt of an ended task. The same task and hold give the same text, so signing again after a crash changes nothing. `hold` null: nothing was set aside. */
+export function buildReceipt(task: EndedTask, router: Signer, hold: PricedHold | null): Promise<Signed> {
   const checks = task.checks.map((check) => ({
     checker: check.checker,
     independence: check.independence,
@@ -16,7 +18,7 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
     reveal: check.reveal,
     handedOn: check.handedOn,
   }));
-  const receipt: Receipt = {
+  const unpriced: Receipt = {
     v: 3,
     task: task.task,
     network: task.network,
@@ -46,6 +48,7 @@ export function buildReceipt(task: EndedTask, router: Signer): Promise<Signed> {
       ...task.checks.map((check) => ({ role: 'check' as const, key: check.checker })),
     ],
   };
+  const receipt: Receipt = { ...unpriced, price: hold === null ? null : linesOf(task, unpriced, hold) };
   return router.sign('receipt', JSON.stringify(receipt));
 }
 

@@ -1,3 +1,4 @@
+import { READ_LEAD } from '../../shared/checking/tally.ts';
 import type { EndedTask } from './task.ts';
 
 /** What an ended task says of a tab that took part in it. */
@@ -8,8 +9,8 @@ export interface Mark {
   readonly role: 'answer' | 'check';
   /**
    * `agreed`: most executions say the same. `refuted`: most say something else. `disputed`: as many as not, so one of them lies and nobody knows which.
-   * `missed`: a check that did not come to its end; an answer that was not shown to its reader. `passed`: as a checker it found nothing in an answer that it read; whoever always says so is not to
-   * gain by it.
+   * `missed`: a check that did not come to its end; an answer that was not shown to its reader. `passed`: a reader's word that
+   * nobody of weight contradicts; whoever always says the same is not to gain by it.
    */
   readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed' | 'passed';
 }
@@ -57,17 +58,29 @@ function marksOfNothing({ tab, class: id }: EndedTask['lease'], checks: EndedTas
   return isHidden ? [{ tab, class: id, role: 'answer', outcome: 'missed' }] : [];
 }
 
-/** A tab that fails where others only read its answer is suspected: no statistic proves a lie. */
+/**
+ * A tab that fails where others only read its answer is suspected: no statistic proves a lie. Nor does it prove one of a reader: whoever contradicts the others is in
+ * dispute with them, and where nobody leads by two everybody is who contradicts somebody. Else a reader that always says no would go without a record. That it found
+ * nothing where others found something is a contradiction too; alone, it earns nothing.
+ */
 function marksOfReading(hasPassed: boolean, lease: EndedTask['lease'], checks: EndedTask['checks']): Mark[] {
   const passed = checks.filter(({ finding }) => finding?.rung === 'statistical' && finding.failed?.length === 0);
+  const failed = checks.filter(
+    ({ finding }) => finding?.rung === 'statistical' && finding.failed !== null && finding.failed.length > 0,
+  );
+  const isDecided = Math.abs(passed.length - failed.length) >= READ_LEAD;
+  const isContested = failed.length > 0;
+  const markOf = (check: EndedTask['checks'][number], outcome: Mark['outcome']): Mark => ({
+    tab: check.checker,
+    class: check.lease.class,
+    role: 'check',
+    outcome,
+  });
   return [
     { tab: lease.tab, class: lease.class, role: 'answer', outcome: hasPassed ? 'agreed' : 'disputed' },
-    ...checks
-      .filter(({ finding }) => finding === null)
-      .map((check): Mark => ({ tab: check.checker, class: check.lease.class, role: 'check', outcome: 'missed' })),
-    ...passed.map(
-      (check): Mark => ({ tab: check.checker, class: check.lease.class, role: 'check', outcome: 'passed' }),
-    ),
+    ...checks.filter(({ finding }) => finding === null).map((check) => markOf(check, 'missed')),
+    ...passed.map((check) => markOf(check, isContested && !(isDecided && hasPassed) ? 'disputed' : 'passed')),
+    ...failed.map((check) => markOf(check, isDecided && !hasPassed ? 'passed' : 'disputed')),
   ];
 }
 

@@ -36,6 +36,7 @@ export function plainTask(
   return new SealedTask(
     stream,
     {
+      kind: want.kind,
       messages: request.messages,
       stop: request.stop,
       sampling: want.sampling,

@@ -19,6 +19,7 @@ import type { AnswerCommit, CheckReveal } from '../../shared/receipt/statements.
 import { findingOf } from '../../shared/receipt/verify.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { Considered } from '../allocation/choose-tab.ts';
+import type { PricedHold } from '../billing/bill.ts';
 
 /**
  * The life of one task and of its check, as a pure machine: `stepTask(task, event)` gives the next state. Signatures were verified and
@@ -54,6 +55,8 @@ export interface TaskTerms {
   readonly earlier?: readonly string[];
   /** Tabs that were thought of, the chosen one first. Left out by older versions. */
   readonly considered?: readonly Considered[];
+  /** A question of the network's own: what it would have cost anybody, so that neither receipt nor task's page tell it apart. Nothing is charged or paid. */
+  readonly own?: PricedHold;
 }
 
 interface Committed {
@@ -289,6 +292,7 @@ function termsOf(task: Task): TaskTerms {
     standing: task.standing,
     earlier: task.earlier ?? [],
     considered: task.considered ?? [],
+    ...(task.own !== undefined && { own: task.own }),
   };
 }
 

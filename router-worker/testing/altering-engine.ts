@@ -1,5 +1,6 @@
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
 import type {
+  Embedded,
   Engine,
   ForceRequest,
   GenerateEvent,
@@ -32,7 +33,7 @@ export class AlteringEngine implements Engine {
     }
   }
 
-  embed(text: string, signal: AbortSignal): Promise<Float32Array> {
+  embed(text: string, signal: AbortSignal): Promise<Embedded> {
     return this.#engine.embed(text, signal);
   }
 

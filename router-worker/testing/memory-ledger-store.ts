@@ -1,3 +1,4 @@
+import { type MeanPay, NO_PAY } from '../ledger/deposit.ts';
 import type { LedgerStore, LedgerTotals, Posting, StoredTransfer } from '../ledger/ledger-store.ts';
 import type { Grant, StatementLine } from '../ledger/transfer.ts';
 
@@ -9,6 +10,7 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #open = new Set<string>();
   readonly #keySpend = new Map<string, number>();
   readonly #trusted = new Set<string>();
+  readonly #meanPays = new Map<string, MeanPay>();
   readonly #lines = new Map<string, StatementLine[]>();
   #numbers = 0;
 
@@ -50,7 +52,11 @@ export class MemoryLedgerStore implements LedgerStore {
     return this.#trusted.has(escrow);
   }
 
-  post({ transfer, legs, lines, grant, keySpend, trust }: Posting): void {
+  meanPay(classId: string): MeanPay {
+    return this.#meanPays.get(classId) ?? NO_PAY;
+  }
+
+  post({ transfer, legs, lines, grant, keySpend, trust, meanPays }: Posting): void {
     if (this.#transfers.has(transfer.id)) throw new Error(`transfer ${transfer.id} is there already`);
     this.#transfers.set(transfer.id, transfer);
     for (const { account, amount } of legs) this.#balances.set(account, this.balance(account) + amount);
@@ -70,6 +76,7 @@ export class MemoryLedgerStore implements LedgerStore {
     if (keySpend !== null) this.#keySpend.set(keySpend.key, this.keySpent(keySpend.key) + keySpend.amount);
     if (trust?.isTrusted === true) this.#trusted.add(trust.escrow);
     if (trust?.isTrusted === false) this.#trusted.delete(trust.escrow);
+    for (const { class: classId, mean, count } of meanPays) this.#meanPays.set(classId, { mean, count });
   }
 
   statement(owner: string, after: number, limit: number): StatementLine[] {

@@ -1,5 +1,6 @@
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
+import type { PartWord } from '../billing/grant.ts';
 import type { LocalSink } from '../pool/local-stream.ts';
 import { MOST_SPARE_PARTS } from '../segmentation/part-schedule.ts';
 import type { PartsPort } from '../segmentation/parts-run.ts';
@@ -15,7 +16,11 @@ export interface TestPrompt {
 export type PoolCalls = { readonly asked: number; readonly taken: number }[];
 
 /** Parts as tasks of a network in this process. */
-export function partsOfNetwork(network: TestNetwork, calls: PoolCalls = []): PartsPort<TestPrompt> {
+export function partsOfNetwork(
+  network: TestNetwork,
+  calls: PoolCalls = [],
+  words: { task: string; word: PartWord }[] = [],
+): PartsPort<TestPrompt> {
   return {
     now: () => performance.now(),
     async open(asked) {
@@ -49,7 +54,7 @@ export function partsOfNetwork(network: TestNetwork, calls: PoolCalls = []): Par
         if (want === undefined || part === undefined) return [];
         sink.onCancel = () => streams[at]?.gone();
         const task = network.taskOn(stream, part.prompt.text, want);
-        return [{ task, updates: task.updates() }];
+        return [{ task, updates: task.updates(), tell: (word) => void words.push({ task: want.task, word }) }];
       });
     },
   };

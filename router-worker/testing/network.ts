@@ -5,6 +5,7 @@ import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
+import type { TaskKind } from '../../shared/protocol/task-kind.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { SealedTask, type TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { generateSigningKeys, type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
@@ -13,6 +14,7 @@ import type { PromptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
+import type { PricedHold } from '../billing/bill.ts';
 import {
   drawSecret,
   isGuardPass,
@@ -29,6 +31,7 @@ import { Pool } from '../pool/pool.ts';
 import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
+import { MemoryReadingStore } from './memory-reading-store.ts';
 import { MemoryRecordStore } from './memory-record-store.ts';
 import { MemorySessionStore } from './memory-session-store.ts';
 import { Wire } from './wire.ts';
@@ -55,6 +58,12 @@ export interface TestAnswer {
 
 export const TEST_SECRET = 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh';
 export const TEST_CLASS = 'cls_AAAAAAAAAAAAAAAAAAAAAA';
+/** What is set aside for every task of the network, enough for any: at level `none`, 5 micro-credits for each token. */
+export const TEST_HOLD: PricedHold = {
+  amount: 1_000_000,
+  terms: { prices: { q8_0: 5, q4_0: 3 }, level: 'none', wanted: 1, sla: 'standard', promptTokens: 500, tokens: 1_000 },
+};
+
 export const TEST_SAMPLING: Sampling = {
   temperature: 0.8,
   topP: 1,
@@ -108,9 +117,11 @@ export class TestNetwork {
   readonly client: Signer;
   /** What a pool keeps of its tabs when it loses its memory. */
   readonly records = new MemoryRecordStore();
+  readonly readings = new MemoryReadingStore();
   readonly known = new KnownAnswers(new Map());
   /** Model of the network's own tasks, whatever the class. */
   ownModel = 'test-model';
+  ownKind: TaskKind = 'chat';
   pool: Pool;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
@@ -169,14 +180,19 @@ export class TestNetwork {
       readonly renderer?: PromptRenderer;
       readonly checkOnly?: boolean;
       readonly guard?: string;
+      /** Called before it joins. */
+      readonly onIdentity?: (identity: string) => void;
+      /** Whether its model embeds, and does not chat. */
+      readonly embeds?: boolean;
     } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
-    const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
+    const load = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: options.embeds ?? false };
     await engine.load(new Blob(['GGUF']), load, new AbortController().signal);
     let wire: Wire | null = null;
     let snapshot: TabSnapshot | null = null;
     const identity = identityFrom(await createStoredIdentity());
+    options.onIdentity?.(identity.signer.publicKey);
     const tab = new LendingTab({
       identity,
       connect: (events) => {
@@ -217,6 +233,7 @@ export class TestNetwork {
       wanted: 1,
       draw: await drawCommitment(await drawSecret(this.keys, task)),
       private: false,
+      kind: 'chat',
       sampling: TEST_SAMPLING,
       client: this.client.publicKey,
       nonce: toBase64Url(randomBytes(16)),
@@ -242,12 +259,13 @@ export class TestNetwork {
     return { task: this.taskOn(stream, prompt, want), want };
   }
 
-  /** The client's side of a stream that the pool gave. */
+  /** The client's side of a stream that the pool gave. Of a task that embeds, the prompt has a text a line. */
   taskOn(stream: ReadableStream<Uint8Array>, prompt: string, want: LeaseWant): SealedTask {
     return new SealedTask(
       stream,
       {
-        messages: [{ role: 'user', content: prompt }],
+        kind: want.kind,
+        messages: (want.kind === 'embed' ? prompt.split('\n') : [prompt]).map((content) => ({ role: 'user', content })),
         stop: [],
         sampling: want.sampling,
         private: want.private,
@@ -292,7 +310,7 @@ export class TestNetwork {
     const name = await sessionOfTask(this.keys, tail);
     let session = this.sessions.get(name);
     if (session === undefined) {
-      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now);
+      session = new Session(new MemorySessionStore(RECEIPT_KEPT_MS), this.keys, this.now, () => TEST_HOLD);
       this.sessions.set(name, session);
     }
     return session;
@@ -311,6 +329,7 @@ export class TestNetwork {
       sessions: this.#sessionPort(),
       now: this.now,
       records: new RecordBook(this.records, this.now),
+      readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),
       busy: () => undefined,
@@ -331,7 +350,9 @@ export class TestNetwork {
       modelOf: async () => ({
         model: this.ownModel,
         variant: 'q8_0',
+        kind: this.ownKind,
         complete: (asked) => ({ ...TEST_SAMPLING, ...asked }),
+        quote: () => ({ ...TEST_HOLD, amount: TEST_HOLD.amount / 2 }), // Told apart by tests.
       }),
       known: this.known,
       ownPrompts: [],

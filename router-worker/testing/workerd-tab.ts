@@ -19,13 +19,16 @@ export interface WorkerdTab {
   tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer>;
 }
 
+const PUP = { model: 'shoal-pup-3m', variant: 'q8_0', embeds: false };
+
 /** The real tab code around a scripted engine, on a real socket of the Worker under test. */
 export async function lendWorkerdTab(
   classId: string,
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
+  served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
 ): Promise<WorkerdTab> {
-  const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: false };
+  const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
   const identity = identityFrom(await createStoredIdentity());
   let snapshot: TabSnapshot | null = null;
@@ -71,8 +74,8 @@ export async function lendWorkerdTab(
       return connection;
     },
     work: {
-      model: 'shoal-pup-3m',
-      variant: 'q8_0',
+      model: served.model,
+      variant: served.variant,
       class: classId,
       engine,
       renderer: { render: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n') },

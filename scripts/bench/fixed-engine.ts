@@ -1,4 +1,5 @@
 import {
+  type Embedded,
   type Engine,
   EngineError,
   type GenerateEvent,
@@ -37,8 +38,8 @@ export class FixedEngine implements Engine {
     };
   }
 
-  embed(): Promise<Float32Array> {
-    return Promise.resolve(new Float32Array(1));
+  embed(_text: string): Promise<Embedded> {
+    return Promise.resolve({ vector: new Float32Array(1), tokens: 1 });
   }
 
   probe(): Promise<never> {

@@ -2,16 +2,30 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { toBytes } from '../../shared/bytes.ts';
+import { PROBE_COLUMNS } from '../../shared/checking/probe-row.ts';
 import { calibrate } from '../calibrate.ts';
 import { CommandError } from '../command-line.ts';
 import { EMBEDDED_MODELS } from '../paths.ts';
 import { areaUnderCurve } from './area-under-curve.ts';
+import { probesFromCsv } from './calibration-data.ts';
 import { dequantized } from './dequantize-gguf.ts';
 import { edited, garbage, looping, truncated } from './dishonest-texts.ts';
 import { fitLogistic } from './fit-logistic.ts';
 import { calibrationOf } from './judge-areas.ts';
 
 describe('the limits and tables of checking', () => {
+  it('are moved by what a router collected, and by nothing but that', async () => {
+    const row = 'honest,1,0,idle,1,48,0.9,1,0,,,,,,2,1,2';
+    const more = probesFromCsv(`${PROBE_COLUMNS.join(',')}\n${row}\n${row.replace(',1,0,', ',3,0,')}\n`);
+    const before = (await calibrate()).limits;
+    const { limits, readings } = await calibrate(more);
+    expect(readings).toBeGreaterThan(more.length);
+    expect(limits.statistical.greedy).toEqual({ form: 'greedy', meanGap: 1.4, largestGap: 1.5, outside: 0 }); // Half more than the largest.
+    expect({ ...limits, statistical: null }).toEqual({ ...before, statistical: null });
+    expect((await calibrate(probesFromCsv(`${PROBE_COLUMNS.join(',')}\n`))).stale).toEqual([]);
+    expect(() => probesFromCsv('a,b\n1,2\n')).toThrow('The columns are');
+  });
+
   it('are what the committed data say', async () => {
     expect((await calibrate()).stale).toEqual([]);
   });

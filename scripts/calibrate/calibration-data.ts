@@ -1,33 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PROBE_COLUMNS, type ProbeRow, toCsv } from '../../shared/checking/probe-row.ts';
 import { ROOT } from '../paths.ts';
 
 /** The committed data of calibration: what `npm run calibrate:collect` writes and `npm run calibrate` reads. */
 export const CALIBRATION_FOLDER = join(ROOT, 'docs', 'calibration');
 
 const file = (name: string) => join(CALIBRATION_FOLDER, name);
-
-/** A forced decode of one answer by one checker. Empty cells are `null`. */
-export interface ProbeRow {
-  readonly population: string;
-  readonly prompt: number;
-  readonly temperature: number;
-  readonly checker: string;
-  /** 1 when the text is the honest answer, to the byte. */
-  readonly same: number;
-  readonly positions: number;
-  readonly meanGap: number;
-  readonly largestGap: number;
-  readonly outside: number;
-  readonly z: number | null;
-  readonly largestSurprise: number | null;
-  readonly undrawable: number | null;
-  readonly meanDistance: number | null;
-  readonly strayed: number | null;
-  readonly cuts: number;
-  readonly first: number;
-  readonly among: number;
-}
 
 /** Cosines of an answer at temperature 0.8: with the checker's own answer, and with the prompt, in both embeddings. */
 export interface SimilarityRow {
@@ -63,26 +42,6 @@ export interface Collection {
   readonly rubric: readonly RubricRow[];
 }
 
-const PROBE_COLUMNS = [
-  'population',
-  'prompt',
-  'temperature',
-  'checker',
-  'same',
-  'positions',
-  'meanGap',
-  'largestGap',
-  'outside',
-  'z',
-  'largestSurprise',
-  'undrawable',
-  'meanDistance',
-  'strayed',
-  'cuts',
-  'first',
-  'among',
-] as const satisfies readonly (keyof ProbeRow)[];
-
 const SIMILARITY_COLUMNS = [
   'population',
   'prompt',
@@ -94,6 +53,11 @@ const SIMILARITY_COLUMNS = [
 ] as const satisfies readonly (keyof SimilarityRow)[];
 
 const WORD_COLUMNS = new Set(['population', 'checker']);
+
+/** Rows that a router collected, as it exports them. Throws for other columns. */
+export function probesFromCsv(text: string): readonly ProbeRow[] {
+  return fromCsv<ProbeRow>(text, PROBE_COLUMNS);
+}
 
 /** Questions for the embedded model, in a fixed order: prompts are named by their place. */
 export async function readPrompts(): Promise<readonly { readonly kind: string; readonly text: string }[]> {
@@ -126,28 +90,19 @@ export async function writeCollection(part: Partial<Collection>): Promise<void> 
   if (part.rubric !== undefined) await writeFile(file('rubric.jsonl'), toLines(part.rubric));
 }
 
-function toCsv<Row extends object>(rows: readonly Row[], columns: readonly (keyof Row & string)[]): string {
-  const lines = rows.map((row) => columns.map((column) => cell(row[column])).join(','));
-  return `${[columns.join(','), ...lines].join('\n')}\n`;
-}
-
-/** Four significant digits: more would be noise, and the file is read by people. */
-function cell(value: unknown): string {
-  if (typeof value !== 'number') return value === null ? '' : String(value);
-  return String(Number(value.toPrecision(4)));
-}
-
 function fromCsv<Row>(text: string, columns: readonly string[]): Row[] {
   const [head, ...lines] = text.trim().split('\n');
   if (head !== columns.join(',')) throw new Error(`The columns are ${head} instead of ${columns.join(',')}.`);
-  return lines.map((line) => {
-    const cells = line.split(',');
-    const row = columns.map((column, i) => {
-      const value = cells[i] ?? '';
-      return [column, WORD_COLUMNS.has(column) ? value : value === '' ? null : Number(value)];
+  return lines
+    .filter((line) => line !== '')
+    .map((line) => {
+      const cells = line.split(',');
+      const row = columns.map((column, i) => {
+        const value = cells[i] ?? '';
+        return [column, WORD_COLUMNS.has(column) ? value : value === '' ? null : Number(value)];
+      });
+      return Object.fromEntries(row) as Row;
     });
-    return Object.fromEntries(row) as Row;
-  });
 }
 
 function toLines(rows: readonly object[]): string {

@@ -9,6 +9,7 @@ import { completeSampling } from '../../router-worker/models/complete-sampling.t
 import { toBytes } from '../../shared/bytes.ts';
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
 import { chunkCuts, rankOf } from '../../shared/checking/next-token-commits.ts';
+import type { ProbeRow } from '../../shared/checking/probe-row.ts';
 import {
   greedyProbe,
   greedyStatistics,
@@ -25,14 +26,7 @@ import { promptRenderer } from '../../web-miner/engine/render-prompt.ts';
 import { readArguments, runCommand } from '../command-line.ts';
 import { CACHE, EMBEDDED_MODELS, ROOT } from '../paths.ts';
 import { startNetwork } from '../testing/running-network.ts';
-import {
-  type ProbeRow,
-  type RubricRow,
-  readPrompts,
-  type SimilarityRow,
-  type TextRow,
-  writeCollection,
-} from './calibration-data.ts';
+import { type RubricRow, readPrompts, type SimilarityRow, type TextRow, writeCollection } from './calibration-data.ts';
 import { dequantized } from './dequantize-gguf.ts';
 import { edited, foreign, garbage, looping, truncated, withAdvertisement, withLink } from './dishonest-texts.ts';
 

@@ -1,8 +1,9 @@
 import type { PairLimits } from '../../shared/checking/forced-decode.ts';
+import { IDLE_CHECKERS, type ProbeRow } from '../../shared/checking/probe-row.ts';
 import type { RubricCalibration } from '../../shared/checking/rubric.ts';
 import { repeatedShare, type SignLimits } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
-import type { Collection, ProbeRow } from './calibration-data.ts';
+import type { Collection } from './calibration-data.ts';
 import { calibrationOf, judgesOf } from './judge-areas.ts';
 
 /** Limits from honest answers. Prompts that are attacked, every third, make no limit: rates are measured on them. */
@@ -14,7 +15,7 @@ export const MARGIN = 1.5;
 const TOPIC_MARGIN = 0.05;
 
 /** The model that the data are of. */
-const MODEL = 'shoal-pup-3m';
+export const MODEL = 'shoal-pup-3m';
 
 export interface Limits {
   readonly statistical: PairLimits;
@@ -25,10 +26,10 @@ export interface Limits {
 
 export type Pair = 'statistical' | 'crossClass';
 
-/** Which checkers stand for a pair of classes with the honest tab's class. */
+/** Which checkers stand for a pair of classes with the honest tab's class; the last is the one whose rates are shown. */
 export const CHECKERS: Readonly<Record<Pair, readonly string[]>> = {
-  statistical: ['flash', 'f32'],
-  crossClass: ['q4_0'],
+  statistical: [IDLE_CHECKERS.statistical, 'flash', 'f32'],
+  crossClass: [IDLE_CHECKERS['cross-class'], 'q4_0'],
 };
 
 export function isHeldOut({ prompt }: { readonly prompt: number }): boolean {

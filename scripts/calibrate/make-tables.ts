@@ -1,11 +1,12 @@
 import { type Interval, overlap, proportionInterval } from '../../shared/checking/intervals.ts';
+import type { ProbeRow } from '../../shared/checking/probe-row.ts';
 import { RUBRIC_QUESTIONS } from '../../shared/checking/rubric.ts';
 import { SEMANTIC_SIGNS, semanticSigns } from '../../shared/checking/semantic-signs.ts';
 import { cosine } from '../../shared/checking/similarity.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import { median } from '../bench/figures.ts';
 import { type Area, areaUnderCurve } from './area-under-curve.ts';
-import type { Collection, ProbeRow, SimilarityRow, TextRow } from './calibration-data.ts';
+import type { Collection, SimilarityRow, TextRow } from './calibration-data.ts';
 import { areaOfQuestion, areaOfScore, judgedExamples, judgesOf } from './judge-areas.ts';
 import { CHECKERS, honestReadings, isHeldOut, type Limits, type Pair } from './make-limits.ts';
 

@@ -118,7 +118,8 @@ async function placedFiles(
   for (const { name, path, mirrors } of files) {
     const { size } = await stat(path);
     const usable: string[] = [];
-    for (const mirror of [...mirrors, ...more]) {
+    // What the router has itself is fetched elsewhere only where the operator says so.
+    for (const mirror of isHosted ? more : [...mirrors, ...more]) {
       const result = await probe(mirror, size);
       if (result.fault === null) {
         usable.push(mirror);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import {
@@ -17,7 +17,7 @@ import { admitMirrors } from '../security-headers.ts';
 
 /**
  * Models on disk. Embedded ones are GGUF files of the repository; local ones were cut into pieces when they were added. Both become static files of
- * the router: pieces of at most 16 MiB, named by the digest of the whole file, and one catalogue.
+ * the router: pieces of at most 8 MiB, named by the digest of the whole file, and one catalogue.
  */
 
 const EMBEDDED_CATALOGUE = join(EMBEDDED_MODELS, 'catalogue.json');
@@ -111,7 +111,10 @@ async function filesByDigest(folder: string): Promise<Map<string, string>> {
 /** A hard link where the file system allows it: the pieces of a large model are not stored twice. */
 async function place(source: string, path: string): Promise<void> {
   const target = join(DIST, path);
-  if (existsSync(target)) return;
+  const [wanted, there] = await Promise.all([stat(source), stat(target).catch(() => null)]);
+  // A model that was added again by a release that cuts other pieces has the same path.
+  if (there?.size === wanted.size) return;
   await mkdir(dirname(target), { recursive: true });
+  await rm(target, { force: true });
   await link(source, target).catch(() => copyFile(source, target));
 }

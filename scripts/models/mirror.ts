@@ -1,6 +1,8 @@
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import * as v from 'valibot';
+import { webAddress } from '../../shared/classes/catalogue.ts';
 import { MODEL_PIECE_BYTES } from '../../shared/limits.ts';
 import { CommandError } from '../command-line.ts';
 
@@ -52,6 +54,7 @@ export type Probe = { readonly fault: string } | { readonly fault: null; readonl
 export async function probe(mirror: string, bytes: number): Promise<Probe> {
   const origins: string[] = [];
   let url = mirror;
+  if (!v.is(webAddress, mirror)) return { fault: 'pages connect to https:// only' };
   try {
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
       const { origin } = new URL(url);

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { CommandError } from '../command-line.ts';
+import { joinGguf } from './join-gguf.ts';
 import { knownModel, type ModelRecipe, type VariantRecipe } from './known-models.ts';
 import { download } from './mirror.ts';
 import type { ModelFacts } from './model-facts.ts';
@@ -38,7 +39,12 @@ export async function withModelSource<T>(
   use: (found: ModelSource) => Promise<T>,
 ): Promise<T> {
   const found = await stat(source).catch(() => null);
-  if (found?.isFile()) return use({ ...(await localGguf(source)), recipe: null });
+  if (found?.isFile()) {
+    return withWhole(await localParts(source), async (path) => {
+      const files = [{ name: plainName(basename(path)), path, mirrors: [] }];
+      return use({ facts: await readGguf(path), files, recipe: null });
+    });
+  }
   if (found?.isDirectory()) return use({ ...(await localMlc(source, options.library, null)), recipe: null });
   const isAddress = /^https?:\/\//.test(source);
   const recipe = isAddress ? null : await knownModel(source);
@@ -56,14 +62,18 @@ export async function withModelSource<T>(
       return await use({ ...(await remoteMlc(folder, bases, library, options.library, say)), recipe });
     }
     const wanted = variant?.format === 'gguf' ? variant.files : partsOf(source);
-    const files: SourceFile[] = [];
+    const paths: string[] = [];
     for (const { name, mirrors } of wanted) {
       say(`Downloading ${mirrors[0]}`);
       const path = join(folder, name);
       await download(mirrors, path);
-      files.push({ name, path, mirrors });
+      paths.push(path);
     }
-    return await use({ facts: await readGguf(...pathsOf(files)), files, recipe });
+    return await withWhole(paths, async (path) => {
+      const [only, second] = wanted;
+      const mirrors = second === undefined ? (only?.mirrors ?? []) : [];
+      return use({ facts: await readGguf(path), files: [{ name: basename(path), path, mirrors }], recipe });
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -77,7 +87,27 @@ export function refuseUnaccepted({ id, licence }: Pick<ModelRecipe, 'id' | 'lice
   );
 }
 
-async function localGguf(file: string): Promise<Pick<ModelSource, 'facts' | 'files'>> {
+/** One file, or the parts of a split model as the one file that they were. */
+async function withWhole<T>(parts: readonly string[], use: (path: string) => Promise<T>): Promise<T> {
+  const [first, second] = parts;
+  if (first === undefined) throw new CommandError('There is no file.');
+  if (second === undefined) return use(first);
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-joined-'));
+  try {
+    const whole = join(
+      folder,
+      `${basename(first)
+        .replace(/\.gguf$/i, '')
+        .replace(SPLIT, '')}.gguf`,
+    );
+    await joinGguf(parts, whole);
+    return await use(whole);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function localParts(file: string): Promise<string[]> {
   const folder = dirname(file);
   const paths = splitNames(basename(file)).map((name) => join(folder, name));
   for (const path of paths) {
@@ -85,8 +115,7 @@ async function localGguf(file: string): Promise<Pick<ModelSource, 'facts' | 'fil
       throw new CommandError(`${basename(path)} is missing: all parts of a split model must lie in one folder.`);
     }
   }
-  const files = paths.map((path) => ({ name: plainName(basename(path)), path, mirrors: [] }));
-  return { facts: await readGguf(...pathsOf(files)), files };
+  return paths;
 }
 
 async function localMlc(
@@ -167,10 +196,4 @@ function plainName(name: string): string {
     .replace(/^[^A-Za-z0-9]+/, '')
     .slice(-200);
   return plain === '' ? 'model.gguf' : plain;
-}
-
-function pathsOf(files: readonly SourceFile[]): [string, ...string[]] {
-  const [first, ...rest] = files.map(({ path }) => path);
-  if (first === undefined) throw new CommandError('There is no file.');
-  return [first, ...rest];
 }

@@ -6,6 +6,7 @@ import { CommandError } from '../command-line.ts';
 import { ROOT } from '../paths.ts';
 import { seededRandom } from '../sim/seeded-random.ts';
 import { TINY_CHAT, TINY_EMBED, TINY_TENSORS, type TinyMetadata, tinyGguf } from '../testing/tiny-gguf.ts';
+import { joinGguf } from './join-gguf.ts';
 import { readGguf } from './read-gguf.ts';
 
 const PUP = join(ROOT, 'models', 'embedded', 'chat', 'shoal-pup-3M-instruct-q4_0.gguf');
@@ -78,20 +79,13 @@ describe('a GGUF', () => {
     });
   });
 
-  it('that no tab can run is refused by name, with the reason', async () => {
+  it('[D5] that no tab can run is refused by name, with the reason', async () => {
     expect(await reason({ ...TINY_EMBED, 'bert.pooling_type': 4 })).toMatch(/^tiny\.gguf is a reranker/);
     expect(await reason({ ...TINY_CHAT, 'general.architecture': 'clip' })).toMatch(/^tiny\.gguf .*reads pictures/);
     expect(await reason(without(TINY_CHAT, 'tokenizer.chat_template'))).toMatch(/^tiny\.gguf has no chat template/);
     expect(await reason(without(TINY_CHAT, 'tokenizer.ggml.tokens'))).toBe('tiny.gguf has no vocabulary.');
     expect(await reason({ ...TINY_CHAT, 'llama.context_length': 0 })).toMatch(/^tiny\.gguf has a context length/);
     expect(await reason({ ...TINY_CHAT, 'llama.block_count': 'many' })).toMatch(/^tiny\.gguf has a block_count/);
-  });
-
-  it('in parts is read as one', async () => {
-    const parts = [tinyGguf(TINY_CHAT, TINY_TENSORS), tinyGguf({ 'split.no': 1 }, TINY_TENSORS)];
-    const files = parts.map((_, i) => join(folder, `tiny-f32-0000${i + 1}-of-00002.gguf`));
-    await Promise.all(parts.map((part, i) => writeFile(files[i]!, part)));
-    expect(await readGguf(files[0]!, files[1]!)).toMatchObject({ defaultId: 'tiny', parameters: 1024 });
   });
 });
 
@@ -126,6 +120,25 @@ describe('a malformed GGUF', () => {
     expect(counts.refused).toBeGreaterThan(300);
     expect(counts.taken).toBeGreaterThan(100);
   }, 240_000);
+
+  it('as a part of a split model is joined or refused with a reason, 300 times', async () => {
+    const random = seededRandom(7);
+    const upTo = (n: number) => Math.floor(random() * n);
+    const [good, bad, whole] = ['good.gguf', 'bad.gguf', 'whole.gguf'].map((name) => join(folder, name));
+    await writeFile(good!, tinyGguf(TINY_CHAT, TINY_TENSORS));
+    let refused = 0;
+    for (let round = 0; round < 300; round++) {
+      const content = tinyGguf({ ...TINY_EMBED, 'split.no': 1 }, TINY_TENSORS);
+      if (random() < 0.5) content.writeUInt32LE(upTo(2 ** 32), upTo(content.length - 2100));
+      else content[upTo(content.length - 2100)] = upTo(256);
+      await writeFile(bad!, random() < 0.2 ? content.subarray(0, upTo(content.length)) : content);
+      const failure = await joinGguf([good!, bad!], whole!).catch((cause: unknown) => cause);
+      if (failure === undefined) continue;
+      expect({ round, failure: (failure as Error).constructor }).toEqual({ round, failure: CommandError });
+      refused++;
+    }
+    expect(refused).toBeGreaterThan(50);
+  }, 60_000);
 
   it('that claims to be huge is refused before room is made for it', async () => {
     const before = process.memoryUsage().rss;

@@ -14,20 +14,15 @@ const TOKEN_TYPE_USER_DEFINED = 4;
 const POOLINGS: Readonly<Record<number, 'mean' | 'cls' | 'last'>> = { 1: 'mean', 2: 'cls', 3: 'last' };
 const POOLING_RANK = 4;
 
-/**
- * Reads a local GGUF, or the parts of a split one in order; the first part has the metadata. Throws {@link CommandError} with what to do when it is no model that tabs of this
- * release can run, whatever the file holds.
- */
-export async function readGguf(...files: readonly [string, ...string[]]): Promise<ModelFacts> {
-  const [first] = files;
-  const name = basename(first);
-  const parts = await Promise.all(files.map(async (file) => ({ file, parsed: await parse(file) })));
+/** Reads a local GGUF. Throws {@link CommandError} with what to do when it is no model that tabs of this release can run, whatever the file holds. */
+export async function readGguf(file: string): Promise<ModelFacts> {
+  const name = basename(file);
+  const parsed = await parse(file);
   try {
-    for (const { file, parsed } of parts) await refuseCut(file, parsed);
-    const parameters = parts
-      .flatMap(({ parsed }) => parsed.tensorInfos)
-      .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1n), 0n);
-    return factsOf(name, { ...parts[0]?.parsed.metadata }, Number(parameters));
+    await refuseCut(file, parsed);
+    const { metadata, tensorInfos } = parsed;
+    const parameters = tensorInfos.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1n), 0n);
+    return factsOf(name, { ...metadata }, Number(parameters));
   } catch (cause) {
     if (cause instanceof CommandError) throw cause;
     throw unreadable(name, cause);

@@ -1,6 +1,6 @@
-import type { Bill } from '../../router-worker/billing/bill.ts';
+import type { Bill, PricedHold } from '../../router-worker/billing/bill.ts';
 import { Cashier, type LedgerPort } from '../../router-worker/billing/cashier.ts';
-import { type Hold, IDLE_GRANT_MS } from '../../router-worker/billing/grant.ts';
+import { IDLE_GRANT_MS } from '../../router-worker/billing/grant.ts';
 import { GRANT_LIFE_MS, Ledger } from '../../router-worker/ledger/ledger.ts';
 import type { Posting } from '../../router-worker/ledger/ledger-store.ts';
 import { FAUCET, type LedgerOrder } from '../../router-worker/ledger/transfer.ts';
@@ -330,6 +330,7 @@ class MoneySimulation {
       ledger: this.#portOf(session),
       tasks: {
         standing: (task) => session.tasks.get(task)?.state ?? 'unknown',
+        endedAt: () => null, // No parts: nothing waits for a word.
         bill: (task, hold) => this.#billOf(session, task, hold),
       },
       now: () => this.#now,
@@ -339,7 +340,7 @@ class MoneySimulation {
     });
   }
 
-  #billOf(session: SimSession, task: string, { amount }: Hold): Bill {
+  #billOf(session: SimSession, task: string, { amount }: PricedHold): Bill {
     const charged = session.tasks.get(task)?.charge ?? 0;
     const n = Number(task.slice(4));
     const pay = Math.floor(charged * 0.95);

@@ -1,9 +1,10 @@
+import { heldBack, releasedOf } from '../../router-worker/ledger/deposit.ts';
 import type { Seat, SimTab } from './sim-tab.ts';
 
 /** Micro-credits a token. The figure does not matter, only that all tokens cost the same. */
 const PRICE = 10;
 
-/** Pay and what is held back of it. A model: half of each pay is held until the tab is trusted and its deposit is together. */
+/** Pay, and what the router's own rule holds back of it. */
 export class Money {
   /** Micro-credits of a tab's pay that stay held back. */
   readonly #deposit: number;
@@ -14,8 +15,8 @@ export class Money {
 
   pay({ tab, identity }: Seat, tokens: number): void {
     const amount = tokens * PRICE;
-    const isHeld = identity.standing !== 'trusted' || identity.escrow < this.#deposit;
-    const held = isHeld ? Math.floor(amount / 2) : 0;
+    const standing = { isTrusted: identity.standing === 'trusted', held: identity.escrow };
+    const held = heldBack(amount, standing, this.#deposit);
     tab.outcome.earned += amount - held;
     identity.escrow += held;
   }
@@ -33,7 +34,7 @@ export class Money {
 
   /** The tab is trusted: what is held beyond the deposit is its own. */
   release({ tab, identity }: Seat): void {
-    const released = Math.max(0, identity.escrow - this.#deposit);
+    const released = releasedOf(identity.escrow, this.#deposit);
     tab.outcome.earned += released;
     identity.escrow -= released;
   }

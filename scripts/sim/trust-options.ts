@@ -1,3 +1,4 @@
+import { DEPOSIT_TASKS } from '../../router-worker/ledger/deposit.ts';
 import { TRUST_POLICY, type TrustPolicy } from '../../router-worker/record/policy.ts';
 import { type LevelShares, type Trace, USUAL_LEVELS } from './demand.ts';
 import type { Kind } from './tab-kinds.ts';
@@ -31,7 +32,7 @@ export const TRUST_DEFAULTS: Omit<TrustOptions, 'tabs'> = {
   turnover: 0.05,
   // What a tab that has nothing more to lose gives between two checks, 1/rateFloor mean tasks, and as much again: a cheap lie takes a tenth of the
   // time, so that many more of them are given while the check of the first and the execution that decides are under way.
-  depositTasks: 2 / TRUST_POLICY.rateFloor,
+  depositTasks: DEPOSIT_TASKS,
   qualifyingShare: 0,
   trace: null,
   levels: USUAL_LEVELS,

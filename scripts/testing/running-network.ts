@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { guardPass, routerKeys } from '../../router-worker/keys/router-keys.ts';
+import type { Catalogue } from '../../shared/classes/catalogue.ts';
 import type {} from '../../web-miner/testing/exam.ts'; // Declares what the exam page puts on its window.
 import { type LaunchedBrowser, launchBrowser } from '../browser/launch-browser.ts';
 import { lendTabs } from '../browser/lend-tabs.ts';
@@ -14,7 +15,7 @@ import { CACHE, ROOT } from '../paths.ts';
 import { freshSecret } from '../router/dev-secret.ts';
 import { freePort } from '../router/free-port.ts';
 import { type RunningRouter, startRouter } from '../router/router-process.ts';
-import { securityHeaders } from '../security-headers.ts';
+import { admitMirrors, securityHeaders } from '../security-headers.ts';
 
 /** `wrangler dev` and a real browser, for end-to-end tests. */
 export interface RunningNetwork {
@@ -99,8 +100,12 @@ export async function startNetwork(options: { readonly networkTasks?: boolean } 
   };
 }
 
-/** {@link RunningNetwork.examPage}, in a browser of one's own. */
-export async function openExamPage(browser: LaunchedBrowser, url: string): Promise<Page> {
+/** {@link RunningNetwork.examPage}, in a browser of one's own, or in a profile of it; with leave to connect to the mirrors of a catalogue. */
+export async function openExamPage(
+  browser: Pick<LaunchedBrowser, 'profile'>,
+  url: string,
+  models: Catalogue = { v: 2, models: [] },
+): Promise<Page> {
   const folder = join(CACHE, 'exam');
   await build({
     configFile: false,
@@ -114,7 +119,8 @@ export async function openExamPage(browser: LaunchedBrowser, url: string): Promi
       rollupOptions: { input: join(ROOT, 'web-miner', 'testing', 'exam.html') },
     },
   });
-  const headers = securityHeaders(await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8'));
+  const file = await readFile(join(ROOT, 'web-miner', 'public', '_headers'), 'utf8');
+  const headers = securityHeaders(admitMirrors(file, models));
   const page = await (await browser.profile()).newPage();
   await page.route(`**${EXAM_PATH}**`, async (route) => {
     const file = join(folder, new URL(route.request().url()).pathname.slice(EXAM_PATH.length));

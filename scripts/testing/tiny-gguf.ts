@@ -5,10 +5,11 @@ const TYPE = { uint32: 4, int32: 5, bool: 7, string: 8, array: 9 } as const;
 const ALIGNMENT = 32;
 const F32 = 0;
 
-/** The bytes of a GGUF, version 3, with tensors of float32 zeros. */
+/** The bytes of a GGUF, version 3, with tensors of float32, each byte of which is `filler`. */
 export function tinyGguf(
   metadata: TinyMetadata,
   tensors: readonly { readonly name: string; readonly values: number }[],
+  filler = 0,
 ): Buffer {
   const parts: Buffer[] = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(Object.keys(metadata).length)];
   for (const [key, value] of Object.entries(metadata)) parts.push(text(key), ...bytesOf(value));
@@ -19,7 +20,7 @@ export function tinyGguf(
   }
   const head = Buffer.concat(parts);
   const padding = (ALIGNMENT - (head.length % ALIGNMENT)) % ALIGNMENT;
-  return Buffer.concat([head, Buffer.alloc(padding + at)]);
+  return Buffer.concat([head, Buffer.alloc(padding), Buffer.alloc(at, filler)]);
 }
 
 function bytesOf(value: TinyMetadata[string]): Buffer[] {

@@ -17,7 +17,8 @@ const pup = { model: 'shoal-pup-3m', variant: 'q8_0', class: 'cls_AAAAAAAAAAAAAA
 const flash = { ...pup, class: 'cln_AAAAAAAAAAAAAAAAAAAAAA' };
 const q4 = { ...pup, variant: 'q4_0', class: 'cls_BBBBBBBBBBBBBBBBBBBBBB' };
 const unmeasured = { ...pup, model: 'another' };
-const between = (answering: Running, checking: Running) => rungOf({ ...answering, sampling: SAMPLING }, checking);
+const between = (answering: Running, checking: Running) =>
+  rungOf({ ...answering, kind: 'chat', sampling: SAMPLING }, checking);
 
 describe('the strongest rung', () => {
   it.each([
@@ -36,8 +37,8 @@ describe('the strongest rung', () => {
   it.each([{ topK: 40 }, { minP: 0.05 }, { frequencyPenalty: 1 }, { presencePenalty: -1 }])(
     'is similarity where a draw cannot be computed again: %o',
     (part) => {
-      expect(rungOf({ ...pup, sampling: { ...SAMPLING, ...part } }, flash)).toBe('similarity');
-      expect(rungOf({ ...pup, sampling: { ...SAMPLING, ...part } }, pup)).toBe('exact');
+      expect(rungOf({ ...pup, kind: 'chat', sampling: { ...SAMPLING, ...part } }, flash)).toBe('similarity');
+      expect(rungOf({ ...pup, kind: 'chat', sampling: { ...SAMPLING, ...part } }, pup)).toBe('exact');
     },
   );
 

@@ -24,11 +24,12 @@ export type Running = Pick<Lease, 'class' | 'model' | 'variant'>;
  *   the model, and for samplings whose distribution can be computed again.
  * - `cross-class`: as before, but another quantization, under limits so much wider that it decides nothing.
  * - `similarity`: the same model, and no more; its own answer is compared by meaning. Finds answers to another question, and little else.
- * - `null`: the two have nothing in common that a check could stand on.
+ * - `null`: a vector by another class, whose numbers are others; or the two have nothing in common that a check could stand on.
  */
-export function rungOf(answering: Running & Pick<Lease, 'sampling'>, checking: Running): Rung | null {
+export function rungOf(answering: Running & Pick<Lease, 'kind' | 'sampling'>, checking: Running): Rung | null {
   if (answering.model !== checking.model) return null;
   if (isExactPair(answering, checking)) return 'exact';
+  if (answering.kind === 'embed') return null;
   const read = answering.variant === checking.variant ? 'statistical' : 'cross-class';
   return isReadable(answering.sampling) && limitsOf(read, answering.model) !== null ? read : 'similarity';
 }

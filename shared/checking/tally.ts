@@ -72,7 +72,7 @@ function readingsOf(findings: readonly Finding[]): { readonly passed: ReadFindin
 }
 
 /** Readings by which one side must lead once they contradict each other: one of the readers may lie. */
-const READ_LEAD = 2;
+export const READ_LEAD = 2;
 
 /**
  * Whether one check more is wanted: there is none yet; or nobody disagrees, and fewer agree than were `wanted`; or somebody does, and the answer, itself

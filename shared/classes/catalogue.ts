@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { sha256, toHex, utf8 } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
+import type { TaskKind } from '../protocol/task-kind.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
 import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
 
@@ -118,6 +119,7 @@ export const modelEntry = v.pipe(
       capabilities.includes('embed') === (embed !== null),
     'capabilities and forms do not agree',
   ),
+  v.check(({ chat, embed }) => chat === null || embed === null, 'one name is for chats or for vectors'),
 );
 export type ModelEntry = v.InferOutput<typeof modelEntry>;
 
@@ -139,6 +141,11 @@ function ends(parts: readonly { readonly bytes: number }[]): number[] {
     at += bytes;
     return at;
   });
+}
+
+/** What the tabs that run a model do with it. */
+export function kindOf({ chat }: Pick<ModelEntry, 'chat'>): TaskKind {
+  return chat === null ? 'embed' : 'chat';
 }
 
 /** How prompts are put to a model. Throws `invalid_value` when it does not chat. */
@@ -220,12 +227,19 @@ export async function servedClasses(
     .filter(({ variant }) => variant.format === 'gguf');
   return Promise.all(
     arithmetics.flatMap((arithmetic) =>
-      pairs.map(async (pair) => {
-        const traits = await traitsOf(pair.model, pair.variant, build, arithmetic);
-        return { ...pair, class: await classIdOf(traits), arithmetic };
-      }),
+      pairs
+        .filter(({ model }) => isMeantFor(model, arithmetic))
+        .map(async (pair) => {
+          const traits = await traitsOf(pair.model, pair.variant, build, arithmetic);
+          return { ...pair, class: await classIdOf(traits), arithmetic };
+        }),
     ),
   );
+}
+
+/** A vector that nobody computes again to the byte could not be checked at all: there is nothing in it to read. */
+function isMeantFor(model: ModelEntry, { flashAttention }: Arithmetic): boolean {
+  return kindOf(model) === 'chat' || !flashAttention;
 }
 
 /** `shoal-pup-3m` means any variant, `shoal-pup-3m:q8_0` this one. Empty when the name is unknown. */

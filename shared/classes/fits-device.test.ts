@@ -35,7 +35,7 @@ describe('the memory of a model', () => {
     const kv = 2 * 16 * 8 * 64 * 2048 * 2;
     const batch = 64 * (32 * 2048 + 128_256) * 4;
     const bytes = estimateMemory(800_000_000, llama1b, 2048);
-    expect(bytes).toBe(800_000_000 + kv + batch + 48 * 1024 * 1024);
+    expect(bytes).toBe(800_000_000 + kv + batch + 160 * 1024 * 1024);
     expect(estimateMemory(800_000_000, llama1b, 4096) - bytes).toBe(kv + 64 * 32 * 2048 * 4);
   });
 });

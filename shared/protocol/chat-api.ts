@@ -56,6 +56,9 @@ export const choices = v.optional(
   v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_CHOICES))),
 );
 
+/** A session that was set up: `sess_…`. */
+export const sessionName = v.optional(v.pipe(v.string(), v.maxLength(128)));
+
 export const checking = {
   /** How the answer is checked. */
   level: v.optional(v.nullable(level)),
@@ -81,8 +84,7 @@ const chatRequest = v.strictObject({
       redundancy: v.optional(
         v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_REDUNDANCY))),
       ),
-      /** A session that was set up: `sess_…`. */
-      session: v.optional(v.pipe(v.string(), v.maxLength(128))),
+      session: sessionName,
       /** Verify and quote, and do nothing. */
       dry_run: v.optional(v.boolean()),
     }),

@@ -1,7 +1,16 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAX_PROMPTS } from '../limits.ts';
-import { checking, choices, samplingFields, samplingOf, stopsOf, streamFields, tokens } from './chat-api.ts';
+import {
+  checking,
+  choices,
+  samplingFields,
+  samplingOf,
+  sessionName,
+  stopsOf,
+  streamFields,
+  tokens,
+} from './chat-api.ts';
 import { fieldError, isRecord, unsupported } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
 import type { Sampling } from './lease.ts';
@@ -19,7 +28,7 @@ const completionRequest = v.strictObject({
   max_tokens: tokens,
   n: choices,
   user: v.optional(v.string()),
-  shoal: v.optional(v.strictObject(checking)),
+  shoal: v.optional(v.strictObject({ ...checking, session: sessionName })),
 });
 
 /** Fields of OpenAI's that change nothing at these values; at any other value they are refused by name. */

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { MAX_OUTPUT_TOKENS } from '../limits.ts';
 import { bytes16, classId, instant, key32, leaseNumber, modelName, taskTail } from './fields.ts';
 import { RUNGS } from './rungs.ts';
+import { taskKind } from './task-kind.ts';
 
 /**
  * Every sampler value of a subtask, fixed by the router before a tab sees it. With the class and the prompt it determines the
@@ -35,6 +36,9 @@ export const LIKELIEST: Sampling = {
   maxTokens: 1,
 };
 
+/** Nothing is sampled where a text becomes a vector: these values, and no others, are in the lease of every such task. */
+export const NOT_SAMPLED: Sampling = LIKELIEST;
+
 /** The part of a subtask that a lease is for: write the answer, or write it again to check it. */
 export const leaseRole = v.picklist(['answer', 'check']);
 export type LeaseRole = v.InferOutput<typeof leaseRole>;
@@ -66,6 +70,7 @@ export const lease = v.object({
   /** The client's nonce: one of the three parts of the draw of checkers. */
   nonce: bytes16,
   private: v.boolean(),
+  kind: v.optional(taskKind, 'chat'),
   sampling,
   /** Commitment to the secret of the draw of checkers; see `checking/draw.ts`. */
   draw: key32,

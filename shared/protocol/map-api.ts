@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAP_MS, MAX_DOCUMENT_BYTES, MAX_MAP_MS } from '../limits.ts';
-import { checking, samplingFields, samplingOf, stopsOf, tokens } from './chat-api.ts';
+import { checking, samplingFields, samplingOf, sessionName, stopsOf, tokens } from './chat-api.ts';
 import { fieldError, isRecord } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
 import type { Sampling } from './lease.ts';
@@ -30,7 +30,7 @@ const mapRequest = v.strictObject({
   overlap_bytes: whole(0, MAX_DOCUMENT_BYTES),
   deadline_ms: whole(1_000, MAX_MAP_MS),
   user: v.optional(v.string()),
-  shoal: v.optional(v.strictObject(checking)),
+  shoal: v.optional(v.strictObject({ ...checking, session: sessionName })),
 });
 
 export interface MapRequest {

@@ -29,7 +29,7 @@ export const streamEvent = v.union([
     token: base64Url(64),
     direct: v.boolean(),
     strict: v.boolean(),
-    beside: v.optional(v.literal(true)),
+    beside: v.boolean(),
   }),
   v.object({ t: v.literal('accepted'), promptTokens: count }),
   v.object({

@@ -8,6 +8,7 @@ import { classId, count, instant, key32, modelName, shownText, taskTail } from '
 import { sampling } from '../protocol/lease.ts';
 import { checks, level } from '../protocol/level.ts';
 import { signed } from '../signing/signed-statement.ts';
+import { priceLines } from './price-lines.ts';
 
 export const receiptCheck = v.object({
   /** Identity of the checking tab. */
@@ -71,5 +72,7 @@ export const receipt = v.object({
   verdict,
   /** Everyone who held a key to the prompt. */
   readers: v.array(v.object({ role: v.picklist(['router', 'answer', 'check']), key: key32 })),
+  /** What it costs whoever asked; null when nothing was set aside for it. Left out by older routers. */
+  price: v.optional(v.nullable(priceLines)),
 });
 export type Receipt = v.InferOutput<typeof receipt>;

@@ -22,7 +22,7 @@ export const answerCommit = v.object({
   chain: answerChain,
   finish: finishReason,
   tokens: v.object({ prompt: count, completion: count }),
-  /** Sentence embedding of the answer, float32 little endian; null for private answers. */
+  /** Sentence embedding of the answer, float32 little endian; null for private answers, and for vectors. */
   embedding: v.nullable(base64Url(8192)),
   /** How the frames left the tab. */
   sent: v.object({ relay: traffic, direct: traffic }),

@@ -17,7 +17,7 @@ export interface TokenCount {
  * many as it likes: so no count is worth more than the checkers' own.
  */
 export function tokenCountOf(
-  receipt: Receipt,
+  receipt: Pick<Receipt, 'commit' | 'checks'>,
 ): { readonly prompt: TokenCount; readonly completion: TokenCount } | null {
   if (receipt.commit === null) return null;
   const commit = parsePayload('commit', answerCommit, receipt.commit);

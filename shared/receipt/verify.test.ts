@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { toBase64Url } from '../bytes.ts';
 import { generateSigningKeys, type Signed, signerOf } from '../signing/signed-statement.ts';
+import type { PriceLines } from './price-lines.ts';
 import { verifyReceipt } from './verify.ts';
 
 /** A receipt of this protocol version, made once by real tabs. It must stay verifiable: old receipts are evidence. */
-const golden = JSON.parse(readFileSync(new URL('./golden-receipt.json', import.meta.url), 'utf8')) as {
-  routerKey: string;
-  receipt: Signed;
-};
+const goldenFile = (name: string) =>
+  JSON.parse(readFileSync(new URL(`./${name}`, import.meta.url), 'utf8')) as { routerKey: string; receipt: Signed };
+const golden = goldenFile('golden-receipt.json');
 const { routerKey } = golden;
 
 describe('a receipt', () => {
@@ -21,7 +21,16 @@ describe('a receipt', () => {
       outcome: { value: 'answered' },
       verdict: { value: 'valid', method: 'exact-re-execution', agree: 1, differ: 1 },
       draw: { drawn: 2 },
+      price: { held: 1_000_000, perToken: 5, percent: { level: 200, sla: 100 }, discarded: false },
     });
+    const { held, charged, returned, tokens } = receipt!.price!;
+    expect([charged, returned]).toEqual([(tokens.prompt + tokens.completion) * 5 * 2, held - charged]);
+  });
+
+  it('[R2] of a router that told no price is still good', async () => {
+    const older = goldenFile('golden-receipt-unpriced.json');
+    const { problems, receipt } = await verifyReceipt(older.receipt, { routerKey: older.routerKey });
+    expect([problems, receipt?.price]).toEqual([[], undefined]);
   });
 
   it('[R1] with one bit changed, anywhere in payload, key or signature, is refused', async () => {
@@ -53,7 +62,7 @@ describe('a receipt', () => {
   it('[R3] signed by a lying router, with a verdict that the tabs’ statements do not support, is refused', async () => {
     const { pair, publicKey } = await generateSigningKeys();
     const liar = signerOf(pair.privateKey, publicKey);
-    const truth = JSON.parse(golden.receipt.payload) as Record<string, unknown>;
+    const truth = JSON.parse(golden.receipt.payload) as { readonly price: PriceLines };
     const lies: Record<string, unknown>[] = [
       { verdict: { value: 'invalid', method: 'exact-re-execution', falseBlock: 0, cosine: 1 } },
       { verdict: { value: 'valid', method: 'exact-re-execution', blocks: 999, cosine: 1 } },
@@ -64,6 +73,11 @@ describe('a receipt', () => {
       { task: 'B'.repeat(46) },
       { class: `cls_${'B'.repeat(22)}` },
       { private: true },
+      { price: { ...truth.price, charged: truth.price.charged + 1, returned: truth.price.returned - 1 } },
+      { price: { ...truth.price, tokens: { prompt: 1, completion: 1 } } },
+      { price: { ...truth.price, percent: { level: 300, sla: 100 } } },
+      { price: { ...truth.price, discarded: true } },
+      { price: { ...truth.price, most: { prompt: 1, total: 2 } } },
     ];
     for (const lie of lies) {
       const forged = await liar.sign('receipt', JSON.stringify({ ...truth, ...lie }));

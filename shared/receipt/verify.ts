@@ -13,6 +13,7 @@ import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
 import type { Rung } from '../protocol/rungs.ts';
 import { leaseDigest } from '../sealing/envelope.ts';
 import { isSignedBy, openStatement, parsePayload, type Signed, signed } from '../signing/signed-statement.ts';
+import { type PriceLines, priceLinesOf } from './price-lines.ts';
 import { type Receipt, type ReceiptCheck, receipt as receiptSchema } from './receipt.ts';
 import {
   type AnswerCommit,
@@ -87,13 +88,18 @@ async function verifyParts(receipt: Receipt, routerKey: string): Promise<void> {
     receipt.commit === null ? null : await verifyAnswer(receipt, { lease, statement: receipt.lease }, receipt.commit);
   verifyOutcome(receipt, commit);
   await verifyDraw(receipt, lease);
-  const findings: Finding[] = [];
+  const findings: (Finding | null)[] = [];
   for (const check of receipt.checks) {
     const { reveal, rung } = await verifyCheck(receipt, check, lease, routerKey);
     demand(listed('check', check.checker), 'A checking tab is missing from the list of readers.');
-    if (reveal !== null && commit !== null) findings.push(findingOf(commit, reveal, rung, check.limits));
+    findings.push(reveal === null || commit === null ? null : findingOf(commit, reveal, rung, check.limits));
   }
-  verifyVerdict(receipt, commit, findings);
+  verifyVerdict(
+    receipt,
+    commit,
+    findings.filter((finding) => finding !== null),
+  );
+  verifyPrice(receipt, findings);
 }
 
 /** Receipt and lease are about the same task, under the same terms. */
@@ -138,6 +144,17 @@ async function verifyDraw({ draw, commit, checks }: Receipt, lease: Lease): Prom
   }
 }
 
+/** The sum follows from the tokens that count, the terms that it names, and how the answer was checked. That these terms were agreed on is the router's word. */
+function verifyPrice(receipt: Receipt, findings: readonly (Finding | null)[]): void {
+  const { price } = receipt;
+  if (price == null) return;
+  const following = priceLinesOf(receipt, findings, price);
+  const isSame = Object.entries(following).every(
+    ([line, value]) => JSON.stringify(value) === JSON.stringify(price[line as keyof PriceLines]),
+  );
+  demand(isSame, `The price does not follow from what was done: that comes to ${following.charged} micro-credits.`);
+}
+
 /** Whether a reason that nobody's word counts fits what else the receipt says. */
 function isFitting(reason: UncheckedReason, { level, outcome, draw }: Receipt): boolean {
   if ((reason === 'no_answer') === (outcome.value === 'answered')) return false;
@@ -180,7 +197,7 @@ async function verifyAnswer(
 }
 
 /** Terms in which the lease of a check must be that of the answer: the same prompt, run the same way. */
-const SAME_TERMS = ['task', 'model', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
+const SAME_TERMS = ['task', 'model', 'kind', 'client', 'nonce', 'private', 'sampling', 'draw'] as const;
 
 /** By which rung it was done; and the reveal, when the check was completed, null when the checker committed or revealed nothing. */
 async function verifyCheck(

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Bytes, equalBytes, fromUtf8 } from '../bytes.ts';
+import { type Bytes, equalBytes } from '../bytes.ts';
 import {
   type AnswerChain,
   answerChain,
@@ -123,15 +123,15 @@ export class AnswerOpener {
     if (this.#opening === null) throw new ShoalError('integrity_failed', 'A frame came before the lease.');
     const { frames, chain } = this.#opening;
     const { content, final } = await frames.open(frame);
-    textOf(content); // What is no text is refused, shown or not.
+    const written = textOf(content);
     if (!final) await chain.append(content.payload);
     const progress = chain.progress;
     if (progress.blocks !== content.blocks || !equalBytes(progress.chain, content.chain)) {
       throw new ShoalError('integrity_failed', 'The digest chain of a frame does not fit its text.');
     }
     if (final) return this.#ended(content, chain);
-    const { fresh, tokens } = this.#shown.take(content.payload, content.tokens);
-    if (fresh.byteLength > 0) this.#onUpdate({ type: 'text', text: fromUtf8(fresh), tokens, path });
+    const { text, tokens } = this.#shown.take(written, content.tokens);
+    if (text !== '') this.#onUpdate({ type: 'text', text, tokens, path });
   }
 
   async #ended(content: FrameContent, chain: DigestChain): Promise<void> {
@@ -144,7 +144,7 @@ export class AnswerOpener {
     this.#shown.ended();
     const before = this.#received;
     if (before !== null && (firstFalseBlock(before.chain, own) !== null || before.finish !== finish)) {
-      throw disputed(before.chain.bytes);
+      throw disputed();
     }
     this.#received = { chain: own, finish };
     if (before === null) this.#onUpdate({ type: 'answered', finish, promptTokens, completionTokens });

@@ -111,6 +111,7 @@ describe('[L6] the client seals to nobody when the router lies about', () => {
     ['the nonce', () => leased({ nonce: 'M'.repeat(22) })],
     ['privacy', () => leased({ private: false })],
     ['the role', () => leased({ role: 'check' })],
+    ['the kind of task', () => leased({ kind: 'embed' })],
     ['a parameter that was asked for', () => leased({ sampling: { ...SAMPLING, temperature: 1 } })],
     ['whose key it is: signed by another tab', async () => leased({}, router.signer, await newSigner())],
     ['the key: another than the tab signed', () => leased({}, router.signer, router.tab, { key: 'K'.repeat(43) })],
@@ -120,6 +121,60 @@ describe('[L6] the client seals to nobody when the router lies about', () => {
     stream.event(await lie());
     await expect(drain(task)).rejects.toMatchObject({ code: 'integrity_failed' });
     expect(envelopes).toEqual([]);
+  });
+});
+
+describe('a second lease', () => {
+  const another = { number: 9, attempt: 2 };
+
+  it.each<[string, Partial<Lease>, string]>([
+    ['[N1] of another class', { class: `cls_${'B'.repeat(22)}` }, 'tab_lost'],
+    ['of another task', { task: 'B'.repeat(46) }, 'integrity_failed'],
+    ['of no later attempt', { attempt: 1 }, 'integrity_failed'],
+    ['with another seed', { sampling: { ...SAMPLING, seed: 2 } }, 'integrity_failed'],
+    ['[K13] under another commitment to the draw', { draw: 'E'.repeat(43) }, 'integrity_failed'],
+  ])('in the middle of an answer is refused when it is %s', async (_, part, code) => {
+    const { task, stream, envelopes, opened } = await begun();
+    const { frames } = await router.answer(opened, ['the ', 'answer']);
+    const second = await newSigner();
+    const lease = router.lease(asked(), { ...another, tab: second.publicKey, ...part });
+    stream.frames(frames[0]!);
+    stream.event(await router.leased(lease, router.signer, second));
+    await expect(drain(task)).rejects.toMatchObject({ code });
+    expect(envelopes).toHaveLength(1);
+  });
+
+  it('[N2] is refused once the first tab has committed', async () => {
+    const { task, stream, envelopes } = await answered();
+    const second = await newSigner();
+    const lease = router.lease(asked(), { ...another, tab: second.publicKey });
+    stream.event(await router.leased(lease, router.signer, second));
+    await expect(drain(task)).rejects.toMatchObject({ code: 'integrity_failed' });
+    expect(envelopes).toHaveLength(1);
+  });
+
+  it('[N4] beside the first is sealed to its own tab, and changes nothing until it is told again', async () => {
+    const { task, stream, envelopes, opened } = await begun();
+    const second = await newSigner();
+    const lease = router.lease(asked(), { ...another, tab: second.publicKey });
+    const event = await router.leased(lease, router.signer, second);
+    stream.event({ ...event, beside: true });
+    await vi.waitFor(() => expect(envelopes).toHaveLength(2));
+    expect(task.held?.lease.tab).toBe(router.tab.publicKey);
+    const openedBySecond = await router.open(envelopes[1]!, second);
+    expect(openedBySecond.body).toEqual(opened.body);
+    stream.event(event);
+    stream.frames(...(await router.answer(openedBySecond, ['the answer'])).frames);
+    const texts: string[] = [];
+    for await (const update of task.updates()) {
+      if (update.type === 'text') texts.push(update.text);
+      if (update.type === 'answered') break;
+    }
+    expect({ texts, tab: task.held?.lease.tab, envelopes: envelopes.length }).toEqual({
+      texts: ['the answer'],
+      tab: second.publicKey,
+      envelopes: 2,
+    });
   });
 });
 

@@ -1,7 +1,6 @@
 import { AsyncQueue } from '../async-queue.ts';
 import { type Bytes, fromBase64Url, randomBytes, toBase64Url, utf8 } from '../bytes.ts';
 import type { Verdict } from '../checking/verdict.ts';
-import { isExactClass } from '../classes/class-id.ts';
 import { withDeadline } from '../deadline.ts';
 import { type ErrorCode, ShoalError } from '../errors.ts';
 import type { TaskTail } from '../protocol/fields.ts';
@@ -9,6 +8,7 @@ import type { Lease, Sampling } from '../protocol/lease.ts';
 import type { Level } from '../protocol/level.ts';
 import type { ChatMessage } from '../protocol/sealed-body.ts';
 import type { StreamEvent } from '../protocol/stream-records.ts';
+import type { TaskKind } from '../protocol/task-kind.ts';
 import { type BodySeal, encodeEnvelope, sealBody, type Wrap } from '../sealing/envelope.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
 import type { Signed, Signer } from '../signing/signed-statement.ts';
@@ -56,6 +56,8 @@ export interface TaskPorts {
 }
 
 export interface TaskInput extends LeaseHolder {
+  /** Left out: a chat. */
+  readonly kind?: TaskKind | undefined;
   readonly messages: readonly ChatMessage[];
   readonly stop: readonly string[];
   /** The values that were asked for; the lease must repeat them. */
@@ -69,9 +71,10 @@ export interface TaskInput extends LeaseHolder {
   readonly problemsOf?: (receipt: Signed | null) => Promise<readonly string[]>;
 }
 
-/** A lease of the answer, and what opens the frames that come under it. */
+/** A lease of the answer, what is sent to its tab, and what opens the frames that come from there. */
 interface AnswerSeal {
   readonly held: HeldLease;
+  readonly envelope: Bytes;
   readonly exporter: SecretExporter;
 }
 
@@ -231,22 +234,22 @@ export class SealedTask {
 
   async #leased(event: Extract<StreamEvent, { t: 'leased' }>): Promise<void> {
     const beside = this.#beside;
-    const hasWon = beside?.held.statement.payload === event.lease.payload && event.beside !== true;
-    const { held, exporter, envelope } = hasWon ? { ...beside, envelope: null } : await this.#sealTo(event);
-    if (event.beside === true && this.#lease !== null) {
-      this.#beside = { held, exporter };
+    const hasWon = beside?.held.statement.payload === event.lease.payload;
+    const seal: AnswerSeal = hasWon ? beside : await this.#sealTo(event);
+    const { held, exporter, envelope } = seal;
+    this.#beside = event.beside ? seal : null;
+    if (this.#beside !== null) {
       // Nobody waits for it: the first tab is at work, and may win.
-      if (envelope !== null && !this.#settled) this.#ports.deliver(envelope, held).catch(() => undefined);
+      if (!this.#settled) this.#ports.deliver(envelope, held).catch(() => undefined);
       return;
     }
-    this.#beside = null;
     this.#lease = held;
     this.#accepted = false;
     this.#watchdog.leasedAgain();
     await this.#answer.start(exporter);
     if (this.#settled) return; // Stopped while it was sealed: nobody needs to read the prompt.
     this.#updates.push({ type: 'leased', lease: held.lease });
-    if (envelope === null) return;
+    if (hasWon) return;
     try {
       await this.#ports.deliver(envelope, held);
     } catch (cause) {
@@ -256,10 +259,12 @@ export class SealedTask {
   }
 
   /** The envelope for a tab that was leased the answer: the first one, or another for the same work. Throws what refuses the lease. */
-  async #sealTo(event: Extract<StreamEvent, { t: 'leased' }>): Promise<AnswerSeal & { readonly envelope: Bytes }> {
-    this.#watchdog.enter('leased');
+  async #sealTo(event: Extract<StreamEvent, { t: 'leased' }>): Promise<AnswerSeal> {
     const lease = await openLease(event.lease, event.tabKey, this.#input);
     if (lease.role !== 'answer') throw new ShoalError('integrity_failed', 'The router leased another role.');
+    if (lease.kind !== (this.#input.kind ?? 'chat')) {
+      throw new ShoalError('integrity_failed', 'The router leased another kind of task.');
+    }
     for (const [field, value] of Object.entries(this.#input.sampling)) {
       if (lease.sampling[field as keyof Sampling] !== value) {
         throw new ShoalError('integrity_failed', `The router changed the parameter ${field}.`);
@@ -273,6 +278,7 @@ export class SealedTask {
     if (event.strict || this.#input.level === 'strict') this.#withheld ??= [];
     this.#seal ??= await sealBody({
       v: 1,
+      kind: lease.kind,
       salt: toBase64Url(this.#salt),
       messages: [...this.#input.messages],
       stop: [...this.#input.stop],
@@ -378,6 +384,7 @@ export class SealedTask {
       lease.role === 'check' &&
       lease.task === answer.task &&
       lease.model === answer.model &&
+      lease.kind === answer.kind &&
       JSON.stringify(lease.sampling) === JSON.stringify(answer.sampling);
     if (!sameWork || lease.tab === answer.tab) {
       throw new ShoalError('integrity_failed', 'The router asked to open the prompt to another tab.');
@@ -404,21 +411,22 @@ export class SealedTask {
 }
 
 /**
- * A second lease is for the same answer by another tab. What has come of it already can only be gone on with where the other tab writes the same to the byte.
+ * A second lease is for the same answer by another tab. What has come of it already can only be gone on with by a tab of the same class; what it writes is
+ * compared.
  * Throws `integrity_failed` or `tab_lost`.
  */
 function refuseUnlikeBefore(before: Lease, lease: Lease, answer: Pick<AnswerOpener, 'isBegun' | 'hasCommit'>): void {
   const isSameWork =
     lease.task === before.task &&
     lease.model === before.model &&
+    lease.kind === before.kind &&
     lease.draw === before.draw &&
     lease.attempt > before.attempt &&
     lease.tab !== before.tab &&
     JSON.stringify(lease.sampling) === JSON.stringify(before.sampling);
   if (!isSameWork || answer.hasCommit) throw new ShoalError('integrity_failed', 'The router leased the task twice.');
-  const writesTheSame = lease.class === before.class && isExactClass(lease.class);
-  if (answer.isBegun && !writesTheSame) {
-    throw new ShoalError('tab_lost', 'The tab was lost in the middle of its answer, and no tab is like it.');
+  if (answer.isBegun && lease.class !== before.class) {
+    throw new ShoalError('tab_lost', 'The tab was lost in mid-answer.');
   }
 }
 

@@ -1,23 +1,18 @@
-import { type Bytes, EMPTY } from '../bytes.ts';
 import { ShoalError } from '../errors.ts';
-
-/** Room for the first words of an answer, bytes; it doubles as it fills. */
-const FIRST_ROOM_BYTES = 1024;
 
 /**
  * What of an answer was shown. When its tab is lost, another one writes it again from the first word: what is known already is compared and swallowed, and
  * what follows goes on where the first tab stopped. Two tabs of one exact class with one seed write the same, so a difference shows that one of them did not.
  */
 export class ShownAnswer {
-  #bytes: Bytes = EMPTY;
-  #shown = 0;
-  #shownTokens = 0;
-  /** Of the tab that is at work now. */
+  #text = '';
+  #tokens = 0;
+  /** Of the tab that is at work now: UTF-16 units, and tokens. */
   #written = 0;
   #writtenTokens = 0;
 
   get isEmpty(): boolean {
-    return this.#shown === 0;
+    return this.#text === '';
   }
 
   /** Another tab begins from the first word. */
@@ -26,41 +21,27 @@ export class ShownAnswer {
     this.#writtenTokens = 0;
   }
 
-  /** The next bytes that the tab has written. Returns what of it is new. Throws `answer_disputed`. */
-  take(written: Bytes, tokens: number): { readonly fresh: Bytes; readonly tokens: number } {
-    const known = Math.min(written.byteLength, this.#shown - this.#written);
-    for (let at = 0; at < known; at++) {
-      if (written[at] !== this.#bytes[this.#written + at]) throw disputed(this.#written + at);
-    }
-    this.#written += written.byteLength;
+  /** The next whole characters that the tab has written. Returns what of it is new. Throws `answer_disputed`. */
+  take(written: string, tokens: number): { readonly text: string; readonly tokens: number } {
+    const known = this.#text.slice(this.#written, this.#written + written.length);
+    if (!written.startsWith(known)) throw disputed();
+    this.#written += written.length;
     this.#writtenTokens += tokens;
-    const fresh = written.subarray(known);
-    this.#append(fresh);
-    const freshTokens = Math.max(0, this.#writtenTokens - this.#shownTokens);
+    const text = written.slice(known.length);
     // What is swallowed adds nothing: a token that was cut in two is counted with its second half.
-    if (fresh.byteLength === 0) return { fresh, tokens: 0 };
-    this.#shownTokens += freshTokens;
-    return { fresh, tokens: freshTokens };
+    if (text === '') return { text, tokens: 0 };
+    const fresh = Math.max(0, this.#writtenTokens - this.#tokens);
+    this.#text += text;
+    this.#tokens += fresh;
+    return { text, tokens: fresh };
   }
 
   /** The tab has ended its answer. Throws `answer_disputed` when more than this was shown. */
   ended(): void {
-    if (this.#written < this.#shown) throw disputed(this.#written);
-  }
-
-  #append(fresh: Bytes): void {
-    if (this.#shown + fresh.byteLength > this.#bytes.byteLength) {
-      const room = new Uint8Array(Math.max(FIRST_ROOM_BYTES, 2 * (this.#shown + fresh.byteLength)));
-      room.set(this.#bytes.subarray(0, this.#shown));
-      this.#bytes = room;
-    }
-    this.#bytes.set(fresh, this.#shown);
-    this.#shown += fresh.byteLength;
+    if (this.#written < this.#text.length) throw disputed();
   }
 }
 
-/** `at`: the first byte that differs. */
-export function disputed(at: number): ShoalError {
-  const message = `The tab that wrote this answer was lost, and the one that wrote it again disagrees from byte ${at} on.`;
-  return new ShoalError('answer_disputed', message);
+export function disputed(): ShoalError {
+  return new ShoalError('answer_disputed', 'The tab was lost, and another one writes something else.');
 }

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Bytes, randomBytes, toBase64Url } from '../bytes.ts';
-import type { Lease } from '../protocol/lease.ts';
+import { type Lease, NOT_SAMPLED } from '../protocol/lease.ts';
 import type { SealedBody } from '../protocol/sealed-body.ts';
 import { generateSigningKeys, type Signed, type Signer, signerOf } from '../signing/signed-statement.ts';
 import { decodeEnvelope, encodeEnvelope, openEnvelope, sealBody } from './envelope.ts';
@@ -33,11 +33,14 @@ const sampling = {
 };
 const body = (): SealedBody => ({
   v: 1,
+  kind: 'chat',
   salt: toBase64Url(randomBytes(16)),
   messages: [{ role: 'user', content: 'Hallo, 世界 🐟' }],
   stop: [],
   sampling,
 });
+
+const NOTHING_SAMPLED = { kind: 'embed', sampling: NOT_SAMPLED } as const;
 
 async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise<{ lease: Lease; statement: Signed }> {
   const lease: Lease = {
@@ -57,6 +60,7 @@ async function leaseFor(part: Partial<Lease> = {}, by: Signer = router): Promise
     client: client.publicKey,
     nonce: 'A'.repeat(22),
     private: true,
+    kind: 'chat',
     sampling,
     draw: 'D'.repeat(43),
     issuedAt: 1_000,
@@ -93,6 +97,11 @@ describe('envelope', () => {
     expect(await opened.exporter.exportSecret('x', 32)).not.toEqual(await opened.exporter.exportSecret('y', 32));
   });
 
+  it('[D2] opens for a tab that embeds', async () => {
+    const content = { ...body(), ...NOTHING_SAMPLED };
+    expect((await openEnvelope(await sealed(NOTHING_SAMPLED, content), reader())).body).toEqual(content);
+  });
+
   it('[S1] opens one body for several readers, each under its own lease only', async () => {
     const seal = await sealBody(body());
     const other = await generateSealingKeys();
@@ -123,6 +132,16 @@ describe('envelope', () => {
     [
       '[L4] whose sampling differs from the lease',
       () => sealed({}, { ...body(), sampling: { ...sampling, temperature: 1 } }),
+    ],
+    ['[L4] [D2] of another kind than its lease', () => sealed({ kind: 'embed' })],
+    ['[D2] that samples where nothing is sampled', () => sealed({ kind: 'embed' }, { ...body(), kind: 'embed' })],
+    [
+      '[D2] that embeds, and has stop strings',
+      () => sealed(NOTHING_SAMPLED, { ...body(), ...NOTHING_SAMPLED, stop: ['x'] }),
+    ],
+    [
+      '[D2] that embeds what is no text of a user',
+      () => sealed(NOTHING_SAMPLED, { ...body(), ...NOTHING_SAMPLED, messages: [{ role: 'system', content: 'x' }] }),
     ],
     ['[L5] signed by another client than the lease names', async () => sealed({}, body(), await newSigner())],
     [

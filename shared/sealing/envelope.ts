@@ -4,7 +4,7 @@ import { ShoalError } from '../errors.ts';
 import { MAX_ENVELOPE_BYTES } from '../limits.ts';
 import { base64Url, key32 } from '../protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../protocol/lease.ts';
-import { type SealedBody, sealedBody } from '../protocol/sealed-body.ts';
+import { hasFormOfKind, type SealedBody, sealedBody } from '../protocol/sealed-body.ts';
 import { openStatement, type Signed, type Signer, signed } from '../signing/signed-statement.ts';
 import { hpkeOpen, hpkeSeal, type SecretExporter } from './hpke.ts';
 
@@ -169,6 +169,8 @@ export async function openEnvelope(envelope: Bytes, reader: EnvelopeReader): Pro
   }
   const parsed = v.safeParse(sealedBody, body);
   if (!parsed.success) throw invalid('its content is not of the agreed shape');
+  if (parsed.output.kind !== lease.kind) throw invalid('it is of another kind than its lease');
+  if (!hasFormOfKind(parsed.output)) throw invalid('its content has not the form of its kind');
   if (JSON.stringify(sortedEntries(parsed.output.sampling)) !== JSON.stringify(sortedEntries(lease.sampling))) {
     throw invalid('its sampling differs from the lease');
   }

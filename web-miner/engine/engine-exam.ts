@@ -301,11 +301,12 @@ export const ENGINE_EXAM: readonly ExamCase[] = [
     title: 'embeds a text as a unit vector, the same each time, when loaded for it',
     async run(subject) {
       const engine = await loaded(subject, { embeddings: true });
-      const [a, b, c] = [
+      const [{ vector: a, tokens }, { vector: b }, { vector: c }] = [
         await engine.embed('a cup of tea', NEVER),
         await engine.embed('a cup of tea', NEVER),
         await engine.embed('the blue sky', NEVER),
       ];
+      holds(tokens > 0 && tokens < 20, `${tokens} tokens`);
       same([...a], [...b], 'same text');
       holds(
         [...a].some((x, i) => x !== c[i]),
@@ -313,6 +314,16 @@ export const ENGINE_EXAM: readonly ExamCase[] = [
       );
       const norm = Math.hypot(...a);
       holds(Math.abs(norm - 1) < 1e-3, `norm ${norm}`);
+      await engine.dispose();
+    },
+  },
+  {
+    title: 'refuses to embed a text that is longer than a batch, and embeds the next',
+    async run(subject) {
+      const engine = await loaded(subject, { embeddings: true });
+      await failsWith('context_exceeded', () => engine.embed('word '.repeat(200), NEVER));
+      const { vector } = await engine.embed('a cup of tea', NEVER);
+      holds(vector.every(Number.isFinite), 'the next text');
       await engine.dispose();
     },
   },

@@ -9,9 +9,13 @@ export interface LoadOptions {
   readonly threads: number;
   /** Tokens of prompt that are read between two looks at the abort signal. */
   readonly batchTokens: number;
-  /** Whether {@link Engine.embed} will be asked for. */
+  /** Whether {@link Engine.embed} will be asked for. Then `batchTokens` is also the longest text that can be embedded. */
   readonly embeddings: boolean;
+  /** How the vectors of the tokens become one; left out: their mean. */
+  readonly pooling?: Pooling;
 }
+
+export type Pooling = 'mean' | 'cls' | 'last';
 
 export interface LoadedModel {
   readonly contextTokens: number;
@@ -63,6 +67,13 @@ export interface ForceRequest {
   readonly answer: string;
 }
 
+export interface Embedded {
+  /** Of length one. */
+  readonly vector: Float32Array;
+  /** Tokens that were read, those included that the model adds. */
+  readonly tokens: number;
+}
+
 export interface Engine {
   /** Throws {@link EngineError}. After a failure the engine may be loaded again. */
   load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel>;
@@ -71,8 +82,8 @@ export interface Engine {
    * the loop early stops the engine.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined>;
-  /** Unit vector. Throws `unsupported` when the model was loaded without embeddings. */
-  embed(text: string, signal: AbortSignal): Promise<Float32Array>;
+  /** Throws `unsupported` when the model was loaded without embeddings, and `context_exceeded`, with the count of tokens in its message. */
+  embed(text: string, signal: AbortSignal): Promise<Embedded>;
   /**
    * What the model would write next. Waits its turn as {@link generate} does. Throws {@link EngineError}, `unsupported` where the engine
    * cannot say, and `AbortError`.

@@ -2,6 +2,7 @@ import { type Candidate, claimedCandidate, type ForcedToken } from '../../shared
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import {
   abortError,
+  type Embedded,
   type Engine,
   EngineError,
   type ForceRequest,
@@ -38,7 +39,8 @@ const WORDS = [
   '🐟',
   '水',
 ];
-const DIMENSIONS = 16;
+export const SCRIPTED_DIMENSIONS = 16;
+const DIMENSIONS = SCRIPTED_DIMENSIONS;
 
 export class ScriptedEngine implements Engine {
   readonly #pace: ScriptedPace;
@@ -118,17 +120,28 @@ export class ScriptedEngine implements Engine {
     yield { type: 'end', finish, promptTokens, completionTokens, prefillMs: 0, decodeMs: 0 };
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Float32Array> {
-    signal.throwIfAborted();
+  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    const release = await this.#turn(signal);
+    try {
+      return await this.#vector(text, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async #vector(text: string, signal: AbortSignal): Promise<Embedded> {
     if (this.#loaded === null) throw new EngineError('not_loaded', 'No model is loaded.');
     if (!this.#loaded.embeddings) throw new EngineError('unsupported', 'The model was loaded without embeddings.');
+    const tokens = Math.max(1, Math.ceil(text.length / 4));
+    if (tokens > this.#loaded.batchTokens) throw new EngineError('context_exceeded', `The text has ${tokens} tokens.`);
+    await pause(this.#pace.prefillMsPerToken * tokens, signal);
     const vector = new Float32Array(DIMENSIONS);
     for (const word of text.split(/\s+/)) {
       const at = hash(word) >>> 0;
       vector[at % DIMENSIONS] = (vector[at % DIMENSIONS] ?? 0) + 1;
     }
     const norm = Math.hypot(...vector);
-    return vector.map((x) => x / norm);
+    return { vector: vector.map((x) => x / norm), tokens };
   }
 
   async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {

@@ -9,6 +9,7 @@ import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import { LIKELIEST, type Sampling } from '../../shared/protocol/lease.ts';
 import {
   abortError,
+  type Embedded,
   type Engine,
   EngineError,
   type ForceRequest,
@@ -110,7 +111,7 @@ export class WllamaEngine implements Engine {
         ctx_shift: false,
         embeddings: options.embeddings,
         // A chat model's file names no pooling; without one, every text has the same vector.
-        ...(options.embeddings && { pooling_type: 'mean' as const }),
+        ...(options.embeddings && { pooling_type: options.pooling ?? 'mean' }),
         warmup: false,
       });
       await Promise.race([load, stop.promise, this.#closed.promise]);
@@ -155,7 +156,7 @@ export class WllamaEngine implements Engine {
     }
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Float32Array> {
+  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
     const release = await this.#turn(signal);
     try {
       signal.throwIfAborted();
@@ -166,7 +167,7 @@ export class WllamaEngine implements Engine {
       const response = await Promise.race([wllama.createEmbedding({ input: text }), this.#closed.promise]);
       const vector = response.data[0]?.embedding;
       if (!Array.isArray(vector)) throw new EngineError('crashed', 'The engine gave no vector.');
-      return Float32Array.from(vector);
+      return { vector: Float32Array.from(vector), tokens: response.usage.prompt_tokens };
     } catch (cause) {
       throw this.#translate(cause);
     } finally {
@@ -366,8 +367,8 @@ export class WllamaEngine implements Engine {
     if (isAbort(cause)) return abortError();
     if (cause instanceof EngineError) return cause;
     const text = messageOf(cause);
-    if (/exceeds? the available context size|context size has been exceeded/i.test(text)) {
-      return new EngineError('context_exceeded', text.replace(/,.*$/s, '.'));
+    if (/exceeds? the available context size|context size has been exceeded|is too large to process/i.test(text)) {
+      return new EngineError('context_exceeded', text.replace(/(,|\. increase the).*$/s, '.'));
     }
     return new EngineError('crashed', `${text} ${this.#lastNote()}`.trim());
   }

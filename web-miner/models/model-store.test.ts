@@ -116,7 +116,7 @@ describe('fetching a model', () => {
     expect(told.at(-1)).toMatchObject({ loadedBytes: WHOLE.length, fromStoreBytes: WHOLE.length, fetchedBytes: 0 });
   });
 
-  it('goes on at the very byte when it was stopped', async () => {
+  it('[D3] goes on at the very byte when it was stopped', async () => {
     const abort = new AbortController();
     const onProgress = ({ fetchedBytes }: DownloadProgress) => {
       if (fetchedBytes > 2.2 * MIB) abort.abort();
@@ -255,7 +255,7 @@ describe('mirrors', () => {
     expect(hosts.sentBytes).toBe(WHOLE.length);
   });
 
-  it('that lie at 99 % and are all there is are refused by name', async () => {
+  it('[D1] that lie at 99 % and are all there is are refused by name', async () => {
     const at = Math.floor(FILE_BYTES * 0.99);
     hosts.answer = ({ url }) => (url.endsWith('/1') ? { serve: 'wrong_byte', at } : { serve: 'range' });
     expect(await failureOf(download(MIRRORED))).toMatchObject({
@@ -291,7 +291,7 @@ describe('storage', () => {
     expect(hosts.sentBytes).toBe(WHOLE.length - kept);
   });
 
-  it('is estimated before anything is fetched, and nothing is dropped that nobody named', async () => {
+  it('[D3] is estimated before anything is fetched, and nothing is dropped that nobody named', async () => {
     await download(HOSTED, NEVER, { name: 'old:q8_0' });
     vi.stubGlobal('navigator', {
       storage: { estimate: async () => ({ quota: 12 * MIB, usage: stored.usedBytes }) },

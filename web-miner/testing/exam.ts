@@ -1,4 +1,5 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
+import { sha256, toBytes, toHex } from '../../shared/bytes.ts';
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
 import type { ChatForm, VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
@@ -18,7 +19,8 @@ import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
-import { fetchWeights } from '../models/model-store.ts';
+import { type DownloadProgress, fetchWeights } from '../models/model-store.ts';
+import { type StoredModel, storedModels } from '../models/stored-models.ts';
 import { compareWithModel, type SignedExchange } from '../work/audit.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 import { HostedTabs } from './hostile/hosted-tabs.ts';
@@ -85,6 +87,23 @@ const api = {
     return (await api.engine.load(weights, { ...options, batchTokens, embeddings: false }, signal)).threads;
   },
 
+  /** The weights as a lending tab fetches them, and what the browser keeps then. Rejects as the fetch does. */
+  async fetchModel(variant: VariantEntry): Promise<{
+    readonly digest: string;
+    readonly progress: DownloadProgress | null;
+    readonly stored: readonly StoredModel[] | null;
+  }> {
+    let last: DownloadProgress | null = null;
+    const tell = (progress: DownloadProgress) => {
+      last = progress;
+      api.loadedBytes = progress.loadedBytes;
+    };
+    const weights = await fetchWeights(location.origin, variant, tell, new AbortController().signal, { name: 'a:b' });
+    const digest = toHex(await sha256(toBytes(await weights.arrayBuffer())));
+    return { digest, progress: last, stored: await storedModels() };
+  },
+  loadedBytes: 0,
+
   /** One whole answer, with nothing around the engine. */
   async generateOne(
     prompt: string,
@@ -126,7 +145,9 @@ const api = {
   },
 
   async embedAll(texts: readonly string[]): Promise<readonly (readonly number[] | null)[]> {
-    return eachInTurn(texts, async (engine, text) => [...(await engine.embed(text, new AbortController().signal))]);
+    return eachInTurn(texts, async (engine, text) => [
+      ...(await engine.embed(text, new AbortController().signal)).vector,
+    ]);
   },
 
   /** Answers these prompts, one after the other, with nothing around the engine. */

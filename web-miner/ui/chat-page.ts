@@ -114,7 +114,7 @@ export class ChatPage extends LitElement {
 
   async #look(): Promise<void> {
     try {
-      this.models = await fetchModels();
+      this.models = await fetchModels('chat');
       const served = this.models.find((model) => model.shoal.tabs > 0) ?? this.models[0];
       if (!this.#hasChosen) this.model = served?.id ?? '';
       this.trouble = null;

@@ -21,7 +21,7 @@ import type { LendAction } from './lend-state.ts';
 import { isLending, type LendView } from './lend-view.ts';
 import { type LogLine, linesBetween, MAX_LOG_LINES } from './log-lines.ts';
 import { measureMemory } from './measure-memory.ts';
-import { BEST, ladderEntries, mustAccept } from './model-choice.ts';
+import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import './reading-card.ts';
 import { addSecond, type SpeedHistory } from './speed-history.ts';
@@ -157,7 +157,8 @@ export class JoinPage extends LitElement {
   async #look(): Promise<void> {
     this.device = judgeDevice(await lookAtDevice());
     try {
-      this.models = await fetchModels();
+      this.models = await fetchModels('chat', 'embed');
+      this.chosen = this.#askedFor() ?? this.chosen;
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
@@ -231,6 +232,13 @@ export class JoinPage extends LitElement {
     }, JUDGED_AFTER_MS);
   }
 
+  /** `/join#model=…`; null when the router has no such model, or none was named. */
+  #askedFor(): string | null {
+    const asked = new URLSearchParams(location.hash.slice(1)).get('model');
+    const names = ladderEntries(this.models).map(({ name }) => name);
+    return names.find((name) => name === asked || name.split(':')[0] === asked) ?? null;
+  }
+
   // ---- one tab a profile -------------------------------------------------------------------------------------------
 
   #sit(): void {
@@ -257,7 +265,7 @@ export class JoinPage extends LitElement {
   // ---- what a person does ------------------------------------------------------------------------------------------
 
   get #ladder(): Ladder<LadderEntry> | null {
-    return this.device === null ? null : planLadder(ladderEntries(this.models), this.device.ladder);
+    return this.device === null ? null : planLadder(ladderEntries(this.models.filter(chats)), this.device.ladder);
   }
 
   get #canStart(): boolean {

@@ -7,9 +7,9 @@ import { leaseDigest, type OpenedEnvelope } from '../../shared/sealing/envelope.
 import { FrameSealer, MAX_FRAME_PAYLOAD_BYTES } from '../../shared/sealing/frames.ts';
 import type { Signed, Signer } from '../../shared/signing/signed-statement.ts';
 import { isAbort } from '../engine/engine.ts';
-import { boundedAnswer } from './answer-bound.ts';
 import { type Batch, FrameBatcher } from './frame-batcher.ts';
 import type { WorkModel } from './work-model.ts';
+import { answering } from './write-again.ts';
 
 export type SentPath = 'relay' | 'direct';
 
@@ -27,14 +27,14 @@ export interface Answered {
   readonly frames: readonly Bytes[];
   readonly commit: Signed;
   readonly finish: FinishReason;
-  readonly completionTokens: number;
+  /** Tokens that say how fast the tab is, and the time that they took, ms: those that were written, or read where nothing is written. */
+  readonly pace: { readonly tokens: number; readonly ms: number };
   /** How much of the prompt was read, and in which time; null where it was stopped before its end. */
   readonly reading: {
     readonly promptTokens: number;
     readonly evaluatedTokens: number;
     readonly prefillMs: number;
   } | null;
-  readonly decodeMs: number;
 }
 
 /** Runs one answer: generates, seals frame by frame, and commits to the whole. */
@@ -63,7 +63,6 @@ export class AnswerJob {
   /** Throws `EngineError`. An abort is no error: the commit then says `cancelled`. */
   async run(signal: AbortSignal): Promise<Answered> {
     const { lease, body } = this.#opened;
-    const { engine, renderer } = this.#work;
     const chain = await DigestChain.start(fromBase64Url(body.salt));
     const batcher = new FrameBatcher((batch) => {
       this.#out = this.#out.then(() => this.#sendText(chain, batch));
@@ -71,12 +70,12 @@ export class AnswerJob {
     });
     const counts = { prompt: 0, completion: 0 };
     let finish: FinishReason = 'stop';
-    let decodeMs = 0;
+    let pace = { tokens: 0, ms: 0 };
     let reading: Answered['reading'] = null;
     try {
-      const prompt = renderer.render(body.messages);
-      const request = { prompt, sampling: lease.sampling, stop: body.stop };
-      for await (const event of boundedAnswer(engine.generate(request, signal))) {
+      const { kind, sampling } = lease;
+      const question = { kind, messages: body.messages, stop: body.stop, sampling };
+      for await (const event of answering(this.#work, question, signal)) {
         if (event.type === 'prompt') {
           counts.prompt = event.tokens;
           this.#ports.accepted(event.tokens);
@@ -89,9 +88,10 @@ export class AnswerJob {
           finish = event.finish;
           counts.prompt = event.promptTokens;
           counts.completion = event.completionTokens;
-          decodeMs = event.decodeMs;
-          const { promptTokens, evaluatedTokens = promptTokens, prefillMs } = event;
+          const { promptTokens, evaluatedTokens = promptTokens, prefillMs, completionTokens, decodeMs } = event;
           reading = { promptTokens, evaluatedTokens, prefillMs };
+          pace =
+            kind === 'embed' ? { tokens: promptTokens, ms: prefillMs } : { tokens: completionTokens, ms: decodeMs };
         }
       }
     } catch (cause) {
@@ -110,9 +110,8 @@ export class AnswerJob {
       frames: this.#frames,
       commit: await this.#commit(answer, finish, counts),
       finish,
-      completionTokens: counts.completion,
+      pace,
       reading,
-      decodeMs,
     };
   }
 
@@ -163,7 +162,7 @@ export class AnswerJob {
       chain,
       finish,
       tokens,
-      embedding: lease.private ? null : vectorToText(this.#work.sentence.embed(this.#text)),
+      embedding: lease.private || lease.kind === 'embed' ? null : vectorToText(this.#work.sentence.embed(this.#text)),
       sent: this.#sent,
     };
     return this.#ports.signer.sign('commit', JSON.stringify(commit));

@@ -60,7 +60,7 @@ export async function compareWithModel(
   signal: AbortSignal,
 ): Promise<AuditResult> {
   const { messages, stop } = transcript.request;
-  const written = await writeAgain(work, { messages, stop, sampling: receipt.sampling }, events, signal);
+  const written = await writeAgain(work, { kind: 'chat', messages, stop, sampling: receipt.sampling }, events, signal);
   const chain = await chainOf(fromBase64Url(transcript.salt), written.text, written.finish);
   const block = firstFalseBlock(commit.chain, chain);
   if (block === null) {

@@ -55,15 +55,17 @@ export class CheckJob implements Check {
   async run(signal: AbortSignal): Promise<Revealed> {
     const { lease, statement, body } = this.#opened;
     const salt = fromBase64Url(body.salt);
-    const question = { messages: body.messages, stop: body.stop, sampling: lease.sampling };
+    const { kind, sampling } = lease;
+    const question = { kind, messages: body.messages, stop: body.stop, sampling };
     const own = await writeAgain(this.#work, question, this.#ports, signal);
     const chain = await chainOf(salt, own.text, own.finish);
-    const vector = this.#work.sentence.embed(own.text);
+    const vector = this.#meaningOf(own.text);
     const digest = await leaseDigest(statement);
     const scope = { task: lease.task, lease: digest, checker: lease.tab };
     const chainNonce = toBase64Url(randomBytes(16));
     const embeddingNonce = toBase64Url(randomBytes(16));
     const vectorText = vectorToText(vector);
+    const isOpen = !lease.private && kind === 'chat';
     const leaf = await embeddingLeaf(scope, embeddingNonce, fromBase64Url(vectorText));
     const evidenceKeys = await generateSealingKeys();
     const commit: CheckCommit = {
@@ -77,7 +79,7 @@ export class CheckJob implements Check {
     this.#ports.committed(await this.#ports.signer.sign('check-commit', JSON.stringify(commit)));
 
     const first = await this.#firstAnswer(evidenceKeys.pair, salt, signal);
-    const shownVector = first === null ? null : vectorToText(this.#work.sentence.embed(first.text));
+    const shownVector = first === null ? null : vectorToText(this.#meaningOf(first.text));
     const reveal: WrittenReveal = {
       v: 2,
       form: 'written',
@@ -87,8 +89,8 @@ export class CheckJob implements Check {
       chainNonce,
       tokens: own.tokens,
       embeddingLeaf: leaf,
-      embedding: lease.private ? null : { vector: vectorText, nonce: embeddingNonce },
-      shown: first === null ? null : { authentic: first.authentic, vector: lease.private ? null : shownVector },
+      embedding: isOpen ? { vector: vectorText, nonce: embeddingNonce } : null,
+      shown: first === null ? null : { authentic: first.authentic, vector: isOpen ? shownVector : null },
     };
     return {
       reveal: await this.#ports.signer.sign('check-reveal', JSON.stringify(reveal)),
@@ -96,6 +98,11 @@ export class CheckJob implements Check {
         ? await this.#sealEvidence(vectorText, first?.authentic === true ? shownVector : null)
         : null,
     };
+  }
+
+  /** Vectors have none: there is nothing in their text for the table of words. */
+  #meaningOf(answer: string): Float32Array {
+    return this.#opened.lease.kind === 'embed' ? new Float32Array(0) : this.#work.sentence.embed(answer);
   }
 
   /** The first answer, once it is shown; null when it is not, in time. */

@@ -451,10 +451,9 @@ export class LendingTab {
       else {
         this.#engineFailure = null;
         this.#count({ answers: 1, ...answered.reading });
-        const { completionTokens, decodeMs } = answered;
-        if (completionTokens > MIN_TIMED_TOKENS && decodeMs > 0)
-          this.#ports.measured?.((completionTokens * 1000) / decodeMs);
-        if (this.#speed.measured(completionTokens, decodeMs)) this.#router.sayReady();
+        const { tokens, ms } = answered.pace;
+        if (tokens > MIN_TIMED_TOKENS && ms > 0) this.#ports.measured?.((tokens * 1000) / ms);
+        if (this.#speed.measured(tokens, ms)) this.#router.sayReady();
       }
     } catch (cause) {
       this.#running.delete(number);

@@ -10,7 +10,7 @@ import type { Question } from './write-again.ts';
  */
 export async function readAnswer(
   { engine, renderer }: Pick<WorkModel, 'engine' | 'renderer'>,
-  { messages, stop, sampling }: Question,
+  { messages, stop, sampling }: Omit<Question, 'kind'>,
   { text, finish }: { readonly text: string; readonly finish: FinishReason },
   signal: AbortSignal,
 ): Promise<ForcedFigures | null> {

@@ -111,6 +111,7 @@ async function loadClass(request: AuditRequest, served: AuditableVariant, signal
     served.variant,
     (progress) => onPhase({ phase: 'downloading', model, progress }),
     signal,
+    { name: model },
   );
   onPhase({ phase: 'loading', model });
   const { sha256: digest } = served.variant.weights;

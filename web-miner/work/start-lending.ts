@@ -1,8 +1,8 @@
 import type { SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import {
   type Arithmetic,
-  chatFormOf,
   EXACT_ARITHMETIC,
+  kindOf,
   type ServedVariant,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
@@ -15,7 +15,7 @@ import type { DataOfDay } from '../budget/data-meter.ts';
 import type { MayWork } from '../budget/may-work.ts';
 import { openGate, type PageSignals, WorkGate } from '../budget/work-gate.ts';
 import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
-import { type PromptRenderer, promptRenderer } from '../engine/render-prompt.ts';
+import type { PromptRenderer } from '../engine/render-prompt.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
 import { type LadderDevice, type LadderEntry, planLadder } from '../models/model-ladder.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError, type Shortage } from '../models/model-store.ts';
@@ -23,6 +23,7 @@ import { type SelfTestResult, selfTest, WrongDevice } from '../preflight/self-te
 import { CountedConnection } from './counted-connection.ts';
 import { type Ending, explain, explainClosed } from './explain-end.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
+import { loadOptionsOf, rendererOf, warmUpEmbedding } from './load-model.ts';
 import { RouterFiles } from './router-files.ts';
 
 /** A model on its way to this device. */
@@ -361,17 +362,12 @@ export class Lending {
 
   #put(served: ServedVariant, weights: Blob): OnDevice {
     const engine = this.#options.engineFor(served);
-    const options = {
-      contextTokens: served.model.contextTokens,
-      threads: 1,
-      batchTokens: batchTokensFor(served.variant.weights.bytes),
-      embeddings: false,
-    };
+    const options = loadOptionsOf(served.model, batchTokensFor(served.variant.weights.bytes));
     this.#current = {
       served,
       name: nameOf(served),
       engine,
-      renderer: promptRenderer(chatFormOf(served.model)),
+      renderer: rendererOf(served.model),
       load: () => engine.load(weights, options, this.#abort.signal),
     };
     return this.#current;
@@ -380,6 +376,11 @@ export class Lending {
   /** Throws {@link WrongDevice} when the device writes something else than its class, twice. Returns tokens per second, null when unknown. */
   async #prove(current: OnDevice): Promise<number | null> {
     const { engine, renderer, served } = current;
+    if (kindOf(served.model) === 'embed') {
+      const speed = await warmUpEmbedding(engine, this.#abort.signal);
+      this.#tested = { at: Date.now(), outcome: 'steady' };
+      return speed;
+    }
     const known = this.#known[served.class] ?? [];
     const question = known[Math.floor(Math.random() * known.length)] ?? null;
     let result = await selfTest(engine, renderer, question, this.#abort.signal);

@@ -62,7 +62,7 @@ describe('an answer whose engine fails', () => {
     const { pair, publicKey } = await generateSigningKeys();
     const exportSecret = async (_: string, length: number) => new Uint8Array(length);
     const opened = {
-      lease: { private: false, sampling: {} },
+      lease: { private: false, kind: 'chat', sampling: {} },
       body: { salt: 'AAAAAAAAAAAAAAAAAAAAAA', messages: [], stop: [] },
       exporter: { exportSecret },
     } as unknown as OpenedEnvelope;

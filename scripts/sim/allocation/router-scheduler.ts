@@ -1,4 +1,5 @@
-import { Allocator, type Asked, type Leased, type Seat } from '../../../router-worker/allocation/allocator.ts';
+import { Allocator, type Leased, type Seat } from '../../../router-worker/allocation/allocator.ts';
+import type { Asked } from '../../../router-worker/allocation/asked.ts';
 import { MAX_OUTPUT_TOKENS } from '../../../shared/limits.ts';
 import type { Course } from './devices.ts';
 import type { Request } from './requests.ts';

@@ -102,6 +102,7 @@ export class ScriptedRouter {
       client: asked.client,
       nonce: asked.nonce,
       private: true,
+      kind: 'chat',
       sampling: SAMPLING,
       draw: 'D'.repeat(43),
       issuedAt: 1,
@@ -124,6 +125,7 @@ export class ScriptedRouter {
       token: 'token',
       direct: false,
       strict: this.isStrict,
+      beside: false,
     };
   }
 
