@@ -79,6 +79,7 @@ export class JoinPage extends LitElement {
   #wakeLock: WakeLock | null = null;
   #seat: TabSeat | null = null;
   #second: ReturnType<typeof setInterval> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
   /** Work that was done when the network was last asked how this tab stands. */
   #doneAtLook = -1;
   #looksSoon = false;
@@ -145,6 +146,7 @@ export class JoinPage extends LitElement {
     this.#wakeLock?.close();
     this.#seat?.close();
     clearInterval(this.#second);
+    clearInterval(this.#watch);
   }
 
   /** Bytes over direct links; for the demo and for people who look. */
@@ -250,9 +252,15 @@ export class JoinPage extends LitElement {
       onLost: () => this.#worker.stop(),
       onShown: (shown) => this.#elsewhere(shown as LendingPhase | null),
     });
+    this.#watch = setInterval(() => void this.#lookWhoLends(), LOOK_WHO_LENDS_EVERY_MS);
     void this.#seat.isTaken().then((isTaken) => {
       if (isTaken && !isLending(this.view) && this.view.phase !== 'elsewhere') this.#elsewhere(null, true);
     });
+  }
+
+  /** A tab that was closed says nothing more: its lock tells. */
+  async #lookWhoLends(): Promise<void> {
+    if (this.view.phase === 'elsewhere' && (await this.#seat?.isTaken()) === false) this.#elsewhere(null);
   }
 
   /** What the tab that lends says of itself; `null` without `isTaken`: it left. */
@@ -435,6 +443,8 @@ export class JoinPage extends LitElement {
 
 /** Time after a piece of work in which its check is over as a rule, ms. */
 const JUDGED_AFTER_MS = 2_500;
+
+const LOOK_WHO_LENDS_EVERY_MS = 3_000;
 
 const SIGNALS_THERE: BudgetSignalsThere = {
   power: 'getBattery' in navigator,
