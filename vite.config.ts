@@ -16,7 +16,14 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: { index: page('index'), join: page('join'), chat: page('chat'), '404': page('404'), audit: page('audit') },
+      input: {
+        index: page('index'),
+        join: page('join'),
+        chat: page('chat'),
+        network: page('network'),
+        '404': page('404'),
+        audit: page('audit'),
+      },
     },
   },
   worker: { format: 'es' },

@@ -4,6 +4,7 @@ import type { Payer } from './billing/grant.ts';
 import type { IdempotencyObject } from './idempotency/idempotency-object.ts';
 import type { LedgerObject } from './ledger/ledger-object.ts';
 import type { LogObject } from './log/log-object.ts';
+import type { NetworkObject } from './network/network-object.ts';
 import type { PoolObject } from './pool/pool-object.ts';
 import type { SessionListObject } from './session/session-list-object.ts';
 import type { SessionObject } from './session/session-object.ts';
@@ -12,6 +13,7 @@ export interface Env {
   readonly ASSETS: Fetcher;
   readonly POOL: DurableObjectNamespace<PoolObject>;
   readonly LOG: DurableObjectNamespace<LogObject>;
+  readonly NETWORK: DurableObjectNamespace<NetworkObject>;
   readonly BATCH: DurableObjectNamespace<BatchObject>;
   readonly IDEMPOTENCY: DurableObjectNamespace<IdempotencyObject>;
   readonly LEDGER: DurableObjectNamespace<LedgerObject>;

@@ -67,7 +67,9 @@ describe('the structure', () => {
     ['hpke', 'shared/sealing'],
     ['hono', 'router-worker/http'],
     ['multipasta', 'router-worker/http'],
-    ['idb', 'web-miner/identity'],
+    ['marked', 'web-miner/markdown'],
+    ['dompurify', 'web-miner/markdown'],
+    ['uplot', 'web-miner/ui'],
     ['openai', 'scripts/demo'],
   ])('%s is imported in %s only', (vendor, folder) => {
     const importers = files
@@ -77,6 +79,11 @@ describe('the structure', () => {
       .map(dirname);
     expect(new Set(importers).size).toBeGreaterThan(0);
     expect(importers.filter((importer) => importer !== folder)).toEqual([]);
+  });
+
+  it('opens databases of the browser where keys are kept, and where conversations are', () => {
+    const importers = files.filter((file) => !isTest(file) && importsOf(file).includes('idb')).map(dirname);
+    expect(new Set(importers)).toEqual(new Set(['web-miner/identity', 'web-miner/chat']));
   });
 
   it('has no file whose name tells nothing', () => {
@@ -100,6 +107,10 @@ describe('the laws', () => {
   );
   const tests = files.filter((file) => file.endsWith('.test.ts')).map((file) => source.get(file) ?? '');
   const cited = new Set(tests.flatMap((text) => [...text.matchAll(/\[([A-Z]\d+)\]/g)].map((match) => match[1])));
+
+  it('each have a name of their own', () => {
+    expect(laws.filter((law, index) => laws.indexOf(law) !== index)).toEqual([]);
+  });
 
   it('each have a test that names them', () => {
     expect(laws.filter((law) => !cited.has(law))).toEqual([]);

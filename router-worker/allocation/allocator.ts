@@ -295,6 +295,12 @@ export class Allocator<R> {
     return isMeasured ? Math.round(this.#waits.corrected(choice.expected.startMs)) : null;
   }
 
+  /** Tokens that a tab writes in a second, as they were measured; null before it has finished an answer. */
+  speedOf(tab: string, classId: string): number | null {
+    const { decode, isMeasured } = this.#speeds.of(tab, classId);
+    return isMeasured ? decode : null;
+  }
+
   #startsInMs({ place }: Waiting<R>, tab: string): number {
     return this.#atWork.busyForMs(tab) + this.#plans.beforeMs(tab, place.tag);
   }

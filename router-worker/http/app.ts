@@ -17,6 +17,7 @@ import { ledgerRoutes } from './ledger.ts';
 import { logRoutes } from './log.ts';
 import { mapRoutes } from './map.ts';
 import { modelRoutes } from './models.ts';
+import { networkRoutes } from './network.ts';
 import { quoteRoutes } from './quotes.ts';
 import { RATE_HEADERS, setRateHeaders } from './rate-headers.ts';
 import { recordRoutes } from './records.ts';
@@ -64,7 +65,7 @@ export function createApp(): Hono<AppEnv> {
       protocol: PROTOCOL_VERSION,
       router_keys: [{ id: keys.signer.publicKey.slice(0, 8), algorithm: 'Ed25519', key: keys.signer.publicKey }],
       socket: '/v1/tabs/socket',
-      pages: { join: '/join', chat: '/chat', audit: '/audit' },
+      pages: { join: '/join', chat: '/chat', network: '/network', audit: '/audit' },
       routes: [...routeTable(app)].map(([path, methods]) => `${[...methods].join(', ')} ${path}`),
     });
   });
@@ -78,6 +79,7 @@ export function createApp(): Hono<AppEnv> {
   logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);
+  networkRoutes(app);
   quoteRoutes(app);
   sessionRoutes(app);
   fileRoutes(app);

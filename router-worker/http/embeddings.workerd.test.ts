@@ -136,7 +136,7 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     expect(one.usage).toEqual({ prompt_tokens: 3, total_tokens: 3 });
   });
 
-  it('[D3] [P1] [P2] cuts many texts into tasks for all tabs, and keeps their order', async () => {
+  it('[X3] [P1] [P2] cuts many texts into tasks for all tabs, and keeps their order', async () => {
     const engines = [new CountingEngine(), new CountingEngine(), new CountingEngine()];
     for (const engine of engines) await lend(engine);
     const input = Array.from({ length: 100 }, (_, at) => `text number ${at} of them`);
@@ -158,7 +158,7 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     expect(engines.flatMap(({ texts }) => texts).sort()).toEqual([...input].sort());
   });
 
-  it('[D1] [K15] at level strict gives vectors that another tab computed too, with receipts that hold', async () => {
+  it('[X1] [K15] at level strict gives vectors that another tab computed too, with receipts that hold', async () => {
     await lend();
     await lend();
     const response = await post('/v1/embeddings', { model: MODEL, input: ['tea', 'sky'] }, { 'shoal-level': 'strict' });
@@ -185,7 +185,7 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'answer_not_verified' } });
   });
 
-  it('[D3] asks another tab where one gives no vectors', async () => {
+  it('[X3] asks another tab where one gives no vectors', async () => {
     class Mute extends ScriptedEngine {
       override async embed(text: string, signal: AbortSignal): Promise<Embedded> {
         return { ...(await super.embed(text, signal)), vector: new Float32Array(3) };
@@ -200,7 +200,7 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     }
   });
 
-  it('[D3] takes all vectors of a response from one class', async () => {
+  it('[X3] takes all vectors of a response from one class', async () => {
     await lend(new ScriptedEngine(), 'q4_0');
     await lend(new ScriptedEngine(), 'q8_0');
     await lend(new ScriptedEngine(), 'q4_0');

@@ -6,6 +6,7 @@ import { networkDigest } from '../keys/network-digest.ts';
 import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { roleOf } from '../models/tab-role.ts';
+import { networkStub } from '../network/network-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppEnv } from './context.ts';
@@ -29,6 +30,7 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const request = new Request(c.req.raw);
     request.headers.set(NETWORK_HEADER, await networkDigest(keys, c.req.header('cf-connecting-ip') ?? ''));
+    c.executionCtx.waitUntil(networkStub(c.env).watch()); // Where tabs are, there is something to show. The tab does not wait for it.
     return poolStub(c.env).fetch(request);
   });
 

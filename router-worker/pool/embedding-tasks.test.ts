@@ -26,7 +26,7 @@ const embedding = (network: TestNetwork, engine?: ScriptedEngine) =>
   network.addTab({ embeds: true, ...(engine !== undefined && { engine }) });
 
 describe('a task that embeds', () => {
-  it('[D1] is answered with vectors, run again to the byte by another tab, and has a receipt like any other', async () => {
+  it('[X1] is answered with vectors, run again to the byte by another tab, and has a receipt like any other', async () => {
     const network = await TestNetwork.create();
     await embedding(network);
     await embedding(network);
@@ -63,7 +63,7 @@ describe('a task that embeds', () => {
     });
   });
 
-  it('[D1] of which one number is false in its last bit is refuted, and the block is named', async () => {
+  it('[X1] of which one number is false in its last bit is refuted, and the block is named', async () => {
     const network = await TestNetwork.create();
     for (let i = 0; i < 3; i++) await embedding(network);
     const liar = await embedding(network, new LyingEngine());
@@ -71,7 +71,7 @@ describe('a task that embeds', () => {
     expect(verdict?.verdict).toMatchObject({ value: 'invalid', falseBlock: 0, agree: 0, differ: 2 });
   });
 
-  it('[D2] goes to no tab whose model chats, and no chat goes to one that embeds', async () => {
+  it('[X2] goes to no tab whose model chats, and no chat goes to one that embeds', async () => {
     const network = await TestNetwork.create();
     const [chats, embeds] = ['cls_CCCCCCCCCCCCCCCCCCCCCC', 'cls_EEEEEEEEEEEEEEEEEEEEEE'];
     const chatting = await network.addTab({ class: chats });
@@ -85,7 +85,7 @@ describe('a task that embeds', () => {
     expect(vectors.verdict?.verdict).toEqual({ value: 'unchecked', reason: 'nobody_fit' });
   });
 
-  it('[D2] that a router leases to a chatting tab all the same fails by name, and harms it no further', async () => {
+  it('[X2] that a router leases to a chatting tab all the same fails by name, and harms it no further', async () => {
     const network = await TestNetwork.create();
     const tab = await network.addTab();
     await expect(network.ask('tea', EMBEDS)).rejects.toMatchObject({ code: 'invalid_value' });
@@ -93,7 +93,7 @@ describe('a task that embeds', () => {
     expect(tab.snapshot()?.engineFailure).toBe(null);
   });
 
-  it('[D2] has nothing but its texts: what else its lease says is refused by the tab', async () => {
+  it('[X2] has nothing but its texts: what else its lease says is refused by the tab', async () => {
     const network = await TestNetwork.create();
     await embedding(network);
     const sampled = { ...NOT_SAMPLED, seed: 1 };
@@ -102,7 +102,7 @@ describe('a task that embeds', () => {
     });
   });
 
-  it('[D4] is checked by its own class alone: another variant of the model says nothing of its numbers', async () => {
+  it('[X4] is checked by its own class alone: another variant of the model says nothing of its numbers', async () => {
     const network = await TestNetwork.create();
     await embedding(network);
     await network.addTab({ class: 'cls_EEEEEEEEEEEEEEEEEEEEEE', variant: 'f16', embeds: true });

@@ -16,6 +16,7 @@ import { RecordBook, type TabView } from '../record/record-book.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
 import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
+import type { LivePool } from './live-pool.ts';
 import type { Outlook } from './outlook.ts';
 import { Pool } from './pool.ts';
 import type { LeaseWant } from './pool-ports.ts';
@@ -152,6 +153,11 @@ export class PoolObject extends DurableObject<Env> {
   async readings(model: string): Promise<ProbeRow[]> {
     await this.#pool();
     return this.#readings.rows(model);
+  }
+
+  /** Capacity, line and waits, as everybody may see them. Asked by the network's object, which keeps the answer a while. */
+  async live(models: readonly { readonly model: string; readonly classes: readonly string[] }[]): Promise<LivePool> {
+    return (await this.#pool()).live(models);
   }
 
   async inHand(tasks: readonly TaskTail[]): Promise<TaskTail[]> {

@@ -16,6 +16,7 @@ import { AnswerDesk } from './answer-desk.ts';
 import { CheckDesk } from './check-desk.ts';
 import { type ActiveLease, type KnownLease, LeaseBook } from './lease-book.ts';
 import { LinkDesk } from './link-desk.ts';
+import { type LivePool, livePool } from './live-pool.ts';
 import { MarkedTasks } from './marked-tasks.ts';
 import { MessageRate } from './message-rate.ts';
 import { NetworkDesk } from './network-desk.ts';
@@ -117,6 +118,18 @@ export class Pool {
       placement,
       classes,
       tokens,
+    });
+  }
+
+  /** Capacity, line and waits, as everybody may see them. */
+  live(models: readonly { readonly model: string; readonly classes: readonly string[] }[]): LivePool {
+    return livePool({
+      roster: this.#roster,
+      records: this.#records,
+      allocator: this.#allocator,
+      seats: this.#answers.seats(null),
+      waiting: this.#waiting.byModel(),
+      models,
     });
   }
 

@@ -41,6 +41,16 @@ export class WaitingLine {
     return [...this.#told.keys()].map(({ want }) => askedOf(want).classes);
   }
 
+  /** Requests in line, by the model that was asked for. */
+  byModel(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { want } of this.#told.keys()) {
+      const { model } = askedOf(want);
+      counts.set(model, (counts.get(model) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** A request that could not be served at once. Returns the one that has to go because the line is full: it may be this one. */
   stay(request: WaitingRequest): WaitingRequest | null {
     const limit = Math.max(MAX_WAITING_REQUESTS, new Set(this.#seats().map(({ tab }) => tab)).size);

@@ -1,5 +1,6 @@
 import { toBase64Url } from '../../shared/bytes.ts';
 import { entryOf } from '../../shared/receipt-log/log-api.ts';
+import type { Signed } from '../../shared/signing/signed-statement.ts';
 import type { SessionStore } from './session-store.ts';
 
 /** Receipts that are handed to the log in one call. */
@@ -11,11 +12,14 @@ const BATCH = 100;
  */
 export async function drainToLog(
   store: Pick<SessionStore, 'unlogged' | 'logged'>,
-  append: (entries: readonly string[]) => Promise<unknown>,
+  append: (entries: readonly string[], receipts: readonly Signed[]) => Promise<unknown>,
 ): Promise<void> {
   for (let batch = store.unlogged(BATCH); batch.length > 0; batch = store.unlogged(BATCH)) {
     const entries = await Promise.all(batch.map(({ receipt }) => entryOf(receipt)));
-    await append(entries.map(toBase64Url));
+    await append(
+      entries.map(toBase64Url),
+      batch.map(({ receipt }) => receipt),
+    );
     store.logged(batch.map(({ tail }) => tail));
   }
 }

@@ -18,6 +18,7 @@ import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
+import { tellNetwork } from '../network/tell-network.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
@@ -335,7 +336,10 @@ export class SessionObject extends DurableObject<Env> {
       this.#untold = [];
       // One of the two out of reach is no reason to keep from the other what it waits for.
       const told = await Promise.allSettled([
-        drainToLog(this.#store, async (entries) => unwrap(await logStub(this.env).append(entries))),
+        drainToLog(this.#store, async (entries, receipts) => {
+          unwrap(await logStub(this.env).append(entries));
+          await tellNetwork(this.env, receipts);
+        }),
         this.#cashier.sweep(),
       ]);
       if (this.#setUp.sweep()) this.#feed.end('session_expired');

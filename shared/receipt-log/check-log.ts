@@ -12,12 +12,21 @@ export function openLogHead(head: Signed, routerKey: string): Promise<LogHead> {
 /** Where a receipt stands in the log. Throws `integrity_failed` when the proof does not lead from it to the signed head. */
 export async function checkInclusion(
   receipt: Signed,
+  proof: InclusionResponse,
+  routerKey: string,
+): Promise<{ readonly index: number; readonly head: LogHead }> {
+  return checkEntry(await entryOf(receipt), proof, routerKey);
+}
+
+/** The same for whoever has no more of the receipt than its entry. */
+export async function checkEntry(
+  entry: Uint8Array,
   { index, path, head }: InclusionResponse,
   routerKey: string,
 ): Promise<{ readonly index: number; readonly head: LogHead }> {
   const opened = await openLogHead(head, routerKey);
   const claim = {
-    leaf: await leafHash(await entryOf(receipt)),
+    leaf: await leafHash(entry),
     index,
     size: opened.size,
     root: hashOf(opened.root),

@@ -97,7 +97,7 @@ describe('envelope', () => {
     expect(await opened.exporter.exportSecret('x', 32)).not.toEqual(await opened.exporter.exportSecret('y', 32));
   });
 
-  it('[D2] opens for a tab that embeds', async () => {
+  it('[X2] opens for a tab that embeds', async () => {
     const content = { ...body(), ...NOTHING_SAMPLED };
     expect((await openEnvelope(await sealed(NOTHING_SAMPLED, content), reader())).body).toEqual(content);
   });
@@ -133,14 +133,14 @@ describe('envelope', () => {
       '[L4] whose sampling differs from the lease',
       () => sealed({}, { ...body(), sampling: { ...sampling, temperature: 1 } }),
     ],
-    ['[L4] [D2] of another kind than its lease', () => sealed({ kind: 'embed' })],
-    ['[D2] that samples where nothing is sampled', () => sealed({ kind: 'embed' }, { ...body(), kind: 'embed' })],
+    ['[L4] [X2] of another kind than its lease', () => sealed({ kind: 'embed' })],
+    ['[X2] that samples where nothing is sampled', () => sealed({ kind: 'embed' }, { ...body(), kind: 'embed' })],
     [
-      '[D2] that embeds, and has stop strings',
+      '[X2] that embeds, and has stop strings',
       () => sealed(NOTHING_SAMPLED, { ...body(), ...NOTHING_SAMPLED, stop: ['x'] }),
     ],
     [
-      '[D2] that embeds what is no text of a user',
+      '[X2] that embeds what is no text of a user',
       () => sealed(NOTHING_SAMPLED, { ...body(), ...NOTHING_SAMPLED, messages: [{ role: 'system', content: 'x' }] }),
     ],
     ['[L5] signed by another client than the lease names', async () => sealed({}, body(), await newSigner())],

@@ -17,6 +17,14 @@ export const controls = css`
     font-size: 1.05rem;
     margin: 0 0 8px;
   }
+  h3 {
+    font-size: 0.95rem;
+    margin: 12px 0 4px;
+  }
+  ::placeholder {
+    color: var(--soft);
+    opacity: 1;
+  }
   p {
     margin: 0 0 12px;
   }
@@ -52,7 +60,20 @@ export const controls = css`
     opacity: 0.55;
     cursor: not-allowed;
   }
+  button.small {
+    padding: 4px 12px;
+    min-height: 32px;
+    font-size: 0.9rem;
+  }
+  button.danger {
+    border-color: var(--bad);
+    background: transparent;
+    color: var(--bad);
+  }
   select,
+  input[type='text'],
+  input[type='number'],
+  input[type='password'],
   textarea {
     font: inherit;
     width: 100%;
@@ -81,6 +102,54 @@ export const controls = css`
     margin: 2px 0 0;
     flex: none;
     accent-color: var(--accent);
+  }
+  summary {
+    cursor: pointer;
+    min-height: 28px;
+  }
+  .row {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 12px;
+    align-items: center;
+  }
+  .scroll {
+    overflow-x: auto;
+  }
+  table {
+    width: 100%;
+    border-collapse: collapse;
+    font-size: 0.95rem;
+  }
+  caption {
+    text-align: left;
+    color: var(--soft);
+    padding: 0 0 6px;
+  }
+  th,
+  td {
+    padding: 8px 10px;
+    text-align: left;
+    vertical-align: top;
+    border-bottom: 1px solid var(--line);
+  }
+  td.number,
+  th.number {
+    text-align: right;
+    font-variant-numeric: tabular-nums;
+  }
+  code {
+    font-family: var(--mono);
+    font-size: 0.85rem;
+    overflow-wrap: anywhere;
+  }
+  .unseen {
+    position: absolute;
+    width: 1px;
+    height: 1px;
+    overflow: hidden;
+    clip-path: inset(50%);
+    white-space: nowrap;
   }
   progress {
     width: 100%;

@@ -44,7 +44,7 @@ async function expectVerified({ sure, receipts }: Notes['shoal']): Promise<void>
 }
 
 describe('embeddings by real tabs', () => {
-  it('[D1] are the same to the byte in two tabs, at level strict, and their tabs are embed-only for everybody to see', async () => {
+  it('[X1] are the same to the byte in two tabs, at level strict, and their tabs are embed-only for everybody to see', async () => {
     const tabs = await network.lend(2, { model: embedders.pup });
     const { vectors, notes } = await embed(embedders.pup, ['the sea', 'the moon', 'the sea']);
     expect(vectors.map(({ length }) => length)).toEqual([192, 192, 192]);

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Question, SealedAnswer } from '../../client/sealed-client.ts';
+import type { Question } from '../../client/sealed-client.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { parseTranscript } from '../../shared/receipt/transcript.ts';
 import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
-import { type AskingClient, Conversation, type ConversationPorts, type Exchange } from './conversation.ts';
+import { DEFAULT_SETTINGS } from './chat-settings.ts';
+import { Conversation, type ConversationPorts } from './conversation.ts';
+import type { Turn } from './exchange.ts';
+import type { AskingClient, FollowedAnswer } from './following.ts';
 
 const SALT = 'A'.repeat(22);
 
@@ -27,7 +30,7 @@ class FakeClient implements AskingClient {
     this.#answer = answer;
   }
 
-  async ask(question: Question, { signal }: { readonly signal?: AbortSignal }): Promise<SealedAnswer> {
+  async ask(question: Question, { signal }: { readonly signal?: AbortSignal }): Promise<FollowedAnswer> {
     this.asked.push(question);
     const updates = this.#answer(signal ?? new AbortController().signal);
     return {
@@ -35,7 +38,6 @@ class FakeClient implements AskingClient {
       salt: SALT,
       promptPath: 'relay',
       traffic: async () => ({ relayBytes: 10, directBytes: 20 }),
-      stop: async () => undefined,
     };
   }
 
@@ -57,15 +59,16 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 function conversation(client: AskingClient, part: Partial<ConversationPorts> = {}) {
-  const seen: { readonly exchanges: readonly Exchange[]; readonly busy: boolean }[] = [];
+  const seen: { readonly turns: readonly Turn[]; readonly busy: boolean }[] = [];
   const talk = new Conversation({
     model: async () => 'pup',
+    settings: () => DEFAULT_SETTINGS,
     client: () => client,
     readableBytes: async () => 0,
-    onChange: (exchanges, busy) => seen.push({ exchanges, busy }),
+    onChange: (turns, busy) => seen.push({ turns, busy }),
     ...part,
   });
-  return { talk, seen, last: () => seen.at(-1)?.exchanges ?? [] };
+  return { talk, seen, last: () => seen.at(-1)?.turns ?? [] };
 }
 
 describe('a conversation', () => {
@@ -84,8 +87,8 @@ describe('a conversation', () => {
       cosine: 1,
       verdict: { value: 'unchecked', reason: 'nobody_fit' },
     });
-    expect(last()).toEqual([exchange]);
-    const answers = seen.map(({ exchanges }) => exchanges[0]?.answer);
+    expect(last()).toEqual([{ question: 'How is tea?', answers: [exchange], picked: 0 }]);
+    const answers = seen.map(({ turns }) => turns[0]?.answers[0]?.answer);
     expect(new Set(answers)).toEqual(new Set(['', 'Tea ', 'Tea is hot.']));
     expect(seen.map(({ busy }) => busy).slice(-2)).toEqual([true, false]);
   });
@@ -130,11 +133,11 @@ describe('a conversation', () => {
     const client = new FakeClient(written);
     const { talk, seen } = conversation(client);
     const asking = talk.ask('one');
-    talk.clear();
+    talk.take([]);
     await asking;
-    expect(seen.at(-1)?.exchanges).toHaveLength(1);
-    talk.clear();
-    expect(seen.at(-1)?.exchanges).toEqual([]);
+    expect(seen.at(-1)?.turns).toHaveLength(1);
+    talk.take([]);
+    expect(seen.at(-1)?.turns).toEqual([]);
     await talk.ask('two');
     expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['two']);
   });
@@ -177,5 +180,77 @@ describe('a conversation', () => {
     await begun.promise;
     talk.stop();
     expect(await asking).toMatchObject({ state: 'stopped', answer: 'Tea ' });
+  });
+
+  it('says a system prompt first, and asks with the values that were chosen', async () => {
+    const client = new FakeClient(written);
+    const settings = {
+      ...DEFAULT_SETTINGS,
+      system: 'Be brief.',
+      temperature: 0,
+      topP: 0.9,
+      maxTokens: 7,
+      level: 'cross',
+    } as const;
+    const { talk } = conversation(client, { settings: () => settings });
+    const { request } = await talk.ask('x');
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'x' },
+    ];
+    expect(client.asked).toEqual([
+      { model: 'pup', messages, sampling: { temperature: 0, topP: 0.9, maxTokens: 7 }, level: 'cross' },
+    ]);
+    expect(request).toEqual({ model: 'pup', messages, temperature: 0, top_p: 0.9, max_tokens: 7 });
+  });
+
+  it('asks for several answers side by side, each with a seed of its own, and goes on with the one that was picked', async () => {
+    let number = 0;
+    const client = new FakeClient(async function* () {
+      const mine = number++;
+      for (const update of WRITTEN) yield update.type === 'text' ? { ...update, text: `${mine}` } : update;
+    });
+    let settings = { ...DEFAULT_SETTINGS, answers: 3, seed: 0xffff_fffe };
+    const { talk, last } = conversation(client, { settings: () => settings });
+    await talk.ask('one');
+    expect(client.asked.map(({ sampling }) => sampling?.seed)).toEqual([0xffff_fffe, 0, 1]);
+    expect(last()[0]?.answers.map(({ answer }) => answer)).toEqual(['00', '11', '22']);
+    talk.pick(0, 2);
+    settings = { ...DEFAULT_SETTINGS, answers: 1, seed: 0 };
+    await talk.ask('two');
+    expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['one', '22', 'two']);
+  });
+
+  it('goes on with an answer that came when the first of several failed', async () => {
+    let number = 0;
+    const client = new FakeClient(async function* () {
+      if (number++ === 0) throw new ShoalError('tab_lost', 'The tab went away.');
+      yield* WRITTEN;
+    });
+    const { talk, last } = conversation(client, { settings: () => ({ ...DEFAULT_SETTINGS, answers: 2 }) });
+    await talk.ask('one');
+    expect(last()[0]?.picked).toBe(1);
+  });
+
+  it('asks in place of an earlier turn: what came after it is gone', async () => {
+    const client = new FakeClient(written);
+    const { talk, last } = conversation(client);
+    for (const question of ['one', 'two', 'three']) await talk.ask(question);
+    await talk.askInstead(1, 'another two');
+    expect(last().map(({ question }) => question)).toEqual(['one', 'another two']);
+    expect(client.asked.at(-1)?.messages.map(({ content }) => content)).toEqual(['one', 'Tea is hot.', 'another two']);
+  });
+
+  it('stops all answers side by side at once', async () => {
+    const client: AskingClient = {
+      ask: (_, { signal }) => aborted(signal ?? new AbortController().signal),
+      routerKey: async () => 'key',
+    };
+    const { talk, last } = conversation(client, { settings: () => ({ ...DEFAULT_SETTINGS, answers: 3 }) });
+    const asking = talk.ask('x');
+    await Promise.resolve();
+    talk.stop();
+    await asking;
+    expect(last()[0]?.answers.map(({ state }) => state)).toEqual(['stopped', 'stopped', 'stopped']);
   });
 });
