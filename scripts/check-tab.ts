@@ -4,15 +4,18 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { readArguments } from './command-line.ts';
-import { ROOT } from './paths.ts';
 
 /**
  * What lending a tab costs and gives, as a person feels it: click to serving, memory given back, processor time beside the engine's own, longest blocked moment
  * of the page. One real browser, one router, one machine; what is compared is measured in one run.
  */
+
+/** Not from `paths.ts`: it reads the variables that are set below. */
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const USAGE = `npm run check:tab [-- --gguf FILE --tokens N --rounds N]
 
@@ -36,7 +39,6 @@ const folder = await mkdtemp(join(tmpdir(), 'shoal-check-tab-'));
 const hasLarge = existsSync(values.gguf);
 if (hasLarge) {
   process.env.SHOAL_LOCAL_MODELS = join(folder, 'models');
-  process.env.SHOAL_DIST = join(folder, 'dist');
   const add = [join(ROOT, 'scripts', 'models.ts'), 'add', values.gguf];
   console.log((await promisify(execFile)(process.execPath, add, { env: process.env })).stdout.trim());
 } else console.log(`No file at ${values.gguf}: the larger model is left out.`);
@@ -46,6 +48,7 @@ const { buildAll } = await import('./build.ts');
 const { startNetwork } = await import('./testing/running-network.ts');
 const { models } = await buildAll(true);
 const network = await startNetwork();
+const large = hasLarge ? models.find(({ id }) => id !== 'shoal-pup-3m') : undefined;
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -127,7 +130,7 @@ async function ask(model: string, tokens: number): Promise<number> {
 
 async function joinPage(): Promise<Page> {
   const page = await (await network.browser.profile()).newPage();
-  await page.goto(`${network.router.url}/join`);
+  await page.goto(`${network.router.url}/join#whole-machine`); // Others share this machine: it must not rest for them.
   await page.locator('#model option:nth-child(2)').waitFor({ state: 'attached' });
   return page;
 }
@@ -202,8 +205,7 @@ try {
     );
   };
   await measure('embedded', PUP);
-  const large = models.find(({ id }) => id !== 'shoal-pup-3m');
-  const largeName = hasLarge && large !== undefined ? `${large.id}:${large.variants[0]?.id}` : null;
+  const largeName = large !== undefined ? `${large.id}:${large.variants[0]?.id}` : null;
   if (largeName !== null) await measure('large', largeName);
 
   const costed = largeName ?? PUP;
@@ -229,4 +231,10 @@ try {
 } finally {
   await network.stop();
   await rm(folder, { recursive: true, force: true });
+  if (large !== undefined) {
+    // What the router serves is as it was.
+    await rm(join(ROOT, 'dist', 'models', 'weights', large.variants[0]?.weights.sha256 ?? ''), { recursive: true });
+    delete process.env.SHOAL_LOCAL_MODELS;
+    await promisify(execFile)(process.execPath, [join(ROOT, 'scripts', 'build.ts'), '--quiet'], { env: process.env });
+  }
 }

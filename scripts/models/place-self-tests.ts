@@ -11,12 +11,13 @@ const PUBLISHED = join(ROOT, 'router-worker', 'network-tasks', 'known-answers.js
 /** Of a class: a tab asks itself one at a time, and knows all that are published anyway. */
 const QUESTIONS = 4;
 
-/** Puts the first of the published answers where tabs find them. */
+/** Puts some of the published answers where tabs find them. */
 export async function placeSelfTests(catalogue: Catalogue): Promise<void> {
   const published = JSON.parse(await readFile(PUBLISHED, 'utf8')) as Record<string, readonly KnownAnswer[]>;
   const classes: SelfTests['classes'] = {};
   for (const { model, class: id } of await servedVariants(catalogue)) {
-    const known = published[id]?.slice(0, QUESTIONS);
+    // The shortest: somebody waits for them.
+    const known = published[id]?.toSorted((a, b) => a.text.length - b.text.length).slice(0, QUESTIONS);
     if (known === undefined) continue;
     classes[id] = known.map(({ question, text }) => ({
       prompt: question.prompt,

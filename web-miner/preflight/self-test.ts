@@ -23,7 +23,7 @@ const SHOWN_CHARACTERS = 24;
 /** Asked where no answer is published. Greedy, so that whoever computes rightly writes the same each time. */
 const UNPUBLISHED: Omit<SelfTestQuestion, 'text'> = {
   prompt: 'Name three colours.',
-  sampling: { ...LIKELIEST, maxTokens: 16 },
+  sampling: { ...LIKELIEST, maxTokens: 8 },
 };
 
 /**

@@ -21,7 +21,7 @@ import type { LendAction } from './lend-state.ts';
 import { isLending, type LendView } from './lend-view.ts';
 import { type LogLine, linesBetween, MAX_LOG_LINES } from './log-lines.ts';
 import { measureMemory } from './measure-memory.ts';
-import { BEST, ladderEntries, mustAccept } from './model-choice.ts';
+import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import './reading-card.ts';
 import { addSecond, type SpeedHistory } from './speed-history.ts';
@@ -79,6 +79,7 @@ export class JoinPage extends LitElement {
   #wakeLock: WakeLock | null = null;
   #seat: TabSeat | null = null;
   #second: ReturnType<typeof setInterval> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
   /** Work that was done when the network was last asked how this tab stands. */
   #doneAtLook = -1;
   #looksSoon = false;
@@ -145,6 +146,7 @@ export class JoinPage extends LitElement {
     this.#wakeLock?.close();
     this.#seat?.close();
     clearInterval(this.#second);
+    clearInterval(this.#watch);
   }
 
   /** Bytes over direct links; for the demo and for people who look. */
@@ -158,6 +160,7 @@ export class JoinPage extends LitElement {
     this.device = judgeDevice(await lookAtDevice());
     try {
       this.models = await fetchModels('chat', 'embed');
+      this.chosen = this.#askedFor() ?? this.chosen;
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
@@ -231,6 +234,13 @@ export class JoinPage extends LitElement {
     }, JUDGED_AFTER_MS);
   }
 
+  /** `/join#model=…`; null when the router has no such model, or none was named. */
+  #askedFor(): string | null {
+    const asked = new URLSearchParams(location.hash.slice(1)).get('model');
+    const names = ladderEntries(this.models).map(({ name }) => name);
+    return names.find((name) => name === asked || name.split(':')[0] === asked) ?? null;
+  }
+
   // ---- one tab a profile -------------------------------------------------------------------------------------------
 
   #sit(): void {
@@ -242,9 +252,15 @@ export class JoinPage extends LitElement {
       onLost: () => this.#worker.stop(),
       onShown: (shown) => this.#elsewhere(shown as LendingPhase | null),
     });
+    this.#watch = setInterval(() => void this.#lookWhoLends(), LOOK_WHO_LENDS_EVERY_MS);
     void this.#seat.isTaken().then((isTaken) => {
       if (isTaken && !isLending(this.view) && this.view.phase !== 'elsewhere') this.#elsewhere(null, true);
     });
+  }
+
+  /** A tab that was closed says nothing more: its lock tells. */
+  async #lookWhoLends(): Promise<void> {
+    if (this.view.phase === 'elsewhere' && (await this.#seat?.isTaken()) === false) this.#elsewhere(null);
   }
 
   /** What the tab that lends says of itself; `null` without `isTaken`: it left. */
@@ -257,7 +273,7 @@ export class JoinPage extends LitElement {
   // ---- what a person does ------------------------------------------------------------------------------------------
 
   get #ladder(): Ladder<LadderEntry> | null {
-    return this.device === null ? null : planLadder(ladderEntries(this.models), this.device.ladder);
+    return this.device === null ? null : planLadder(ladderEntries(this.models.filter(chats)), this.device.ladder);
   }
 
   get #canStart(): boolean {
@@ -427,6 +443,8 @@ export class JoinPage extends LitElement {
 
 /** Time after a piece of work in which its check is over as a rule, ms. */
 const JUDGED_AFTER_MS = 2_500;
+
+const LOOK_WHO_LENDS_EVERY_MS = 3_000;
 
 const SIGNALS_THERE: BudgetSignalsThere = {
   power: 'getBattery' in navigator,

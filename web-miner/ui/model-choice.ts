@@ -58,9 +58,14 @@ export class ModelChoice extends LitElement {
       : ` (${first.name}, ${megabytes(first.bytes)}, then ${next.name}, ${megabytes(next.bytes)})`;
   }
 
-  #about({ shoal }: ListedModel): TemplateResult {
+  #about(model: ListedModel): TemplateResult {
+    const { shoal } = model;
     const { id, notice, url } = shoal.licence;
-    return html`<p class="soft below">
+    return html`${
+      chats(model)
+        ? nothing
+        : html`<p class="below" id="role"><strong>Embed only.</strong> This tab turns texts into numbers, for search. It is never asked for a chat, so a small device is enough.</p>`
+    }<p class="soft below">
       ${shoal.name}: ${shoal.description} Licence:
       ${url === null ? id : html`<a href=${url} target="_blank" rel="noopener noreferrer">${id}</a>`}.
       ${shoal.licence.must_show ? html`<strong>${notice}</strong>` : nothing}
@@ -101,6 +106,11 @@ export function mustAccept(
   ladder: Ladder<LadderEntry> | null,
 ): boolean {
   return modelsMeant(models, chosen, ladder).some(({ shoal }) => shoal.licence.must_show);
+}
+
+/** Whether a model chats; one that does not embeds, and its tab is never asked for a chat. */
+export function chats({ shoal }: ListedModel): boolean {
+  return shoal.capabilities.includes('chat');
 }
 
 /** Each variant as the choice of a model sees it. */
