@@ -216,7 +216,8 @@ describe('an answer whose tab dies in the middle of it', () => {
     await asking.stop();
     await until(() => second.snapshot()?.working === null, 'the second is free');
     await until(() => network.pool.census()[0]?.free === 1, 'the pool knows it');
-    expect(await viewOf(network, asking)).toMatchObject({ status: 'ended', outcome: 'cancelled' });
+    const end = { status: 'ended', outcome: 'cancelled' };
+    await expect.poll(() => viewOf(network, asking), { timeout: 5_000 }).toMatchObject(end); // Its commit is on its way.
   });
 
   it('[N2] ends as disputed when the other tab writes something else, and shows none of it', async () => {
