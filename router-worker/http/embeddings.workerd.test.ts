@@ -299,6 +299,24 @@ describe('POST /v1/embeddings with a model in tabs', () => {
 });
 
 describe('the bill of texts that were embedded', () => {
+  it('[M5] is for what was done where a text of the request was too long for all of them to be given', async () => {
+    await lend();
+    const operator = `Bearer ${await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET))}`;
+    const made = await (await post('/v1/keys', {}, { authorization: operator })).json<{
+      key: string;
+      account: string;
+    }>();
+    const credits = { id: crypto.randomUUID(), account: made.account, amount: 100_000 };
+    expect((await post('/v1/credits', credits, { authorization: operator })).status).toBe(200);
+    const input = [...Array.from({ length: 16 }, () => 'a cup of tea'), 'long '.repeat(200)];
+    const body = { model: `${MODEL}:q8_0`, input, shoal: { level: 'none' } };
+    const refused = await post('/v1/embeddings', body, { authorization: `Bearer ${made.key}` });
+    expect(await refused.json()).toMatchObject({ error: { code: 'context_length_exceeded', param: 'input[16]' } });
+    const [first] = refused.headers.get('shoal-task')!.split(', ');
+    const price = async () => (await (await ask(`/v1/tasks/${first}`)).json<{ price: object }>()).price;
+    await expect.poll(price, { timeout: 4_000 }).toMatchObject({ status: 'settled', charged: 48 });
+  });
+
   it('[M3] [M5] is for the tokens that were read, at the price of the model and the level', async () => {
     await lend();
     await lend();
