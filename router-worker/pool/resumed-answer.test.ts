@@ -259,6 +259,27 @@ describe('an answer whose tab dies in the middle of it', () => {
     expect(await viewOf(network, asking)).toMatchObject({ outcome: 'failed' });
   });
 
+  it('[N2] is on both records, once, though the other tab was through with it before its reader had compared', async () => {
+    const network = await TestNetwork.create();
+    const liar = await network.addTab({ engine: other(0) });
+    const asking = await ask(network);
+    await written(asking, 6);
+    const told = Promise.withResolvers<void>();
+    const leave = network.pool.leave.bind(network.pool);
+    network.pool.leave = (task, why) => void told.promise.then(() => leave(task, why));
+    const honest = await network.addTab();
+    await liar.tab.close();
+    await expect(asking.end).rejects.toMatchObject({ code: 'answer_disputed' });
+    await expect.poll(() => viewOf(network, asking)).toMatchObject({ status: 'ended' });
+    told.resolve();
+    await settle();
+    leave(asking.want.task, 'answer_disputed');
+    const disputes = [liar, honest].map(
+      ({ identity }) => network.pool.tabView(identity).records[0]?.counts.disputed ?? 0,
+    );
+    expect(disputes).toEqual([1, 1]);
+  });
+
   it('[N1] goes on when the dead tab had written all of it, but not committed', async () => {
     const network = await TestNetwork.create();
     const first = await network.addTab();
