@@ -238,6 +238,18 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     expect(await alone.json()).toMatchObject({ error: { code: 'context_length_exceeded', param: 'input' } });
   });
 
+  it('tells of no more tokens than the texts can have, whatever the tab says', async () => {
+    class BoastingEngine extends ScriptedEngine {
+      override async embed(text: string, signal: AbortSignal): Promise<Embedded> {
+        return { ...(await super.embed(text, signal)), tokens: 30_000 };
+      }
+    }
+    await lend(new BoastingEngine());
+    const body = { model: MODEL, input: ['tea', 'sky'], shoal: { level: 'none' } };
+    const { usage } = await (await post('/v1/embeddings', body)).json<Answer>();
+    expect(usage).toEqual({ prompt_tokens: 14, total_tokens: 14 }); // Six bytes, and four around each text.
+  });
+
   it('refuses by name what it does not honour', async () => {
     await lend();
     const refusal = async (body: object) => {
