@@ -65,7 +65,7 @@ async function readSoFar(tabs: readonly Page[]): Promise<Reading> {
   const each = await Promise.all(
     tabs.map((page) =>
       page.evaluate(() => {
-        const phase = document.querySelector<JoinPage>('join-page')?.phase;
+        const phase = document.querySelector<JoinPage>('join-page')?.view;
         return phase?.phase === 'serving' ? phase.tab.counts : null;
       }),
     ),

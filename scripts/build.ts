@@ -4,6 +4,7 @@ import { build } from 'vite';
 import type { Catalogue } from '../shared/classes/catalogue.ts';
 import { buildClient } from './build-client.ts';
 import { assembleModels } from './models/catalogue-files.ts';
+import { placeSelfTests } from './models/place-self-tests.ts';
 import { DIST, ROOT } from './paths.ts';
 import { placeEngines } from './place-engines.ts';
 
@@ -20,7 +21,9 @@ export async function buildAll(quiet: boolean): Promise<Catalogue> {
     await buildClient(join(DIST, 'client'), false);
   });
   await placeEngines();
-  return assembleModels();
+  const catalogue = await assembleModels();
+  await placeSelfTests(catalogue);
+  return catalogue;
 }
 
 /** Libraries come in two builds, chosen by this variable: whoever has it set otherwise, as test runners do, would serve the slow one. */

@@ -139,7 +139,7 @@ describe('npm run guard', () => {
     expect([status, output]).toEqual([1, 'No router answers at http://localhost:9. Start one with npm start.\n']);
   });
 
-  it('starts tabs that only check, for the router of npm start, and stops; npm run tabs overrules how a tab stands', async () => {
+  it('starts tabs that only check, for the router of npm start, and stops; npm run tab overrules how a tab stands', async () => {
     const router = start('start.ts', []);
     await router.printed('Stop with Ctrl-C.');
     const { output } = router;
@@ -155,14 +155,41 @@ describe('npm run guard', () => {
     expect((await guard.ended()).status).toBe(0);
 
     const [tab, classId] = ['T'.repeat(43), `cls_${'A'.repeat(22)}`];
-    const tabs = (...args: string[]) => start('tabs.ts', [...args, '--router', url]).ended();
-    expect((await tabs('show', tab)).output).toContain('The network has seen nothing of it yet.');
-    expect((await tabs('ban', tab, classId)).output).toContain(`${classId}: banned. The operator`);
-    expect((await tabs('pardon', tab, classId)).output).toContain(`${classId}: new.`);
-    const refused = await start('tabs.ts', ['ban', tab, classId, '--router', url], {
+    const word = (...args: string[]) => start('tab.ts', [...args, '--router', url]).ended();
+    expect((await word('show', tab)).output).toContain('The network has seen nothing of it yet.');
+    expect((await word('ban', tab, classId)).output).toContain(`${classId}: banned. The operator`);
+    expect((await word('pardon', tab, classId)).output).toContain(`${classId}: new.`);
+    const refused = await start('tab.ts', ['ban', tab, classId, '--router', url], {
       SHOAL_ROUTER_SECRET: 'dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHkh',
     }).ended();
     expect([refused.status, refused.output]).toEqual([1, expect.stringContaining('Only the operator')]);
+    router.child.kill('SIGINT');
+    await router.ended();
+  });
+});
+
+describe('npm run tabs', () => {
+  it('lends tabs until SIGTERM, and then lets them finish; a word of the old command is told the new one', async () => {
+    const router = start('start.ts', []);
+    await router.printed('Stop with Ctrl-C.');
+    const url = /http:\/\/localhost:\d+/.exec(router.output())?.[0] ?? '';
+    const tabs = start('tabs.ts', ['--router', url, '--count', '2', '--model', 'shoal-pup-3m:q8_0']);
+    await tabs.printed('2 tabs lend for');
+    const answered = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'shoal-pup-3m',
+        messages: [{ role: 'user', content: 'What is the capital of Japan?' }],
+      }),
+    });
+    expect(answered.status).toBe(200);
+    tabs.child.kill('SIGTERM');
+    const { status, output } = await tabs.ended();
+    expect([status, output]).toEqual([0, expect.stringContaining('Finishing what runs.')]);
+    expect(output).not.toContain('did not finish in time');
+    const moved = await start('tabs.ts', ['show', 'x']).ended();
+    expect([moved.status, moved.output]).toEqual([1, expect.stringContaining("For 'show' use npm run tab.")]);
     router.child.kill('SIGINT');
     await router.ended();
   });

@@ -61,6 +61,7 @@ describe('the structure', () => {
 
   it.each([
     ['@wllama/wllama', 'web-miner/engine'],
+    ['@mlc-ai/web-llm', 'web-miner/engine'],
     ['@huggingface/jinja', 'web-miner/engine'],
     ['@huggingface/gguf', 'scripts/models'],
     ['simple-peer', 'shared/peer'],

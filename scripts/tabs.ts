@@ -1,60 +1,42 @@
 import './require-node.ts';
-import { operatorPass } from '../router-worker/keys/router-keys.ts';
-import type { TabView } from '../router-worker/record/record-book.ts';
+import { runHeadless, tabCount } from './browser/headless-tabs.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
-import { operatorKeys } from './router/operator-secret.ts';
 
-/** How a tab stands, and the operator's word on it. */
+/** Lends a server's idle time: the page of /join in a headless browser. */
 
-const USAGE = `npm run tabs -- show TAB
-npm run tabs -- ban TAB CLASS
-npm run tabs -- pardon TAB CLASS
+const USAGE = `npm run tabs [-- --router URL --model NAME:VARIANT --count N --check-only --direct --accept-terms]
 
-  --router   the router (http://localhost:8787)
+  --router        the router to lend to (http://localhost:8787)
+  --model         what they serve (best: the best for this machine)
+  --count         tabs to start, each a browser profile of its own (1)
+  --check-only    only check other tabs' answers
+  --direct        allow direct links, which show this machine's network address to the other side
+  --accept-terms  you have read the terms of the model, where it has some that must be shown: see /join
 
-ban and pardon need the router's secret: SHOAL_ROUTER_SECRET, or .dev.vars of npm start.`;
+The first Ctrl-C, or SIGTERM, lets them finish what runs and stop; the second ends them.
+How a tab stands with the network, and the operator's word on it: npm run tab.`;
 
 const { values, positionals } = readArguments(USAGE, {
   router: { type: 'string', default: 'http://localhost:8787' },
+  model: { type: 'string', default: 'best' },
+  count: { type: 'string', default: '1' },
+  'check-only': { type: 'boolean', default: false },
+  direct: { type: 'boolean', default: false },
+  'accept-terms': { type: 'boolean', default: false },
 });
-
-const STANDINGS: Readonly<Record<string, 'banned' | 'new'>> = { ban: 'banned', pardon: 'new' };
-
-async function call(path: string, request: RequestInit): Promise<TabView> {
-  const url = new URL(path, values.router);
-  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(20_000) }).catch(() => {
-    throw new CommandError(`No router answers at ${values.router}.`);
-  });
-  const body = (await response.json()) as TabView & { error?: { message: string; next_step: string } };
-  if (!response.ok) throw new CommandError(`${body.error?.message} ${body.error?.next_step}`);
-  return body;
-}
-
-function show({ id, records }: TabView): void {
-  console.log(id);
-  if (records.length === 0) console.log('  The network has seen nothing of it yet.');
-  for (const { class: id, standing, text, next, counts, waitsUntil } of records) {
-    console.log(`  ${id}: ${standing}. ${text}`);
-    if (waitsUntil !== null) console.log(`    It waits until ${new Date(waitsUntil).toISOString()}.`);
-    console.log(
-      `    ${Object.entries(counts)
-        .map(([what, count]) => `${what} ${count}`)
-        .join(', ')}. ${next}`,
-    );
-  }
-}
 
 await runCommand(async () => {
-  const [action = '', tab = '', classId = ''] = positionals;
-  const standing = STANDINGS[action];
-  if ((action !== 'show' && standing === undefined) || tab === '') throw new CommandError(USAGE);
-  if (standing === undefined) return show(await call(`/v1/tabs/${tab}`, {}));
-  const pass = await operatorPass(await operatorKeys());
-  show(
-    await call(`/v1/tabs/${tab}/standing`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${pass}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ class: classId, standing }),
-    }),
-  );
+  if (positionals.length > 0) {
+    throw new CommandError(`npm run tabs lends tabs now. For '${positionals[0]}' use npm run tab.\n\n${USAGE}`);
+  }
+  await runHeadless({
+    url: values.router.replace(/\/+$/, ''),
+    count: tabCount(values.count, '--count'),
+    called: 'tab',
+    model: values.model,
+    direct: values.direct,
+    checkOnly: values['check-only'],
+    acceptsTerms: values['accept-terms'],
+  });
 });
+process.exit();

@@ -166,3 +166,6 @@ export const MAX_DOCUMENT_PARTS = 1_024;
 /** Longest time for a map, ms, and what it has when it does not say. */
 export const MAX_MAP_MS = 60 * 60 * 1000;
 export const MAP_MS = 15 * 60 * 1000;
+
+/** Classes that the router names as short at once: more than a tab could choose among. */
+export const MAX_WANTED_CLASSES = 8;

@@ -37,7 +37,7 @@ export const REFUSALS = {
     next: 'Try again after the time in Retry-After.',
   },
   transfer_conflict: { ...bad('Use a new id for a new transfer.'), status: 409 },
-  operator_only: { ...bad('Use npm run tabs or npm run credits.'), status: 403 },
+  operator_only: { ...bad('Use npm run tab or npm run credits.'), status: 403 },
   task_token_invalid: { ...bad('Send the token of the lease record as shoal-task-token.'), status: 403 },
   session_not_found: missing('Check the id, and the key that set the session up; or set one up: POST /v1/sessions.'),
   session_mismatch: bad('Ask for what the session allows: GET /v1/sessions/:id shows it, PATCH changes it.'),

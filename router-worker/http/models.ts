@@ -8,6 +8,7 @@ import { SENTENCE_TABLE_MODEL } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { Census } from '../pool/tab-roster.ts';
+import type { Demand } from '../pool/wanted-classes.ts';
 import type { AppEnv } from './context.ts';
 
 /** OpenAI's list of models; under `shoal` what this network adds: variants, classes, and how many tabs serve them now. The sentence table is listed for what it is. */
@@ -57,11 +58,14 @@ const PRICING = {
   sla_percent: SLA_PERCENT,
 };
 
-type Tabs = ReadonlyMap<string, Census>;
+type Tabs = ReadonlyMap<string, Partial<Census & Demand>>;
 
 async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
-  const census = await poolStub(env).census();
-  return new Map(census.map((entry) => [entry.class, entry]));
+  const pool = poolStub(env);
+  const [census, demand] = await Promise.all([pool.census(), pool.demand()]);
+  const byClass = new Map<string, Partial<Census & Demand>>(census.map((entry) => [entry.class, entry]));
+  for (const entry of demand) byClass.set(entry.class, { ...byClass.get(entry.class), ...entry });
+  return byClass;
 }
 
 /** `must_show`: notice and address are to be shown before the weights are fetched. */
@@ -79,6 +83,9 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
         tabs: tabs.get(id)?.tabs ?? 0,
         free_tabs: tabs.get(id)?.free ?? 0,
         check_only_tabs: tabs.get(id)?.checkers ?? 0,
+        /** Requests in line that this class could serve, and those of the last five minutes that found nobody. */
+        waiting_requests: tabs.get(id)?.waiting ?? 0,
+        unserved_requests: tabs.get(id)?.unserved ?? 0,
       }));
     const total = (figure: 'tabs' | 'free_tabs' | 'check_only_tabs') =>
       classes.reduce((sum, entry) => sum + entry[figure], 0);

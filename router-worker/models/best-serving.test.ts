@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import { EXACT_ARITHMETIC, type ModelEntry, type ServedVariant } from '../../shared/classes/catalogue.ts';
 import { bestServing } from './best-serving.ts';
 
 const model = (id: string, parameters: number | null) => ({ id, parameters }) as ModelEntry;
 const [small, large] = [model('small', 1e6), model('large', 1e9)];
 function variants(of: ModelEntry, id: string, bytes: number): ServedVariant[] {
   const variant = { id, weights: { bytes } } as ServedVariant['variant'];
-  const near = { flashAttention: true };
+  const near = { backend: 'cpu', flashAttention: true } as const;
   return [
-    { model: of, variant, class: `${of.id}:${id}`, arithmetic: { flashAttention: false } },
+    { model: of, variant, class: `${of.id}:${id}`, arithmetic: EXACT_ARITHMETIC },
     { model: of, variant, class: `${of.id}:${id}:near`, arithmetic: near },
   ];
 }

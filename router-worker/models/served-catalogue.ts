@@ -3,9 +3,9 @@ import {
   CATALOGUE_PATH,
   type Capability,
   catalogue,
+  everyClass,
   type ModelEntry,
   type ServedVariant,
-  servedClasses,
   variantsNamed,
 } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
@@ -31,7 +31,7 @@ async function read(env: Env): Promise<ServedVariant[]> {
   if (parsed?.success !== true) {
     throw new ShoalError('router_not_configured', 'The router has no catalogue of models: run npm run build.');
   }
-  return servedClasses(parsed.output);
+  return everyClass(parsed.output);
 }
 
 /**

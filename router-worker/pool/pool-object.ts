@@ -26,6 +26,7 @@ import type { Served, TabAttachment, TabSocket } from './tab.ts';
 import type { Suspicion } from './tab-records.ts';
 import type { Census } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
+import type { Demand } from './wanted-classes.ts';
 
 const TICK_MS = 1000;
 const NETWORK_HEADER = 'shoal-network-prefix';
@@ -169,6 +170,10 @@ export class PoolObject extends DurableObject<Env> {
 
   async census(): Promise<Census[]> {
     return (await this.#pool()).census();
+  }
+
+  async demand(): Promise<Demand[]> {
+    return (await this.#pool()).demand();
   }
 
   #pool(): Promise<Pool> {

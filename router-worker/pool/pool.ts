@@ -29,6 +29,7 @@ import { type Census, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
 import { WaitingLine, type WaitingRequest } from './waiting-line.ts';
+import { type Demand, WantedClasses } from './wanted-classes.ts';
 
 /**
  * The connected tabs, the leases that they work on, and the tasks in hand. Memory only: a tab comes back with its socket, and every lease is a
@@ -48,6 +49,7 @@ export class Pool {
   readonly #records: TabRecords;
   readonly #marked: MarkedTasks;
   readonly #network: NetworkDesk | null;
+  readonly #wanted: WantedClasses;
 
   constructor(ports: PoolPorts) {
     this.#ports = ports;
@@ -58,6 +60,7 @@ export class Pool {
     );
     this.#waiting = new WaitingLine(this.#allocator, () => this.#answers.seats(null), ports.now);
     this.#links = new LinkDesk(ports.now);
+    this.#wanted = new WantedClasses(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#marked = new MarkedTasks(ports.now);
     this.#tasks = new TaskBook(ports.now, (served, stream) => this.#answers.clientGone(served, stream));
@@ -98,6 +101,11 @@ export class Pool {
 
   census(): Census[] {
     return this.#roster.census();
+  }
+
+  /** What is asked for and waits, or found nobody. */
+  demand(): Demand[] {
+    return this.#wanted.demand(this.#waiting.classes);
   }
 
   /** Tabs that may serve by record and placement, by class, and how long a request of so many tokens would wait for one of these classes. */
@@ -270,12 +278,35 @@ export class Pool {
   // ---- a client's side ---------------------------------------------------------------------------------------------
 
   request(want: LeaseWant, sink: StreamSink): TaskStream {
-    return this.#answers.request(want, sink);
+    const stream = this.#answers.request(want, sink);
+    this.#tellWanted([want]);
+    return stream;
   }
 
   /** The parts of one request; see {@link AnswerDesk.requestMany}. */
   requestMany(wants: readonly LeaseWant[], sinkOf: () => StreamSink, mostWaiting: number): TaskStream[] {
-    return this.#answers.requestMany(wants, sinkOf, mostWaiting);
+    const streams = this.#answers.requestMany(wants, sinkOf, mostWaiting);
+    this.#tellWanted(wants.slice(0, 1)); // They ask for one model.
+    return streams;
+  }
+
+  /** Free tabs hear which classes are short, when there is news of it: each decides by itself whether to load another model. */
+  #tellWanted(wants: readonly LeaseWant[]): void {
+    const census = this.#roster.census();
+    const served = new Set(census.map((entry) => entry.class));
+    for (const want of wants)
+      this.#wanted.asked(
+        want.variants.map((variant) => variant.class),
+        served,
+      );
+    const classes = this.#wanted.toTell(this.#waiting.classes, census);
+    if (classes.length === 0) return;
+    for (const tab of this.#roster.connected()) {
+      const isFree = tab.leases.size === 0 && tab.models.length > 0 && !tab.checkOnly;
+      if (isFree && !tab.models.some(({ class: id }) => classes.includes(id))) {
+        this.#roster.send(tab, { t: 'wanted', classes });
+      }
+    }
   }
 
   /** Whoever reads this task has gone, and why: the router's own Workers say so. Told twice it changes nothing. */
@@ -489,6 +520,7 @@ export class Pool {
     this.#answers.serveLine(true); // Whoever waits for a tab that is later than expected may be better off with another by now.
     this.#answers.tick();
     this.#waiting.tick();
+    this.#tellWanted([]);
     this.#checks.tick();
     this.#network?.tick();
     this.#links.tick();

@@ -36,6 +36,11 @@ export class WaitingLine {
     return this.#told.size;
   }
 
+  /** The classes that could serve each of those who wait. */
+  get classes(): readonly (readonly string[])[] {
+    return [...this.#told.keys()].map(({ want }) => askedOf(want).classes);
+  }
+
   /** Requests in line, by the model that was asked for. */
   byModel(): Map<string, number> {
     const counts = new Map<string, number>();

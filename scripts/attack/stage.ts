@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import type { ServedVariant } from '../../shared/classes/catalogue.ts';
+import { isExactClass } from '../../shared/classes/class-id.ts';
 import type { HostedModels } from '../../web-miner/testing/hostile/hosted-tabs.ts';
 import type { LieName } from '../../web-miner/testing/hostile/lies.ts';
 import type { RunningNetwork } from '../testing/running-network.ts';
@@ -99,7 +100,7 @@ function loadInto(page: Page, models: HostedModels): Promise<void> {
 /** What the pages load beside the claimed variant, as far as this machine has it. `served`: in every arithmetic. */
 export function modelsAround(claimed: ServedVariant, served: readonly ServedVariant[]): HostedModels {
   const bytes = ({ variant }: ServedVariant) => variant.weights.bytes;
-  const exact = served.filter(({ arithmetic }) => !arithmetic.flashAttention);
+  const exact = served.filter((one) => isExactClass(one.class));
   const coarser = exact.find(
     ({ model, variant }) => model.id === claimed.model.id && variant.weights.bytes < bytes(claimed),
   );

@@ -55,7 +55,9 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The exam page is handed in by the test, so the browser takes it for a page of another network. */
 export const EXAM_FLAGS: readonly string[] = ['--disable-features=LocalNetworkAccessChecks'];
 
-export async function startNetwork(options: { readonly networkTasks?: boolean } = {}): Promise<RunningNetwork> {
+export async function startNetwork(
+  options: { readonly networkTasks?: boolean; readonly flags?: readonly string[] } = {},
+): Promise<RunningNetwork> {
   if (!existsSync(join(ROOT, 'dist', 'join.html'))) await buildAll(true);
   const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   const secretFile = join(folder, 'secret.vars');
@@ -74,7 +76,7 @@ export async function startNetwork(options: { readonly networkTasks?: boolean } 
     removeAfterwards: [folder],
     onLog: (line) => log.push(line),
   });
-  const browser = await launchBrowser(() => undefined, EXAM_FLAGS);
+  const browser = await launchBrowser(() => undefined, [...EXAM_FLAGS, ...(options.flags ?? [])]);
   return {
     router,
     browser,

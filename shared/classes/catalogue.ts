@@ -4,6 +4,7 @@ import { ShoalError } from '../errors.ts';
 import { modelName, shownText } from '../protocol/fields.ts';
 import type { TaskKind } from '../protocol/task-kind.ts';
 import { type ClassTraits, classIdOf } from './class-id.ts';
+import { WEB_LLM_BUILD } from './web-llm-build.ts';
 import { type EngineBuild, WLLAMA_BUILD } from './wllama-build.ts';
 
 /** The catalogue: public model names, their variants, and all that a tab needs to fetch, check and run one. */
@@ -167,13 +168,21 @@ export const SENTENCE_EMBEDDING_PATH = '/models/shoal-embed-64.bin';
 
 /** How an engine may compute: what is chosen on the device, beside the file. */
 export interface Arithmetic {
+  readonly backend: 'cpu' | 'webgpu';
   readonly flashAttention: boolean;
 }
 
-export const EXACT_ARITHMETIC: Arithmetic = { flashAttention: false };
+export const EXACT_ARITHMETIC: Arithmetic = { backend: 'cpu', flashAttention: false };
 
-/** All that a tab of this release may run, the exact one first. */
-export const ARITHMETICS: readonly Arithmetic[] = [EXACT_ARITHMETIC, { flashAttention: true }];
+/** How graphics processors compute: each a little differently. */
+export const GPU_ARITHMETIC: Arithmetic = { backend: 'webgpu', flashAttention: false };
+
+/** All in which a tab of this release may run a GGUF, the exact one first. */
+export const ARITHMETICS: readonly Arithmetic[] = [
+  EXACT_ARITHMETIC,
+  { backend: 'cpu', flashAttention: true },
+  GPU_ARITHMETIC,
+];
 
 export async function traitsOf(
   model: ModelEntry,
@@ -185,9 +194,10 @@ export async function traitsOf(
     weights: variant.weights.sha256,
     engine: build.engine,
     engineBuild: build.engineBuild,
-    backend: 'cpu',
+    backend: arithmetic.backend,
     flashAttention: arithmetic.flashAttention,
-    kvType: 'f16',
+    // An MLC library keeps keys and values as it computes: `q4f32_1` in 32 bits.
+    kvType: variant.format === 'mlc' && /f32/.test(variant.id) ? 'f32' : 'f16',
     contextTokens: model.contextTokens,
     template: toHex(await sha256(utf8(JSON.stringify(inputForm(model))))),
     renderer: 1,
@@ -214,7 +224,30 @@ export function servedVariants(models: Catalogue, build: EngineBuild = WLLAMA_BU
   return servedClasses(models, build, [EXACT_ARITHMETIC]);
 }
 
-/** Every variant in every arithmetic, the exact ones first. */
+/** All that a router offers: what runs on processors, the exact classes first, and what runs on graphics processors alone. */
+export async function everyClass(
+  models: Catalogue,
+  arithmetics: readonly Arithmetic[] = ARITHMETICS,
+): Promise<ServedVariant[]> {
+  const [gguf, mlc] = await Promise.all([servedClasses(models, WLLAMA_BUILD, arithmetics), webLlmClasses(models)]);
+  return [...gguf, ...mlc];
+}
+
+/** Every MLC variant of a model that chats. A vector from a graphics processor could not be checked: nobody computes it again to the byte. */
+async function webLlmClasses(models: Catalogue): Promise<ServedVariant[]> {
+  const pairs = models.models
+    .filter(({ chat }) => chat !== null)
+    .flatMap((model) => model.variants.map((variant) => ({ model, variant })))
+    .filter(({ variant }) => variant.format === 'mlc');
+  return Promise.all(
+    pairs.map(async ({ model, variant }) => {
+      const traits = await traitsOf(model, variant, WEB_LLM_BUILD, GPU_ARITHMETIC);
+      return { model, variant, class: await classIdOf(traits), arithmetic: GPU_ARITHMETIC };
+    }),
+  );
+}
+
+/** Every GGUF variant in every arithmetic, the exact ones first. */
 export async function servedClasses(
   models: Catalogue,
   build: EngineBuild = WLLAMA_BUILD,
@@ -238,8 +271,8 @@ export async function servedClasses(
 }
 
 /** A vector that nobody computes again to the byte could not be checked at all: there is nothing in it to read. */
-function isMeantFor(model: ModelEntry, { flashAttention }: Arithmetic): boolean {
-  return kindOf(model) === 'chat' || !flashAttention;
+function isMeantFor(model: ModelEntry, { backend, flashAttention }: Arithmetic): boolean {
+  return kindOf(model) === 'chat' || (backend === 'cpu' && !flashAttention);
 }
 
 /** `shoal-pup-3m` means any variant, `shoal-pup-3m:q8_0` this one. Empty when the name is unknown. */

@@ -4,18 +4,19 @@ import { sha256, toBase64Url, utf8 } from '../bytes.ts';
 /**
  * What determines an answer's bytes, beside prompt and sampling. Two tabs of one exact class write the same answer to the bit; figures and
  * conditions: the model's page in `docs/exactness.md`. Threads and batch size are absent because they were measured not to matter
- * with flash attention off. With it on they do: such a class is a near one, whose tabs write almost the same.
+ * with flash attention off. With it on they do, and on a graphics processor driver and device do too: such a class is a near one, whose tabs write almost
+ * the same.
  */
 export const classTraits = v.strictObject({
-  /** SHA-256 of the weights file, hex. */
+  /** SHA-256 of the weights, hex: of all their files, the model library of an MLC model among them. */
   weights: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** Engine package and version. */
   engine: v.string(),
-  /** SHA-256 of the engine's WebAssembly build, hex. */
+  /** SHA-256 of the engine's build, hex: WebAssembly of wllama, the bundle of web-llm. */
   engineBuild: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-  backend: v.picklist(['cpu']),
+  backend: v.picklist(['cpu', 'webgpu']),
   flashAttention: v.boolean(),
-  kvType: v.picklist(['f16']),
+  kvType: v.picklist(['f16', 'f32']),
   contextTokens: v.pipe(v.number(), v.safeInteger()),
   /** SHA-256, hex, of all that the catalogue says of a prompt's form: template, first and last token, control tokens. And the version of our renderer. */
   template: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),

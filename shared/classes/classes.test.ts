@@ -3,8 +3,17 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
-import { catalogue, chatFormOf, servedVariants, traitsOf, variantsNamed } from './catalogue.ts';
-import { classIdOf } from './class-id.ts';
+import {
+  type Catalogue,
+  catalogue,
+  chatFormOf,
+  everyClass,
+  servedVariants,
+  traitsOf,
+  variantsNamed,
+} from './catalogue.ts';
+import { classIdOf, isExactClass } from './class-id.ts';
+import { WEB_LLM_BUILD } from './web-llm-build.ts';
 import { ENGINE_BUILDS, enginePath, WLLAMA_BUILD } from './wllama-build.ts';
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url);
@@ -34,6 +43,41 @@ describe('classes of equivalence', () => {
     expect(new Set(classes.map((served) => served.class)).size).toBe(classes.length);
   });
 
+  it('name the engine for graphics processors that is installed', () => {
+    const { version } = JSON.parse(readFileSync(at('node_modules/@mlc-ai/web-llm/package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(WEB_LLM_BUILD).toEqual({
+      engine: `web-llm ${version}`,
+      engineBuild: digest('node_modules/@mlc-ai/web-llm/lib/index.js'),
+    });
+  });
+
+  it('of a graphics processor are near ones, of a GGUF and of an MLC model', async () => {
+    const { models } = v.parse(catalogue, embedded);
+    const [model] = models;
+    const [variant] = model!.variants;
+    const mlc = { ...variant!, id: 'q4f32_1', format: 'mlc' as const };
+    const both: Catalogue = { v: 2, models: [{ ...model!, variants: [variant!, mlc] }] };
+    const classes = await everyClass(both);
+    expect(
+      classes.map(({ variant, arithmetic, class: id }) => [
+        variant.format,
+        arithmetic.backend,
+        arithmetic.flashAttention,
+        isExactClass(id),
+      ]),
+    ).toEqual([
+      ['gguf', 'cpu', false, true],
+      ['gguf', 'cpu', true, false],
+      ['gguf', 'webgpu', false, false],
+      ['mlc', 'webgpu', false, false],
+    ]);
+    expect(new Set(classes.map((served) => served.class)).size).toBe(4);
+    const embedding = { ...model!, chat: null, defaults: null, capabilities: ['embed' as const], variants: [mlc] };
+    expect(await everyClass({ v: 2, models: [embedding] })).toEqual([]);
+  });
+
   it('change with every trait', async () => {
     const { models } = v.parse(catalogue, embedded);
     const model = models[0]!;
@@ -44,6 +88,8 @@ describe('classes of equivalence', () => {
       { engine: 'other' },
       { engineBuild: 'a'.repeat(64) },
       { flashAttention: true },
+      { backend: 'webgpu' as const },
+      { kvType: 'f32' as const },
       { contextTokens: 1024 },
       { template: 'a'.repeat(64) },
     ];

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
-import { MAX_CONTROL_MESSAGE_BYTES, MAX_GUESSES, ONE_TIME_KEY_BATCH } from '../limits.ts';
+import { MAX_CONTROL_MESSAGE_BYTES, MAX_GUESSES, MAX_WANTED_CLASSES, ONE_TIME_KEY_BATCH } from '../limits.ts';
 import { wrap } from '../sealing/envelope.ts';
 import { signed } from '../signing/signed-statement.ts';
 import {
@@ -122,6 +122,8 @@ export const routerToTab = v.variant('t', [
     /** What it says of this tab's part; null when nothing. */
     outcome: v.nullable(v.picklist(['agreed', 'refuted', 'disputed', 'missed', 'passed'])),
   }),
+  /** To a tab that is free: requests wait for these classes, or nobody serves them; the shortest first. A hint, and no promise of work. */
+  v.object({ t: v.literal('wanted'), classes: v.pipe(v.array(classId), v.maxLength(MAX_WANTED_CLASSES)) }),
   v.object({ t: v.literal('refused'), error: wireError }),
 ]);
 export type RouterToTab = v.InferOutput<typeof routerToTab>;

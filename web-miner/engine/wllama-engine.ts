@@ -7,6 +7,7 @@ import { type Arithmetic, EXACT_ARITHMETIC } from '../../shared/classes/catalogu
 import { withDeadline } from '../../shared/deadline.ts';
 import { PROBE_CANDIDATES } from '../../shared/limits.ts';
 import { LIKELIEST, type Sampling } from '../../shared/protocol/lease.ts';
+import { probeGpu } from '../preflight/gpu.ts';
 import {
   abortError,
   type Embedded,
@@ -25,6 +26,9 @@ import { literalGrammar } from './literal-grammar.ts';
 
 /** The model must be ready within this time, ms: a wrong address of the wasm file never settles by itself. */
 const LOAD_DEADLINE_MS = 180_000;
+
+/** More than any model has. On a graphics processor this adapter is not tried: no adapter at hand had half-precision numbers. */
+const EVERY_LAYER = 999;
 
 /** An engine that stumbled must write a token within this time, ms, or it is taken for broken. */
 const STUMBLE_DEADLINE_MS = 10_000;
@@ -64,12 +68,12 @@ const INSIDE_A_CHARACTER = 'invalid UTF-8 byte';
 type Progress = { readonly prompt_progress?: { readonly total: number } };
 
 /**
- * wllama on the CPU. Its traps are kept in here: loads that fail without rejecting, errors whose reason is only in the log, calls that never settle
+ * wllama on the CPU, or on WebGPU where the class says so. Its traps are kept in here: loads that fail without rejecting, errors whose reason is only in the log, calls that never settle
  * after `exit()`, and a second request that hangs for ever (so requests queue).
  */
 export class WllamaEngine implements Engine {
   readonly #wasmUrl: string;
-  readonly #flashAttention: boolean;
+  readonly #arithmetic: Arithmetic;
   readonly #log: string[] = [];
   #wllama: Wllama | null = null;
   #loaded: { readonly weights: Blob; readonly options: LoadOptions } | null = null;
@@ -79,13 +83,17 @@ export class WllamaEngine implements Engine {
   /** `wasmUrl` must be absolute: the package resolves it inside a blob worker. */
   constructor(wasmUrl: string, arithmetic: Arithmetic = EXACT_ARITHMETIC) {
     this.#wasmUrl = wasmUrl;
-    this.#flashAttention = arithmetic.flashAttention;
+    this.#arithmetic = arithmetic;
     this.#closed.promise.catch(() => undefined);
   }
 
   async load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
     await this.dispose();
     signal.throwIfAborted();
+    if (this.#arithmetic.backend === 'webgpu' && (await probeGpu())?.hasShaderF16 !== true) {
+      // The package would compute on the processor in silence, and answer in the name of another class.
+      throw new EngineError('load_failed', 'This browser has no graphics processor with half-precision numbers.');
+    }
     const wllama = new Wllama(
       { default: this.#wasmUrl },
       { logger: { debug() {}, log() {}, warn() {}, error: (...parts: unknown[]) => this.#note(parts) } },
@@ -101,8 +109,8 @@ export class WllamaEngine implements Engine {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       const load = wllama.loadModel([weights], {
-        n_gpu_layers: 0,
-        flash_attn: this.#flashAttention, // Off: bit-identical answers whatever the batch, cache and threads; see docs/exactness.md.
+        n_gpu_layers: this.#arithmetic.backend === 'webgpu' ? EVERY_LAYER : 0,
+        flash_attn: this.#arithmetic.flashAttention, // Off: bit-identical answers whatever the batch, cache and threads; see docs/exactness.md.
         n_threads: options.threads,
         n_parallel: 1,
         n_ctx: options.contextTokens,

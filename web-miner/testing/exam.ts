@@ -1,7 +1,7 @@
 import { AlteringEngine, oneTokenAltered } from '../../router-worker/testing/altering-engine.ts';
 import { sha256, toBytes, toHex } from '../../shared/bytes.ts';
 import type { ForcedToken } from '../../shared/checking/next-token.ts';
-import type { ChatForm, VariantEntry } from '../../shared/classes/catalogue.ts';
+import { type ChatForm, EXACT_ARITHMETIC, type VariantEntry } from '../../shared/classes/catalogue.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import { matchTranscript } from '../../shared/receipt/match-transcript.ts';
@@ -14,22 +14,35 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from '../engine/engine.ts';
-import { ENGINE_EXAM } from '../engine/engine-exam.ts';
+import { ENGINE_EXAM, type ExamSubject } from '../engine/engine-exam.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { WllamaEngine } from '../engine/wllama-engine.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { type DownloadProgress, fetchWeights } from '../models/model-store.ts';
 import { type StoredModel, storedModels } from '../models/stored-models.ts';
+import { probeGpu } from '../preflight/gpu.ts';
 import { compareWithModel, type SignedExchange } from '../work/audit.ts';
 import { batchTokensFor, Lending, type LendingPhase } from '../work/start-lending.ts';
 import { HostedTabs } from './hostile/hosted-tabs.ts';
 import { textOf, writtenBy } from './hostile/written-answer.ts';
+import type { WebLlmSubject } from './web-llm-subject.ts';
 import { type SlotOptions, writeInSlots } from './write-in-slots.ts';
 
 /** A page for tests only: real wllama sits the exam, and a tab with a real engine tells one lie. Never part of the product's build. */
 
 const wasm = new URL(wllamaWasmUrl, location.href).href;
+
+async function examine(title: string, subject: ExamSubject): Promise<string | null> {
+  const examCase = ENGINE_EXAM.find((one) => one.title === title);
+  if (examCase === undefined) return 'there is no such case';
+  try {
+    await examCase.run(subject);
+    return null;
+  } catch (cause) {
+    return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  }
+}
 
 /** `null` for what the engine says it cannot do; other errors are thrown. */
 async function eachInTurn<Request, Result>(
@@ -50,27 +63,26 @@ async function eachInTurn<Request, Result>(
 }
 
 const api = {
-  titles: ENGINE_EXAM.map(({ title }) => title),
-
   /** Runs one case of the exam on real wllama with the weights at this address; `null` when it passes. */
-  async runCase(index: number, weightsUrl: string): Promise<string | null> {
+  async runCase(title: string, weightsUrl: string): Promise<string | null> {
     const weights = await (await fetch(weightsUrl)).blob();
-    const examCase = ENGINE_EXAM[index];
-    if (examCase === undefined) return 'there is no such case';
-    try {
-      await examCase.run({
-        open: () => new WllamaEngine(wasm),
-        weights,
-        brokenWeights: [new Blob(['not a model at all']), weights.slice(0, 200_000)],
-        contextTokens: 512,
-        prompt:
-          '<|start_header_id|>user<|end_header_id|>\n\nTell me a long story about a robot and friendship.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
-      });
-      return null;
-    } catch (cause) {
-      return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    }
+    return examine(title, {
+      open: () => new WllamaEngine(wasm),
+      weights,
+      brokenWeights: [new Blob(['not a model at all']), weights.slice(0, 200_000)],
+      contextTokens: 512,
+      prompt:
+        '<|start_header_id|>user<|end_header_id|>\n\nTell me a long story about a robot and friendship.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+    });
   },
+
+  /** The same on real web-llm, with the files that lie in the page's file input. */
+  async runWebLlmCase(title: string, part: WebLlmSubject): Promise<string | null> {
+    const { webLlmSubject } = await import('./web-llm-subject.ts');
+    return examine(title, await webLlmSubject(part));
+  },
+
+  gpu: () => probeGpu(),
 
   engine: null as WllamaEngine | null,
 
@@ -130,7 +142,7 @@ const api = {
     const weights = document.querySelector<HTMLInputElement>('#weights')?.files?.[0];
     if (weights === undefined) throw new Error('no file was chosen');
     await api.engine?.dispose();
-    api.engine = new WllamaEngine(wasm, { flashAttention: options.flashAttention });
+    api.engine = new WllamaEngine(wasm, { ...EXACT_ARITHMETIC, flashAttention: options.flashAttention });
     await api.engine.load(weights, options, new AbortController().signal);
   },
 
@@ -264,12 +276,46 @@ const api = {
   async lendWithOneTokenAltered(token: number): Promise<void> {
     const identity = identityFrom(await createStoredIdentity());
     const served = Promise.withResolvers<void>();
+    const alter = oneTokenAltered(token);
+    let isServing = false; // It passes its own test first: a device that is merely broken would not come so far.
+    const engine = new AlteringEngine(new WllamaEngine(wasm), (event, at) => (isServing ? alter(event, at) : event));
     const lending = new Lending({
       origin: location.origin,
       model: 'shoal-pup-3m:q8_0',
       direct: false,
       identity,
-      engine: new AlteringEngine(new WllamaEngine(wasm), oneTokenAltered(token)),
+      engineFor: () => engine,
+      links: () => NO_LINKS,
+      onPhase: (phase) => {
+        api.phase = phase;
+        if (phase.phase === 'serving' && phase.tab.tab !== null) {
+          isServing = true;
+          served.resolve();
+        }
+        if (phase.phase === 'failed') served.reject(new Error(phase.reason));
+      },
+    });
+    await lending.run();
+    await served.promise;
+  },
+
+  /** A tab that lends web-llm, with all the time that an imitated GPU takes. Resolves when it serves. */
+  async lendWebLlm(model: string, stepDeadlineMs: number): Promise<void> {
+    const { WebLlmEngine } = await import('../engine/web-llm-engine.ts');
+    const identity = identityFrom(await createStoredIdentity());
+    const served = Promise.withResolvers<void>();
+    const lending = new Lending({
+      origin: location.origin,
+      model,
+      direct: false,
+      identity,
+      engineFor: ({ variant }) => {
+        const engine = new WebLlmEngine(variant.weights.files, stepDeadlineMs);
+        // A prompt that is read token by token shows its end sooner: several at once take minutes.
+        const load = engine.load.bind(engine);
+        engine.load = (weights, options, signal) => load(weights, { ...options, batchTokens: 1 }, signal);
+        return engine;
+      },
       links: () => NO_LINKS,
       onPhase: (phase) => {
         api.phase = phase;

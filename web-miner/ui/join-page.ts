@@ -1,107 +1,152 @@
-import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
-import { type Preflight, preflight } from '../preflight/preflight.ts';
+import { css, html, LitElement, type TemplateResult } from 'lit';
+import { type BudgetSettings, DEFAULT_BUDGET, WHOLE_MACHINE } from '../budget/budget-settings.ts';
+import { canDetectIdle, DeviceSignals } from '../budget/device-signals.ts';
+import { WakeLock } from '../budget/wake-lock.ts';
+import { keepBudget, loadBudget } from '../identity/budget-store.ts';
+import { type Ladder, type LadderEntry, planLadder } from '../models/model-ladder.ts';
+import { judgeDevice, type Preflight } from '../preflight/judge-device.ts';
+import { lookAtDevice } from '../preflight/look-at-device.ts';
 import { LendingWorker } from '../work/lending-worker.ts';
 import type { LendingPhase } from '../work/start-lending.ts';
+import { SEAT_CHANNEL, TabSeat } from '../work/tab-seat.ts';
+import './budget-form.ts';
+import type { BudgetSignalsThere } from './budget-form.ts';
 import { controls } from './controls.ts';
+import './device-card.ts';
 import { keepDirectChoice, keptDirectChoice } from './direct-choice.ts';
-import { megabytes, secondsLeft, speed } from './format.ts';
+import { megabytes } from './format.ts';
+import { joinStyles } from './join-styles.ts';
+import './lend-state.ts';
+import type { LendAction } from './lend-state.ts';
+import { isLending, type LendView } from './lend-view.ts';
+import { type LogLine, linesBetween, MAX_LOG_LINES } from './log-lines.ts';
+import { measureMemory } from './measure-memory.ts';
+import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
+import './reading-card.ts';
+import { addSecond, type SpeedHistory } from './speed-history.ts';
+import './stored-models-card.ts';
+import './tab-log.ts';
 import { fetchStanding, type TabStanding } from './tab-standing.ts';
 
 /** The one stateful element of `/join`: a visitor lends the tab, sees what it does, and stops it. */
 export class JoinPage extends LitElement {
   static override properties = {
-    phase: { state: true },
+    view: { state: true },
     device: { state: true },
     models: { state: true },
     chosen: { state: true },
+    isAccepted: { state: true },
     direct: { state: true },
     checkOnly: { state: true },
+    budget: { state: true },
+    isBudgetKept: { state: true },
+    isPaused: { state: true },
     trouble: { state: true },
     identityKept: { state: true },
     standing: { state: true },
+    servingSince: { state: true },
+    history: { state: true },
+    log: { state: true },
+    givenBack: { state: true },
+    storeVersion: { state: true },
   };
-  declare phase: LendingPhase | { readonly phase: 'idle' };
+  declare view: LendView;
   declare device: Preflight | null;
   declare models: readonly ListedModel[];
   declare chosen: string;
+  declare isAccepted: boolean;
   declare direct: boolean;
   declare checkOnly: boolean;
+  declare budget: BudgetSettings;
+  declare isBudgetKept: boolean;
+  declare isPaused: boolean;
   declare trouble: string | null;
   declare identityKept: boolean;
   declare standing: TabStanding | null;
+  declare servingSince: number | null;
+  declare history: SpeedHistory;
+  declare log: readonly LogLine[];
+  declare givenBack: string;
+  /** Raised when what the browser keeps may be another. */
+  declare storeVersion: number;
 
-  readonly #worker = new LendingWorker((phase, kept) => {
-    this.phase = phase;
-    this.identityKept = kept;
-    if (phase.phase === 'serving') this.#lookHowItStands(phase.tab);
-  });
+  readonly #worker = new LendingWorker(
+    (phase, kept) => this.#phase(phase, kept),
+    (shortage) => this.#show({ phase: 'shortage', shortage }),
+  );
+  #signals: DeviceSignals | null = null;
+  #wakeLock: WakeLock | null = null;
+  #seat: TabSeat | null = null;
+  #second: ReturnType<typeof setInterval> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
   /** Work that was done when the network was last asked how this tab stands. */
   #doneAtLook = -1;
   #looksSoon = false;
+  /** Memory while it served, as measured; null when the browser has not said yet. */
+  #servingBytes: number | null = null;
+  #modelBytes = 0;
 
   static override styles = [
     controls,
+    joinStyles,
     css`
       .promise {
-        font-size: 1.05rem;
         padding: 14px 16px;
         border-left: 4px solid var(--accent);
         background: var(--accent-soft);
         border-radius: 0 10px 10px 0;
+        margin: 0 0 var(--gap);
       }
-      .row {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 12px;
-        align-items: center;
+      .promise p {
+        margin: 0 0 6px;
       }
-      .findings {
-        list-style: none;
+      .promise p:last-child {
         margin: 0;
-        padding: 0;
       }
-      .findings li {
-        display: grid;
-        grid-template-columns: 7.5rem 1fr;
-        gap: 8px;
-        padding: 4px 0;
-      }
-      .good { color: var(--good); }
-      .limited { color: var(--warn); }
-      .missing, .bad { color: var(--bad); }
-      .live {
-        display: inline-block;
-        width: 10px;
-        height: 10px;
-        border-radius: 50%;
-        background: var(--good);
-        margin-right: 8px;
-      }
-      .live.waiting { background: var(--warn); }
-      code { font-family: var(--mono); font-size: 0.85rem; overflow-wrap: anywhere; }
-      details { margin-top: 12px; }
-      .below { margin-top: 14px; }
-      summary { cursor: pointer; min-height: 28px; }
     `,
   ];
 
   constructor() {
     super();
-    this.phase = { phase: 'idle' };
+    this.view = { phase: 'idle' };
     this.device = null;
     this.models = [];
-    this.chosen = '';
+    this.chosen = BEST;
+    this.isAccepted = false;
     this.direct = keptDirectChoice();
     this.checkOnly = false;
+    this.budget = DEFAULT_BUDGET;
+    this.isBudgetKept = true;
+    this.isPaused = false;
     this.trouble = null;
     this.identityKept = true;
     this.standing = null;
+    this.servingSince = null;
+    this.history = [];
+    this.log = [];
+    this.givenBack = '';
+    this.storeVersion = 0;
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
+    this.#signals = new DeviceSignals((signals) => this.#worker.see(signals));
+    this.#wakeLock = new WakeLock();
+    this.#sit();
+    if (new URLSearchParams(location.hash.slice(1)).has('whole-machine')) this.budget = WHOLE_MACHINE;
+    else void loadBudget().then(({ settings }) => (this.budget = settings));
     void this.#look();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#worker.stop();
+    this.#signals?.close();
+    this.#wakeLock?.close();
+    this.#seat?.close();
+    clearInterval(this.#second);
+    clearInterval(this.#watch);
   }
 
   /** Bytes over direct links; for the demo and for people who look. */
@@ -109,15 +154,71 @@ export class JoinPage extends LitElement {
     return this.#worker.traffic();
   }
 
+  // ---- what is seen ------------------------------------------------------------------------------------------------
+
   async #look(): Promise<void> {
-    this.device = await preflight();
+    this.device = judgeDevice(await lookAtDevice());
     try {
       this.models = await fetchModels('chat', 'embed');
-      this.chosen ||= this.#askedFor() ?? this.#names()[0] ?? '';
+      this.chosen = this.#askedFor() ?? this.chosen;
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
     }
+  }
+
+  #phase(phase: LendingPhase, identityKept: boolean): void {
+    this.identityKept = identityKept;
+    const before = this.view.phase;
+    this.#show(phase);
+    this.#seat?.show(phase);
+    if (phase.phase === 'serving') {
+      this.#modelBytes = phase.memoryBytes;
+      this.#lookHowItStands(phase.tab);
+      this.#wakeLock?.want(this.budget.keepAwake && phase.budget.may);
+      if (before !== 'serving') this.#begins();
+    } else if (!isLending(phase)) this.#ends(before === 'serving');
+  }
+
+  #show(view: LendView): void {
+    const lines = linesBetween(this.view, view).map((text) => ({ at: Date.now(), text }));
+    if (lines.length > 0) this.log = [...lines.reverse(), ...this.log].slice(0, MAX_LOG_LINES);
+    this.view = view;
+  }
+
+  #begins(): void {
+    this.servingSince ??= Date.now();
+    this.storeVersion++;
+    clearInterval(this.#second);
+    this.#second = setInterval(() => this.#eachSecond(), 1_000);
+    void measureMemory().then((bytes) => (this.#servingBytes = bytes));
+  }
+
+  /** The chart and the clock move; not while nobody sees them. */
+  #eachSecond(): void {
+    if (this.view.phase !== 'serving' || document.visibilityState === 'hidden') return;
+    const { working, tokensPerSecond } = this.view.tab;
+    this.history = addSecond(this.history, working === null ? 0 : (tokensPerSecond ?? 0));
+  }
+
+  #ends(didServe: boolean): void {
+    clearInterval(this.#second);
+    this.#wakeLock?.want(false);
+    this.#seat?.leave();
+    this.#signals?.pause(false);
+    this.isPaused = false;
+    this.servingSince = null;
+    this.history = [];
+    this.storeVersion++;
+    if (!didServe) return;
+    this.givenBack = `The engine gave back about ${megabytes(this.#modelBytes)}.`;
+    const before = this.#servingBytes;
+    this.#servingBytes = null;
+    if (before === null) return;
+    void measureMemory().then((after) => {
+      if (after === null || isLending(this.view) || after >= before) return;
+      this.givenBack = `By the browser’s own count ${megabytes(before - after)} were given back: this page holds ${megabytes(after)} now.`;
+    });
   }
 
   /** Asked again after work was done, when the network had time to judge it. */
@@ -133,168 +234,192 @@ export class JoinPage extends LitElement {
     }, JUDGED_AFTER_MS);
   }
 
-  /** `/join#model=…`; null when the router has no such model. */
+  /** `/join#model=…`; null when the router has no such model, or none was named. */
   #askedFor(): string | null {
     const asked = new URLSearchParams(location.hash.slice(1)).get('model');
-    return this.#names().find((name) => name === asked || name.split(':')[0] === asked) ?? null;
+    const names = ladderEntries(this.models).map(({ name }) => name);
+    return names.find((name) => name === asked || name.split(':')[0] === asked) ?? null;
   }
 
-  /** Whether the chosen model embeds: its tab is never asked for a chat. */
-  get #embedsOnly(): boolean {
-    const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
-    return model !== undefined && !model.shoal.capabilities.includes('chat');
+  // ---- one tab a profile -------------------------------------------------------------------------------------------
+
+  #sit(): void {
+    if (!('locks' in navigator)) return; // The router holds one tab a profile to it by itself (L2).
+    this.#seat = new TabSeat({
+      locks: navigator.locks,
+      channel: new BroadcastChannel(SEAT_CHANNEL),
+      onAsked: () => this.#worker.stop(),
+      onLost: () => this.#worker.stop(),
+      onShown: (shown) => this.#elsewhere(shown as LendingPhase | null),
+    });
+    this.#watch = setInterval(() => void this.#lookWhoLends(), LOOK_WHO_LENDS_EVERY_MS);
+    void this.#seat.isTaken().then((isTaken) => {
+      if (isTaken && !isLending(this.view) && this.view.phase !== 'elsewhere') this.#elsewhere(null, true);
+    });
   }
 
-  #names(): string[] {
-    return this.models.flatMap((model) => model.shoal.variants.map((variant) => `${model.id}:${variant.id}`));
+  /** A tab that was closed says nothing more: its lock tells. */
+  async #lookWhoLends(): Promise<void> {
+    if (this.view.phase === 'elsewhere' && (await this.#seat?.isTaken()) === false) this.#elsewhere(null);
   }
 
-  #bytesOf(name: string): number {
-    const [id, variant] = name.split(':');
-    return this.models.find((model) => model.id === id)?.shoal.variants.find((v) => v.id === variant)?.bytes ?? 0;
+  /** What the tab that lends says of itself; `null` without `isTaken`: it left. */
+  #elsewhere(shown: LendingPhase | null, isTaken = shown !== null && isLending(shown)): void {
+    if (isLending(this.view)) return;
+    if (isTaken) this.#show({ phase: 'elsewhere', shown });
+    else if (this.view.phase === 'elsewhere') this.#show({ phase: 'idle' });
   }
+
+  // ---- what a person does ------------------------------------------------------------------------------------------
+
+  get #ladder(): Ladder<LadderEntry> | null {
+    return this.device === null ? null : planLadder(ladderEntries(this.models.filter(chats)), this.device.ladder);
+  }
+
+  get #canStart(): boolean {
+    const { device, models, chosen, isAccepted } = this;
+    if (device === null || device.blocker !== null || models.length === 0) return false;
+    const ladder = this.#ladder;
+    if (chosen === BEST && ladder === null) return false;
+    return isAccepted || !mustAccept(models, chosen, ladder);
+  }
+
+  #act(event: CustomEvent<LendAction>): void {
+    switch (event.detail) {
+      case 'start':
+        void this.#start(false);
+        return;
+      case 'take-over':
+        void this.#start(true);
+        return;
+      case 'stop':
+        return this.#worker.stop();
+      case 'finish':
+        return this.#worker.finish();
+      case 'pause':
+      case 'resume':
+        this.isPaused = event.detail === 'pause';
+        this.#signals?.pause(this.isPaused);
+        return;
+      case 'test':
+        return this.#worker.testDevice();
+      case 'look-again':
+        void this.#look();
+        return;
+      case 'drop':
+      case 'keep': {
+        if (this.view.phase !== 'shortage') return;
+        const { others } = this.view.shortage;
+        return this.#worker.drop(event.detail === 'drop' ? others.map(({ weights }) => weights) : []);
+      }
+    }
+  }
+
+  async #start(takesOver: boolean): Promise<void> {
+    const { device } = this;
+    if (device === null || this.#signals === null || !this.#canStart) return;
+    this.view = { phase: 'preparing' }; // Before the lock is here: a second click must not start twice.
+    const seat = this.#seat;
+    if (seat !== null && !seat.isHeld) {
+      const isOurs = takesOver ? await seat.takeOver() : await seat.take();
+      if (!isOurs) return this.#show({ phase: 'elsewhere', shown: null });
+    }
+    this.givenBack = '';
+    this.#worker.start({
+      model: this.chosen === BEST ? null : this.chosen,
+      device: device.ladder,
+      budget: this.budget,
+      signals: this.#signals.now,
+      direct: this.direct,
+      checkOnly: this.checkOnly,
+    });
+  }
+
+  async #changeBudget(event: CustomEvent<BudgetSettings>): Promise<void> {
+    const asksForIdle = event.detail.onlyWhenIdle && !this.budget.onlyWhenIdle;
+    this.budget = event.detail;
+    if (asksForIdle) void this.#signals?.askForIdle(); // At once: browsers ask only while a click is fresh.
+    this.#worker.setBudget(this.budget);
+    if (this.view.phase === 'serving') this.#wakeLock?.want(this.budget.keepAwake && this.view.budget.may);
+    this.isBudgetKept = await keepBudget(this.budget);
+  }
+
+  #setDirect(event: Event): void {
+    this.direct = (event.target as HTMLInputElement).checked;
+    this.#worker.setDirect(this.direct); // First: a browser that keeps nothing must not keep the links open either.
+    keepDirectChoice(this.direct);
+  }
+
+  // ---- the page ----------------------------------------------------------------------------------------------------
 
   override render(): TemplateResult {
     return html`
       <h1>Lend this tab to the shoal</h1>
-      <p class="promise">
-        No cryptocurrency. While this page is open, the tab runs a language model on your processor and answers or checks other people’s
-        prompts, and test questions of the network. It downloads ${this.chosen === '' ? 'a model' : `a model of ${megabytes(this.#bytesOf(this.chosen))}`} and an engine of 9 MB once. Press Stop or close the tab, and
-        it ends at once.
-      </p>
-      ${this.#panel()} ${this.#settings()} ${this.#deviceCard()} ${this.#readers()}
+      <div class="promise">
+        <p>
+          <strong>No cryptocurrency, nothing to install, no account.</strong> While this page is open, the tab runs a language model on your
+          processor and answers or checks other people’s prompts, and test questions of the network.
+        </p>
+        <p>${this.#sizes()} <strong>To stop, press Stop or close the tab:</strong> it ends at once.</p>
+      </div>
+      <lend-state
+        .view=${this.view}
+        .history=${this.history}
+        .standing=${this.standing}
+        .servingSince=${this.servingSince}
+        .blocker=${this.device?.blocker ?? null}
+        .trouble=${this.trouble}
+        .canStart=${this.#canStart}
+        .identityKept=${this.identityKept}
+        .isPaused=${this.isPaused}
+        .givenBack=${this.givenBack}
+        @lend-action=${this.#act}
+      ></lend-state>
+      ${this.#settings()}
+      <budget-form
+        .settings=${this.budget}
+        .there=${SIGNALS_THERE}
+        .isKept=${this.isBudgetKept}
+        @budget-changed=${this.#changeBudget}
+      ></budget-form>
+      <device-card .device=${this.device}></device-card>
+      <stored-models-card .version=${this.storeVersion}></stored-models-card>
+      <tab-log .lines=${this.log}></tab-log>
+      <reading-card></reading-card>
     `;
   }
 
-  #panel(): TemplateResult {
-    const { phase } = this;
-    switch (phase.phase) {
-      case 'idle':
-      case 'stopped':
-        return html`<section class="card" aria-labelledby="state">
-          <h2 id="state">${phase.phase === 'idle' ? 'Ready when you are' : 'Stopped'}</h2>
-          <p role="status" class="soft">
-            ${
-              phase.phase === 'idle'
-                ? 'Nothing runs yet.'
-                : 'Nothing runs any more: the model was unloaded, and the router knows that this tab left. The download is kept for the next time.'
-            }
-          </p>
-          ${this.#startButton('Start lending')}
-        </section>`;
-      case 'preparing':
-        return this.#progress('Preparing', 'Asking the router which models it has.', null);
-      case 'downloading': {
-        const { loadedBytes, totalBytes, fromStoreBytes } = phase.progress;
-        const left = secondsLeft(totalBytes - loadedBytes, phase.bytesPerSecond);
-        const rate = phase.bytesPerSecond > 0 ? `${megabytes(phase.bytesPerSecond)}/s, ${left}` : left;
-        const kept = fromStoreBytes > 0 ? `, ${megabytes(fromStoreBytes)} of it kept from last time` : '';
-        const text = `${phase.model}: ${megabytes(loadedBytes)} of ${megabytes(totalBytes)} (${rate}${kept})`;
-        return this.#progress('Downloading the model', text, totalBytes === 0 ? 0 : loadedBytes / totalBytes);
-      }
-      case 'loading':
-        return this.#progress('Starting the engine', `${phase.model} goes into memory.`, null);
-      case 'testing':
-        return this.#progress('Trying it out', 'The tab writes a few words to see that it works, and how fast.', null);
-      case 'serving':
-        return this.#serving(phase);
-      case 'failed':
-        return html`<section class="card" aria-labelledby="state">
-          <h2 id="state">That did not work</h2>
-          <p role="alert" class="bad">${phase.reason}</p>
-          <p>${phase.next}</p>
-          ${this.#startButton('Try again')}
-        </section>`;
-    }
-  }
-
-  #startButton(text: string): TemplateResult {
-    const blocker = this.device?.blocker ?? null;
-    return html`${blocker === null ? nothing : html`<p role="alert" class="bad">${blocker}</p>`}
-      ${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
-      <div class="row">
-        <button id="start" ?disabled=${blocker !== null || this.chosen === ''} @click=${this.#start}>${text}</button>
-        ${
-          this.trouble === null
-            ? nothing
-            : html`<button class="quiet" @click=${() => void this.#look()}>Ask the router again</button>`
-        }
-      </div>`;
-  }
-
-  #progress(title: string, text: string, share: number | null): TemplateResult {
-    return html`<section class="card" aria-labelledby="state">
-      <h2 id="state">${title}</h2>
-      ${
-        share === null
-          ? html`<progress aria-label=${title}></progress>`
-          : html`<progress aria-label=${title} max="1" .value=${share}></progress>`
-      }
-      <p role="status" class="soft">${text}</p>
-      <button id="stop" class="quiet" @click=${this.#stop}>Stop</button>
-    </section>`;
-  }
-
-  #serving(phase: Extract<LendingPhase, { phase: 'serving' }>): TemplateResult {
-    const { tab } = phase;
-    const connected = tab.connection.state === 'open' && tab.tab !== null;
-    const doing = !connected
-      ? 'Connection lost: connecting to the router again'
-      : tab.engineFailure !== null
-        ? 'Starting the engine again'
-        : tab.working === null
-          ? 'Ready: waiting for work'
-          : tab.working === 'answer'
-            ? this.#embedsOnly
-              ? 'Embedding texts'
-              : 'Writing an answer'
-            : 'Checking another tab’s answer';
-    return html`<section class="card" aria-labelledby="state">
-      <h2 id="state"><span class="live ${connected ? '' : 'waiting'}" aria-hidden="true"></span>${doing}</h2>
-      <p class="soft">${phase.model}, ${phase.threads === 1 ? 'one thread' : `${phase.threads} threads`}.</p>
-      <dl>
-        <div><dt>Tokens per second</dt><dd id="speed">${speed(tab.tokensPerSecond)}</dd></div>
-        <div><dt>Answers given</dt><dd id="answers">${tab.counts.answers}</dd></div>
-        <div><dt>Checks made</dt><dd id="checks">${tab.counts.checks}</dd></div>
-        <div><dt>Answers found right</dt><dd>${tab.counts.valid}</dd></div>
-        <div><dt>Answers found wrong</dt><dd>${tab.counts.invalid}</dd></div>
-        <div><dt>Answers in dispute</dt><dd>${tab.counts.disputed}</dd></div>
-        <div><dt>Tokens written</dt><dd>${tab.counts.tokens}</dd></div>
-        <div><dt>Stopped by asker</dt><dd id="stopped">${tab.counts.stopped}</dd></div>
-        <div><dt>Direct links</dt><dd>${tab.links}</dd></div>
-      </dl>
-      ${this.#standing()}
-      <button id="stop" class="below" @click=${this.#stop}>Stop lending</button>
-      <details>
-        <summary>This tab’s name on the network</summary>
-        <code>${tab.tab ?? 'not connected'}</code>
-        ${this.identityKept ? nothing : html`<p class="soft">This browser keeps nothing, so the name lasts as long as the page.</p>`}
-      </details>
-    </section>`;
-  }
-
-  #standing(): TemplateResult | typeof nothing {
-    if (this.standing === null) return nothing;
-    const { standing, text, next, waitsUntil } = this.standing;
-    const wait = waitsUntil === null ? nothing : html` It waits until ${new Date(waitsUntil).toLocaleString()}.`;
-    return html`<p class="below" id="standing">
-      How the network sees this tab: <strong class=${STANDING_TONE[standing] ?? ''}>${standing}</strong>. ${text}${wait}
-      <span class="soft">What to do: ${next}</span>
-    </p>`;
+  /** What is downloaded, before the click. */
+  #sizes(): string {
+    const ladder = this.#ladder;
+    const entries = ladderEntries(this.models);
+    const meant =
+      this.chosen === BEST
+        ? [ladder?.first, ladder?.next].filter((entry) => entry != null)
+        : entries.filter(({ name }) => name === this.chosen);
+    const engine = 'an engine of 9 MB';
+    if (meant.length === 0) return `It downloads a model and ${engine} once.`;
+    const sizes = meant.map(({ bytes }) => megabytes(bytes)).join(' and later one of ');
+    return `It downloads a model of ${sizes}, and ${engine}, once.`;
   }
 
   #settings(): TemplateResult {
-    const idle = this.phase.phase === 'idle' || this.phase.phase === 'stopped' || this.phase.phase === 'failed';
+    const isLocked = isLending(this.view);
     return html`<section class="card" aria-labelledby="settings">
       <h2 id="settings">Settings</h2>
-      <label for="model">Model</label>
-      <select id="model" ?disabled=${!idle} @change=${this.#choose}>
-        ${this.#names().map(
-          (name) =>
-            html`<option value=${name} ?selected=${name === this.chosen}>${name} (${megabytes(this.#bytesOf(name))})</option>`,
-        )}
-      </select>
-      ${this.#licence()}
+      <model-choice
+        .models=${this.models}
+        .ladder=${this.#ladder}
+        .chosen=${this.chosen}
+        .isLocked=${isLocked}
+        .isAccepted=${this.isAccepted}
+        @model-chosen=${(event: CustomEvent<string>) => {
+          this.chosen = event.detail;
+          this.isAccepted = false;
+        }}
+        @terms-accepted=${(event: CustomEvent<boolean>) => (this.isAccepted = event.detail)}
+      ></model-choice>
+      ${isLocked ? html`<p class="soft below">To change the model, stop first.</p>` : ''}
       <label class="check">
         <input id="direct" type="checkbox" .checked=${this.direct} @change=${this.#setDirect} />
         <span
@@ -303,81 +428,29 @@ export class JoinPage extends LitElement {
         >
       </label>
       <label class="check">
-        <input id="check-only" type="checkbox" ?disabled=${!idle} .checked=${this.checkOnly} @change=${this.#setCheckOnly} />
+        <input
+          id="check-only"
+          type="checkbox"
+          ?disabled=${isLocked}
+          .checked=${this.checkOnly}
+          @change=${(event: Event) => (this.checkOnly = (event.target as HTMLInputElement).checked)}
+        />
         <span>Only check other tabs’ answers. Nobody waits for a check, so a slow device is as welcome as a fast one.</span>
       </label>
     </section>`;
-  }
-
-  #licence(): TemplateResult | typeof nothing {
-    const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
-    if (model === undefined) return nothing;
-    return html`${
-      this.#embedsOnly
-        ? html`<p class="below" id="role"><strong>Embed only.</strong> This tab turns texts into numbers, for search. It is never asked for a chat, so a small device is enough.</p>`
-        : nothing
-    }
-      <p class="soft below">${model.shoal.description} Licence: ${model.shoal.licence.id}.</p>`;
-  }
-
-  #deviceCard(): TemplateResult {
-    return html`<section class="card" aria-labelledby="device">
-      <h2 id="device">This device</h2>
-      ${
-        this.device === null
-          ? html`<p class="soft">Looking…</p>`
-          : html`<ul class="findings">
-              ${this.device.findings.map(
-                ({ name, verdict, text }) =>
-                  html`<li><strong class=${verdict}>${name}</strong><span>${text}</span></li>`,
-              )}
-            </ul>`
-      }
-    </section>`;
-  }
-
-  #readers(): TemplateResult {
-    return html`<section class="card" aria-labelledby="who">
-      <h2 id="who">Who reads what</h2>
-      <p>
-        Your tab can read the prompts that it answers and checks; they arrive sealed to it and are gone when it is done. It reads nothing of
-        yours: no files, no history, no other page.
-      </p>
-      <p class="soft">Strangers write the prompts. The model answers them as it would answer anybody; nothing of it is published under your name.</p>
-    </section>`;
-  }
-
-  #start(): void {
-    this.#worker.start(this.chosen, { direct: this.direct, checkOnly: this.checkOnly });
-  }
-
-  #stop(): void {
-    this.#worker.stop();
-  }
-
-  #choose(event: Event): void {
-    this.chosen = (event.target as HTMLSelectElement).value;
-  }
-
-  #setCheckOnly(event: Event): void {
-    this.checkOnly = (event.target as HTMLInputElement).checked;
-  }
-
-  #setDirect(event: Event): void {
-    this.direct = (event.target as HTMLInputElement).checked;
-    this.#worker.setDirect(this.direct); // First: a browser that keeps nothing must not keep the links open either.
-    keepDirectChoice(this.direct);
   }
 }
 
 /** Time after a piece of work in which its check is over as a rule, ms. */
 const JUDGED_AFTER_MS = 2_500;
 
-const STANDING_TONE: Readonly<Record<string, string>> = {
-  trusted: 'good',
-  suspected: 'limited',
-  quarantined: 'bad',
-  banned: 'bad',
+const LOOK_WHO_LENDS_EVERY_MS = 3_000;
+
+const SIGNALS_THERE: BudgetSignalsThere = {
+  power: 'getBattery' in navigator,
+  pressure: 'PressureObserver' in globalThis,
+  idleDevice: canDetectIdle(),
+  wakeLock: 'wakeLock' in navigator,
 };
 
 customElements.define('join-page', JoinPage);

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { NEEDS } from '../../shared/classes/catalogue.ts';
 
 /** The part of `GET /v1/models` that the pages show of a model. */
 const listedModel = v.object({
@@ -9,8 +10,24 @@ const listedModel = v.object({
     context_tokens: v.number(),
     capabilities: v.array(v.string()),
     tabs: v.number(),
-    licence: v.object({ id: v.string(), notice: v.string() }),
-    variants: v.array(v.object({ id: v.string(), bytes: v.number(), tabs: v.number() })),
+    licence: v.object({
+      id: v.string(),
+      notice: v.string(),
+      url: v.nullable(v.string()),
+      /** Notice and address are to be shown before the weights are fetched. */
+      must_show: v.boolean(),
+    }),
+    variants: v.array(
+      v.object({
+        id: v.string(),
+        format: v.picklist(['gguf', 'mlc']),
+        bytes: v.number(),
+        memory_bytes: v.number(),
+        needs: v.array(v.picklist(NEEDS)),
+        tabs: v.number(),
+        classes: v.array(v.object({ id: v.string() })),
+      }),
+    ),
   }),
 });
 export type ListedModel = v.InferOutput<typeof listedModel>;

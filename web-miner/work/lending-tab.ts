@@ -19,7 +19,7 @@ import { HandOn } from './hand-on.ts';
 import { type CheckStatement, KeptWork } from './kept-work.ts';
 import { ReadJob } from './read-job.ts';
 import { RouterStanding } from './router-standing.ts';
-import { SpeedMeter } from './speed-meter.ts';
+import { type ProvenSpeeds, SpeedMeter } from './speed-meter.ts';
 import { failureOf, isBreakdown } from './work-failure.ts';
 import type { WorkModel } from './work-model.ts';
 
@@ -48,6 +48,7 @@ export interface TabSnapshot {
   readonly counts: TabCounts;
   /** Tokens per second of the running answer, or of the last one; null before the first. */
   readonly tokensPerSecond: number | null;
+  readonly speeds: ProvenSpeeds;
   readonly links: number;
   readonly direct: boolean;
   /** Why the engine cannot work, as it said itself; null as long as it can. Whoever owns the engine withdraws the tab and loads it again. */
@@ -66,6 +67,14 @@ export interface TabPorts {
   readonly checkOnly?: boolean;
   /** The operator's pass for its guards. */
   readonly guard?: string | null;
+  /** Whether the page is in the background. */
+  readonly isHidden?: boolean;
+  /** Whether the tab takes work from the start. */
+  readonly isTaking?: boolean;
+  /** A whole answer was timed, tokens per second. */
+  readonly measured?: (speed: number) => void;
+  /** The network is short of tabs of these classes, the shortest first. */
+  readonly wanted?: (classes: readonly string[]) => void;
   readonly onChange: (snapshot: TabSnapshot) => void;
 }
 
@@ -77,6 +86,9 @@ interface Running {
   /** Length of the prompt, once it was said; null before. */
   promptTokens: number | null;
 }
+
+/** A shorter answer says little about speed. */
+const MIN_TIMED_TOKENS = 8;
 
 const ZERO: TabCounts = {
   answers: 0,
@@ -102,13 +114,18 @@ export class LendingTab {
   readonly #handOn: HandOn;
   readonly #running = new Map<number, Running>();
   readonly #kept = new KeptWork();
-  readonly #speed: SpeedMeter;
+  #speed: SpeedMeter;
+  #work: WorkModel;
+  #isHidden: boolean;
   /** Answers that were running when the connection came back: their frames wait until the router says from where it wants them. */
   readonly #awaitingResend = new Set<number>();
   #connection: SocketState = { state: 'connecting', attempt: 0 };
   #counts = ZERO;
   #direct: boolean;
   #withdrawn = false;
+  #isTaking: boolean;
+  /** Told when there may be nothing left to do. */
+  readonly #waitingForQuiet = new Set<() => void>();
   #engineFailure: string | null = null;
   #closed = false;
 
@@ -116,7 +133,10 @@ export class LendingTab {
     this.#ports = ports;
     this.#direct = ports.direct;
     this.#keys = new KeyRing(ports.identity);
-    this.#speed = new SpeedMeter(ports.decodeSpeed);
+    this.#work = ports.work;
+    this.#isHidden = ports.isHidden ?? false;
+    this.#isTaking = ports.isTaking ?? true;
+    this.#speed = new SpeedMeter(ports.decodeSpeed, this.#isHidden);
     this.#links = new DirectLinks(
       ports.links(() => this.#links),
       {
@@ -157,6 +177,7 @@ export class LendingTab {
       working: working === undefined ? null : working.check === null ? 'answer' : 'check',
       counts: this.#counts,
       tokensPerSecond: this.#speed.shown,
+      speeds: this.#speed.speeds,
       links: this.#links.openPeers.length,
       direct: this.#direct,
       engineFailure: this.#engineFailure,
@@ -185,6 +206,56 @@ export class LendingTab {
     this.#changed();
   }
 
+  /** Whether the owner of the device lets it take work now. What runs is finished in any case. */
+  setTaking(isTaking: boolean): void {
+    if (isTaking === this.#isTaking) return;
+    this.#isTaking = isTaking;
+    this.#router.sayReady();
+    this.#changed();
+  }
+
+  /** Speed in the background is another: it is measured apart, and the router is told the one that holds. */
+  setHidden(isHidden: boolean): void {
+    this.#isHidden = isHidden;
+    if (this.#speed.setHidden(isHidden)) this.#router.sayReady();
+  }
+
+  /** Serves another model from now on. Only for a tab that takes no work and has none running. */
+  changeWork(work: WorkModel, decodeSpeed: number | null): void {
+    this.#work = work;
+    this.#speed = new SpeedMeter(decodeSpeed, this.#isHidden);
+    this.#router.sayReady();
+    this.#changed();
+  }
+
+  /**
+   * Waits until nothing runs; with `isTold`, also until the verdicts on what this tab wrote came. False when that took longer than `deadlineMs`. Takes
+   * new work meanwhile, unless the tab was withdrawn before.
+   */
+  async quiet(deadlineMs: number, isTold = false): Promise<boolean> {
+    const isQuiet = () => this.#running.size === 0 && (!isTold || this.#kept.untold.length === 0);
+    if (isQuiet() || this.#closed) return true;
+    const quiet = Promise.withResolvers<boolean>();
+    const look = () => isQuiet() && quiet.resolve(true);
+    const timer = setTimeout(() => quiet.resolve(false), deadlineMs);
+    this.#waitingForQuiet.add(look);
+    try {
+      return await quiet.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waitingForQuiet.delete(look);
+    }
+  }
+
+  /** The browser is about to freeze the page: what runs is given back at once, so that nobody waits for it. The connection comes back by itself. */
+  stepAway(): void {
+    if (this.#closed) return;
+    for (const running of this.#running.values()) running.abort.abort();
+    this.#router.say({ t: 'bye' });
+    this.#router.lost(); // A word more on this connection would be one of a stranger.
+    this.#links.closeAll();
+  }
+
   retryNow(): void {
     this.#socket.retryNow();
   }
@@ -199,6 +270,7 @@ export class LendingTab {
     this.#links.closeAll();
     this.#socket.close();
     this.#kept.close();
+    for (const look of this.#waitingForQuiet) look();
   }
 
   // ---- the router's side -------------------------------------------------------------------------------------------
@@ -250,12 +322,16 @@ export class LendingTab {
         return this.#handOn.answered(message.link, message.signal);
       case 'verdict': {
         const isNews = this.#kept.told(message.task, message.role);
+        for (const look of this.#waitingForQuiet) look();
         if (!isNews || message.role !== 'answer') return;
         if (message.value === 'valid') this.#count({ valid: 1 });
         if (message.value === 'invalid') this.#count({ invalid: 1 });
         if (message.value === 'disputed') this.#count({ disputed: 1 });
         return;
       }
+      case 'wanted':
+        this.#ports.wanted?.(message.classes);
+        return;
       case 'refused':
         console.warn('shoal: the router refused this tab:', message.error.message);
         return;
@@ -275,9 +351,9 @@ export class LendingTab {
   }
 
   #ready(): Omit<Extract<TabToRouter, { t: 'ready' }>, 't'> {
-    const { model, variant, class: id } = this.#ports.work;
+    const { model, variant, class: id } = this.#work;
     const loaded = { model, variant, class: id, decodeSpeed: this.#speed.proven };
-    const models = this.#withdrawn ? [] : [loaded];
+    const models = this.#withdrawn || !this.#isTaking ? [] : [loaded];
     return { models, direct: this.#direct, checkOnly: this.#ports.checkOnly ?? false };
   }
 
@@ -324,7 +400,7 @@ export class LendingTab {
         takeKey: (sealTo) => this.#keys.take(sealTo),
         now: () => this.#router.now(),
       });
-      if (opened.lease.number !== number || opened.lease.class !== this.#ports.work.class) {
+      if (opened.lease.number !== number || opened.lease.class !== this.#work.class) {
         throw new ShoalError('sealed_body_invalid', 'The lease is for another class than this tab has loaded.');
       }
     } catch (cause) {
@@ -356,7 +432,7 @@ export class LendingTab {
   async #answer(opened: OpenedEnvelope): Promise<void> {
     const { number, client } = opened.lease;
     const abort = new AbortController();
-    const job = new AnswerJob(opened, this.#ports.work, {
+    const job = new AnswerJob(opened, this.#work, {
       signer: this.#ports.identity.signer,
       sendFrame: (frame) => this.#sendFrame(client, number, frame),
       accepted: (promptTokens) => this.#accepted(number, promptTokens),
@@ -375,7 +451,9 @@ export class LendingTab {
       else {
         this.#engineFailure = null;
         this.#count({ answers: 1, ...answered.reading });
-        if (this.#speed.measured(answered.pace.tokens, answered.pace.ms)) this.#router.sayReady();
+        const { tokens, ms } = answered.pace;
+        if (tokens > MIN_TIMED_TOKENS && ms > 0) this.#ports.measured?.((tokens * 1000) / ms);
+        if (this.#speed.measured(tokens, ms)) this.#router.sayReady();
       }
     } catch (cause) {
       this.#running.delete(number);
@@ -407,7 +485,8 @@ export class LendingTab {
 
   #checkOf(opened: OpenedEnvelope): Check {
     const { statement, lease } = opened;
-    const { work, identity } = this.#ports;
+    const work = this.#work;
+    const { identity } = this.#ports;
     const shared = {
       signer: identity.signer,
       committed: (commit: Signed) => this.#sayOfCheck(opened, { t: 'checkCommitted', lease: statement, commit }),
@@ -488,6 +567,7 @@ export class LendingTab {
   }
 
   #changed(): void {
+    for (const look of this.#waitingForQuiet) look();
     if (!this.#closed || this.#connection.state === 'closed') this.#ports.onChange(this.snapshot);
   }
 }

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LendingWorker } from './lending-worker.ts';
+import { DEFAULT_BUDGET } from '../budget/budget-settings.ts';
+import { QUIET_PAGE } from '../budget/work-gate.ts';
+import { LendingWorker, type StartChoices } from './lending-worker.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
@@ -31,10 +33,19 @@ class FakeWorker {
   }
 }
 
+const CHOICES: StartChoices = {
+  model: 'pup',
+  device: { memoryBytes: null, storageBytes: null, bytesPerSecond: null, gpu: null },
+  budget: DEFAULT_BUDGET,
+  signals: QUIET_PAGE,
+  direct: false,
+  checkOnly: false,
+};
+
 function lend() {
   const phases: LendingPhase[] = [];
   const lending = new LendingWorker((phase) => phases.push(phase));
-  lending.start('pup', { direct: false, checkOnly: false });
+  lending.start(CHOICES);
   return { lending, phases, worker: FakeWorker.all.at(-1)! };
 }
 
@@ -43,7 +54,6 @@ describe('the worker that lends a tab', () => {
     vi.useFakeTimers();
     vi.stubGlobal('Worker', FakeWorker);
     vi.stubGlobal('location', { origin: 'http://localhost', href: 'http://localhost/join', hash: '' });
-    vi.stubGlobal('addEventListener', () => undefined);
     ports.closedAll = 0;
   });
   afterEach(() => {
@@ -90,7 +100,7 @@ describe('the worker that lends a tab', () => {
   it('makes room for the next one at once, and has nothing more to say', () => {
     const { lending, phases, worker } = lend();
     lending.stop();
-    lending.start('pup', { direct: false, checkOnly: false });
+    lending.start(CHOICES);
     const next = FakeWorker.all.at(-1)!;
     expect([worker.isTerminated, next.isTerminated]).toEqual([true, false]);
     worker.says({ phase: 'stopped' });

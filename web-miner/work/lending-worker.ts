@@ -1,25 +1,40 @@
 import type { LinkEvents } from '../../shared/peer/direct-links.ts';
 import { type PageLinkPort, pageLinkPort } from '../../shared/peer/page-link-port.ts';
 import type { LinkTraffic } from '../../shared/peer/peer-link.ts';
+import type { BudgetSettings } from '../budget/budget-settings.ts';
+import type { PageSignals } from '../budget/work-gate.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
+import type { Shortage } from '../models/model-store.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
+
+/** What a person decided before the start. */
+export type StartChoices = Pick<
+  Extract<PageToWorker, { t: 'start' }>,
+  'model' | 'device' | 'budget' | 'signals' | 'direct' | 'checkOnly'
+>;
 
 /** The page's handle on the worker that lends the tab. Holds the links, which only a page can open. */
 export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
+  readonly #onShortage: (shortage: Shortage) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
+  readonly #goodbye = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
   #worker: Worker | null = null;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
   #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
 
-  constructor(onPhase: (phase: LendingPhase, identityKept: boolean) => void) {
+  /** `onShortage` is answered by {@link drop}. */
+  constructor(
+    onPhase: (phase: LendingPhase, identityKept: boolean) => void,
+    onShortage: (shortage: Shortage) => void = () => this.drop([]),
+  ) {
     this.#onPhase = onPhase;
-    addEventListener('online', () => this.#post({ t: 'online' }));
+    this.#onShortage = onShortage;
   }
 
-  start(model: string, choices: { readonly direct: boolean; readonly checkOnly: boolean }): void {
+  start(choices: StartChoices): void {
     this.#end();
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
@@ -39,16 +54,46 @@ export class LendingWorker implements LinkEvents {
     this.#post({
       t: 'start',
       origin: location.origin,
-      model,
       ...choices,
+      goodbye: this.#goodbye?.buffer ?? null,
       guard: asked.get('guard'),
-      arithmetic: { flashAttention: asked.has('flash-attention') },
+      arithmetic: {
+        backend: asked.has('webgpu') ? 'webgpu' : 'cpu',
+        flashAttention: asked.has('flash-attention'),
+      },
       wasmUrl: new URL(wllamaWasmUrl, location.href).href,
     });
   }
 
   setDirect(direct: boolean): void {
     this.#post({ t: 'direct', direct });
+  }
+
+  setBudget(settings: BudgetSettings): void {
+    this.#post({ t: 'budget', settings });
+  }
+
+  /** A page that is about to be frozen waits a moment: its worker is frozen with it, and has a goodbye to say. */
+  see(signals: PageSignals): void {
+    const before = this.#goodbye?.[0] ?? 0;
+    this.#post({ t: 'signals', signals });
+    if (!signals.isAway || this.#goodbye === null || this.#worker === null) return;
+    const patience = performance.now() + GOODBYE_DEADLINE_MS;
+    while (Atomics.load(this.#goodbye, 0) === before && performance.now() < patience);
+  }
+
+  /** Which models to delete so that another has room, by the digests of their weights. */
+  drop(weights: readonly string[]): void {
+    this.#post({ t: 'drop', weights });
+  }
+
+  testDevice(): void {
+    this.#post({ t: 'testDevice' });
+  }
+
+  /** Takes no more work and ends when what runs is done. */
+  finish(): void {
+    this.#post({ t: 'finish' });
   }
 
   /** Asks the worker to leave; what does not leave in time is ended, so that the memory comes back in any case. */
@@ -107,6 +152,8 @@ export class LendingWorker implements LinkEvents {
       case 'phase':
         if (isOver(message.phase.phase)) this.#endSoon();
         return this.#show(message.phase, message.identityKept);
+      case 'shortage':
+        return this.#onShortage(message.shortage);
       case 'linkCreate':
         return this.#links.create(message.id, message.initiator);
       case 'linkDescribe':
@@ -129,6 +176,9 @@ export class LendingWorker implements LinkEvents {
 function isOver(phase: LendingPhase['phase']): boolean {
   return phase === 'stopped' || phase === 'failed';
 }
+
+/** Time for a goodbye before the page is frozen, ms: nobody sees the page then. */
+const GOODBYE_DEADLINE_MS = 500;
 
 /** Time for a running answer to be cut off and the router to be told, ms. */
 const LEAVE_DEADLINE_MS = 1_500;

@@ -1,19 +1,39 @@
+/** Tokens per second over the last answers, apart for a tab that can be seen and one in the background; null before the first. */
+export interface ProvenSpeeds {
+  readonly visible: number | null;
+  readonly hidden: number | null;
+}
+
 /** How fast a tab writes: one figure for the page, one that the router may plan with. */
 export class SpeedMeter {
-  #proven: number | null;
+  #proven: ProvenSpeeds = { visible: null, hidden: null };
+  #isHidden = false;
   #shown: number | null;
   #beganAt = 0;
   #written = 0;
   #shownAt = 0;
 
-  constructor(proven: number | null) {
-    this.#proven = proven;
+  constructor(proven: number | null, isHidden = false) {
+    this.#isHidden = isHidden;
     this.#shown = proven;
+    this.#keep(proven);
   }
 
-  /** Tokens per second over the last answers; null before the first. */
+  /** Tokens per second over the last answers, as the tab is now: seen or in the background. Null before the first. */
   get proven(): number | null {
+    const { visible, hidden } = this.#proven;
+    return this.#isHidden ? (hidden ?? visible) : (visible ?? hidden);
+  }
+
+  get speeds(): ProvenSpeeds {
     return this.#proven;
+  }
+
+  /** Browsers may slow a tab that nobody sees. True when another figure holds now. */
+  setHidden(isHidden: boolean): boolean {
+    const before = this.proven;
+    this.#isHidden = isHidden;
+    return this.proven !== before;
   }
 
   /** Tokens per second of the answer that runs, or ran last. */
@@ -41,9 +61,15 @@ export class SpeedMeter {
   measured(tokens: number, decodeMs: number): boolean {
     if (tokens < MIN_TOKENS || decodeMs <= 0) return false;
     const speed = (tokens * 1000) / decodeMs;
-    const before = this.#proven;
-    this.#proven = before === null ? speed : before + (speed - before) * WEIGHT;
-    return before === null || Math.abs(this.#proven - before) > before * WORTH_TELLING;
+    const told = this.proven;
+    const before = this.#isHidden ? this.#proven.hidden : this.#proven.visible;
+    const after = before === null ? speed : before + (speed - before) * WEIGHT;
+    this.#keep(after);
+    return told === null || Math.abs(after - told) > told * WORTH_TELLING;
+  }
+
+  #keep(speed: number | null): void {
+    this.#proven = this.#isHidden ? { ...this.#proven, hidden: speed } : { ...this.#proven, visible: speed };
   }
 }
 

@@ -228,6 +228,7 @@ describe('[A1] an audit', () => {
       atHand: [
         expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cls_.{22}\)$/),
         expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cln_.{22}\)$/),
+        expect.stringMatching(/^shoal-pup-3m:q8_0 with wllama .+ \(cln_.{22}\)$/),
       ],
     });
   });

@@ -5,6 +5,7 @@ import {
   CATALOGUE_PATH,
   catalogue,
   chatFormOf,
+  EXACT_ARITHMETIC,
   type ServedVariant,
   servedClasses,
 } from '../../shared/classes/catalogue.ts';
@@ -124,7 +125,8 @@ async function loadClass(request: AuditRequest, served: AuditableVariant, signal
   }
   const wasmUrl = URL.createObjectURL(new Blob([wasm], { type: 'application/wasm' }));
   try {
-    const engine = engineAt(wasmUrl, served.arithmetic);
+    // What a graphics processor wrote is read by the processor, which every device has.
+    const engine = engineAt(wasmUrl, served.arithmetic.backend === 'cpu' ? served.arithmetic : EXACT_ARITHMETIC);
     const batchTokens = batchTokensFor(served.variant.weights.bytes);
     const { contextTokens } = served.model;
     await engine.load(weights, { contextTokens, threads: 1, batchTokens, embeddings: false }, signal);

@@ -1,20 +1,27 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import embedded from '../../models/embedded/catalogue.json' with { type: 'json' };
-import { TestNetwork, until } from '../../router-worker/testing/network.ts';
+import { TEST_SAMPLING, TestNetwork, until } from '../../router-worker/testing/network.ts';
 import { toHex } from '../../shared/bytes.ts';
 import {
   CATALOGUE_PATH,
   type Catalogue,
+  chatFormOf,
+  everyClass,
   SENTENCE_EMBEDDING_PATH,
   servedVariants,
 } from '../../shared/classes/catalogue.ts';
+import { SELF_TESTS_PATH, type SelfTests } from '../../shared/classes/self-tests.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
+import { DEFAULT_BUDGET } from '../budget/budget-settings.ts';
+import { NO_DATA } from '../budget/data-meter.ts';
+import { QUIET_PAGE } from '../budget/work-gate.ts';
 import { EngineError } from '../engine/engine.ts';
+import { promptRenderer } from '../engine/render-prompt.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom, type TabIdentity } from '../identity/tab-identity.ts';
-import { Lending, type LendingPhase } from './start-lending.ts';
+import { Lending, type LendingOptions, type LendingPhase, type Serving } from './start-lending.ts';
 
 type PoolSocket = Parameters<TestNetwork['pool']['greet']>[0];
 
@@ -96,17 +103,21 @@ class WatchedEngine extends ScriptedEngine {
   }
 }
 
-async function lend(identity: TabIdentity) {
+async function lend(
+  identity: TabIdentity,
+  options: Partial<LendingOptions> = {},
+  engine: WatchedEngine = new WatchedEngine(),
+) {
   const phases: LendingPhase[] = [];
-  const engine = new WatchedEngine();
   const lending = new Lending({
     origin: 'http://localhost',
     model: 'shoal-pup-3m',
     direct: false,
     identity,
-    engine,
+    engineFor: () => engine,
     links: () => NO_LINKS,
     onPhase: (phase) => phases.push(phase),
+    ...options,
   });
   const last = () => phases.at(-1);
   await lending.run();
@@ -212,3 +223,230 @@ describe('lending a tab', () => {
     await until(() => network.pool.census().length === 0, 'the router knows that it left');
   });
 });
+
+/** Greedy answers are right, drawn ones wrong from the first word on: what a published answer finds. */
+class WrongEngine extends WatchedEngine {
+  isWrong = true;
+  override async *generate(...args: Parameters<ScriptedEngine['generate']>) {
+    for await (const event of super.generate(...args)) {
+      yield this.isWrong && event.type === 'delta' ? { ...event, text: '#'.repeat(event.text.length) } : event;
+    }
+  }
+}
+
+const SLOW = { prefillMsPerToken: 0, decodeMsPerToken: 5 };
+class SlowEngine extends WatchedEngine {
+  constructor() {
+    super(SLOW);
+  }
+}
+
+describe('a tab with a model for graphics processors', () => {
+  it('takes the engine for its format, and serves its near class', async () => {
+    network = await TestNetwork.create();
+    const [tiny] = (await tinyCatalogue()).models;
+    const variants = tiny!.variants.map((variant) => ({ ...variant, id: 'q4f32_1', format: 'mlc' as const }));
+    const gpu: Catalogue = { v: 2, models: [{ ...tiny!, id: 'on-gpus', variants }] };
+    const [served] = await everyClass(gpu);
+    const table = await readFile(
+      new URL('../../models/embedded/sentence-embedding/shoal-embed-64.bin', import.meta.url),
+    );
+    vi.stubGlobal('WebSocket', PoolWebSocket);
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(gpu));
+      return new Response(pathname === SENTENCE_EMBEDDING_PATH ? table : WEIGHTS);
+    });
+    try {
+      const asked: string[] = [];
+      const engine = new WatchedEngine();
+      const engineFor: LendingOptions['engineFor'] = ({ variant, arithmetic }) => {
+        asked.push(`${variant.format} on ${arithmetic.backend}`);
+        return engine;
+      };
+      const identity = identityFrom(await createStoredIdentity());
+      const { lending } = await lend(identity, { model: 'on-gpus', engineFor }, engine);
+      expect(asked).toEqual(['mlc on webgpu']);
+      expect(network.pool.census()).toMatchObject([{ class: served!.class }]);
+      await lending.stop();
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
+
+describe('a tab that is lent', () => {
+  let identity: TabIdentity;
+  beforeEach(async () => {
+    network = await TestNetwork.create();
+    identity = identityFrom(await createStoredIdentity());
+    const table = await readFile(
+      new URL('../../models/embedded/sentence-embedding/shoal-embed-64.bin', import.meta.url),
+    );
+    const tiny = await tinyCatalogue();
+    const [served] = await servedVariants(tiny);
+    const tests = JSON.stringify(await publishedAnswers(served!.class));
+    vi.stubGlobal('WebSocket', PoolWebSocket);
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(tiny));
+      if (pathname === SELF_TESTS_PATH) return new Response(tests);
+      return new Response(pathname === SENTENCE_EMBEDDING_PATH ? table : WEIGHTS);
+    });
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  const serving = (phase: LendingPhase | undefined): Serving => {
+    if (phase?.phase !== 'serving') throw new Error(`it is ${phase?.phase}`);
+    return phase;
+  };
+
+  it('[O2] on a device that computes wrongly never joins, and the owner is told what was wrong', async () => {
+    const phases: LendingPhase[] = [];
+    const engine = new WrongEngine();
+    const options = {
+      origin: 'http://localhost',
+      model: 'shoal-pup-3m',
+      direct: false,
+      identity,
+      links: () => NO_LINKS,
+    };
+    await new Lending({ ...options, engineFor: () => engine, onPhase: (phase) => phases.push(phase) }).run();
+    expect(phases.at(-1)).toMatchObject({ phase: 'failed', reason: expect.stringContaining('computes wrongly') });
+    expect(engine.loads).toBe(2);
+    expect(network.pool.census()).toEqual([]);
+  });
+
+  it('on a device that goes wrong later leaves when it finds out', async () => {
+    const engine = new WrongEngine();
+    engine.isWrong = false;
+    const { lending, last } = await lend(identity, {}, engine);
+    expect(serving(last()).tested.outcome).toBe('right');
+    engine.isWrong = true;
+    await lending.testDevice();
+    expect(last()).toMatchObject({ phase: 'failed', reason: expect.stringContaining('computes wrongly') });
+    await until(() => network.pool.census().length === 0, 'the router knows that it left');
+  });
+
+  it('finishes what runs and then stops, and takes nothing new meanwhile', async () => {
+    const { lending, last } = await lend(identity, {}, new SlowEngine());
+    const asked = ask();
+    await until(() => serving(last()).tab.working === 'answer', 'it works');
+    const finished = lending.finish();
+    await until(() => network.pool.census().length === 0, 'the router gives it no more');
+    await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
+    expect(await asked).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await finished;
+    expect(last()).toEqual({ phase: 'stopped' });
+  });
+
+  it('[O1] that may not work says so to the router, with the reason for its owner, and finishes what runs', async () => {
+    const budget = {
+      settings: DEFAULT_BUDGET,
+      signals: QUIET_PAGE,
+      data: NO_DATA,
+      keepData: () => undefined,
+    };
+    const { lending, last } = await lend(identity, { budget }, new SlowEngine());
+    const asked = ask();
+    await until(() => serving(last()).tab.working === 'answer', 'it works');
+    lending.see({ ...QUIET_PAGE, isPaused: true });
+    await until(() => network.pool.census().length === 0, 'the router knows');
+    expect(serving(last()).budget).toMatchObject({ may: false, because: 'You paused it.' });
+    expect(await asked).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    lending.see(QUIET_PAGE);
+    await until(() => network.pool.census().length === 1, 'it is back');
+    expect(serving(last()).bytesToday).toBeGreaterThan(1_000);
+    await lending.stop();
+  });
+
+  it('rests after each answer where its owner gave half of the time', async () => {
+    const settings = { ...DEFAULT_BUDGET, sharePercent: 50 as const };
+    const budget = { settings, signals: QUIET_PAGE, data: NO_DATA, keepData: () => undefined };
+    const { lending, phases } = await lend(identity, { budget }, new SlowEngine());
+    await ask();
+    await until(() => network.pool.census().length === 0, 'it rests');
+    expect(
+      phases.some((phase) => phase.phase === 'serving' && !phase.budget.may && phase.budget.rule === 'share'),
+    ).toBe(true);
+    await until(() => network.pool.census().length === 1, 'it works again');
+    await lending.stop();
+  });
+
+  it('[O3] whose page is frozen gives its lease back at once, and serves again when it is thawed', async () => {
+    const { lending, last } = await lend(identity, {}, new SlowEngine());
+    const asked = ask();
+    await until(() => serving(last()).tab.working === 'answer', 'it works');
+    lending.see({ ...QUIET_PAGE, isAway: true });
+    await expect(asked).rejects.toMatchObject({ code: expect.stringMatching(/tab_lost|no_tab/) });
+    await until(() => network.pool.census().length === 0, 'the router knows');
+    await until(() => serving(last()).tab.tab !== null, 'the connection is back');
+    expect(network.pool.census()).toEqual([]);
+    lending.see(QUIET_PAGE);
+    await until(() => network.pool.census().length === 1, 'it serves');
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    expect(network.events.filter(({ event }) => event === 'tab_refused')).toEqual([]);
+    await lending.stop();
+  });
+
+  it('left to choose takes the model that the network is short of, and changes over to it between two answers', async () => {
+    const [tiny] = (await tinyCatalogue()).models;
+    const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+    const large = 'GGUF that is larger';
+    const piece = { sha256: toHex(new Uint8Array(await digest(large))), bytes: large.length };
+    const [small] = tiny!.variants;
+    const files = [{ name: 'large.gguf', bytes: large.length, mirrors: [] }];
+    const variant = { ...small!, id: 'f16', weights: { ...small!.weights, ...piece, pieces: [piece], files } };
+    const both: Catalogue = { v: 2, models: [{ ...tiny!, variants: [small!, variant] }] };
+    const fetchTiny = fetch;
+    const arrived = Promise.withResolvers<void>();
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(both));
+      if (pathname.includes(piece.sha256)) return new Response(large);
+      if (pathname.includes(small!.weights.sha256)) await arrived.promise;
+      return fetchTiny(url);
+    });
+    const engines: WatchedEngine[] = [];
+    const engineFor = () => {
+      const engine = new SlowEngine();
+      engines.push(engine);
+      return engine;
+    };
+    const { lending, last } = await lend(identity, { model: null, engineFor });
+    expect(serving(last()).model).toBe('shoal-pup-3m:f16');
+    await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
+    await until(() => serving(last()).coming !== null, 'the model that is short comes down');
+    const served = (await servedVariants(both)).find((entry) => entry.variant.id === 'f16')!;
+    const variants = [{ model: served.model.id, variant: 'f16', class: served.class }];
+    const asked = network.ask('hello', { level: 'none', variants });
+    await until(() => serving(last()).tab.working === 'answer', 'it works');
+    arrived.resolve();
+    await until(() => serving(last()).aside === 'changing', 'the model that is short is here');
+    expect(serving(last()).model).toBe('shoal-pup-3m:f16');
+    expect(await asked).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await until(
+      () => serving(last()).model === 'shoal-pup-3m:q8_0' && serving(last()).aside === null,
+      'it changes over',
+    );
+    expect(engines.map(({ loads }) => loads)).toEqual([1, 1]);
+    expect(engines[0]!.disposals).toBeGreaterThan(engines[1]!.disposals);
+    await until(() => network.pool.census().length === 1, 'it serves');
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await lending.stop();
+  });
+});
+
+async function publishedAnswers(classId: string): Promise<SelfTests> {
+  const engine = new ScriptedEngine();
+  const options = { contextTokens: 512, threads: 1, batchTokens: 16, embeddings: false };
+  const never = new AbortController().signal;
+  await engine.load(new Blob([WEIGHTS]), options, never);
+  const { models } = await tinyCatalogue();
+  const prompt = promptRenderer(chatFormOf(models[0]!)).render([{ role: 'user', content: 'What is tea?' }]);
+  let text = '';
+  for await (const event of engine.generate({ prompt, sampling: TEST_SAMPLING, stop: [] }, never)) {
+    if (event.type === 'delta') text += event.text;
+  }
+  return { v: 1, classes: { [classId]: [{ prompt: 'What is tea?', sampling: TEST_SAMPLING, text }] } };
+}

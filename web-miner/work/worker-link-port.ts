@@ -4,11 +4,14 @@ import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 /** The worker's end of the page's links: WebRTC exists on the main thread only. */
 export class WorkerLinkPort implements LinkPort {
   readonly #post: (message: WorkerToPage) => void;
+  readonly #moved: (bytes: number) => void;
   readonly #descriptions = new Map<string, PromiseWithResolvers<string>>();
   #events: (() => DirectLinks) | null = null;
 
-  constructor(post: (message: WorkerToPage) => void) {
+  /** `moved` hears of the bytes of every message, both ways. */
+  constructor(post: (message: WorkerToPage) => void, moved: (bytes: number) => void) {
     this.#post = post;
+    this.#moved = moved;
   }
 
   /** Links of a new lending tab; those of the one before are closed by it. */
@@ -33,6 +36,7 @@ export class WorkerLinkPort implements LinkPort {
   }
 
   send(id: string, message: Uint8Array<ArrayBuffer>): void {
+    this.#moved(message.byteLength);
     this.#post({ t: 'linkSend', id, message });
   }
 
@@ -55,6 +59,7 @@ export class WorkerLinkPort implements LinkPort {
         this.#events?.().closed(message.id);
         return true;
       case 'linkReceived':
+        this.#moved(message.message.byteLength);
         this.#events?.().received(message.id, message.message);
         return true;
       default:

@@ -1,0 +1,558 @@
+import { type LogitProcessor, MLCEngine, ModelType } from '@mlc-ai/web-llm';
+import * as v from 'valibot';
+import { utf8 } from '../../shared/bytes.ts';
+import { type Candidate, claimedCandidate, type ForcedToken } from '../../shared/checking/next-token.ts';
+import { withDeadline } from '../../shared/deadline.ts';
+import { PROBE_CANDIDATES } from '../../shared/limits.ts';
+import {
+  abortError,
+  type Embedded,
+  type Engine,
+  EngineError,
+  type ForceRequest,
+  type GenerateEvent,
+  type GenerateRequest,
+  isAbort,
+  type LoadedModel,
+  type LoadOptions,
+  type ProbeRequest,
+  type ProbeResult,
+} from './engine.ts';
+import { type ShownFiles, showFiles } from './file-caches.ts';
+import { contextOf, cutIntoFiles, type MlcConfig, type ModelFile, mlcConfig, stopTokensOf } from './model-files.ts';
+import { likeliest, likeliestTokens, logSumExp, Sampler } from './sampler.ts';
+import { StopStrings } from './stop-strings.ts';
+import { readTokenTable, type TokenTable } from './token-table.ts';
+
+/** Weights of some gigabytes are copied to the GPU and a few hundred shaders compiled within this time, or the load is given up, ms. */
+const LOAD_DEADLINE_MS = 300_000;
+/** A step of the model that takes longer has hung, ms: by then the router waits no more for the first word (`FIRST_FRAME_DEADLINE_MS`). */
+const STEP_DEADLINE_MS = 150_000;
+/** A GPU that does not let go in time is left to the browser, which ends it with the worker, ms. */
+const DISPOSE_DEADLINE_MS = 10_000;
+
+/** A step of the prompt should take about this long: it is what an abort in prefill waits for, ms. */
+const STEP_GOAL_MS = 125;
+/** Tokens of prompt in one step at most; model libraries are compiled for 512 to 4,096. */
+const MOST_STEP_TOKENS = 512;
+
+/** What web-llm calls the one model that it has loaded. */
+const MODEL = 'model';
+
+/** Names of the files that a folder must have, whatever its shards. */
+const CONFIG_FILE = 'mlc-chat-config.json';
+const TOKENIZER_FILE = 'tokenizer.json';
+const LIBRARY_FILE = 'model-lib.wasm';
+
+/** What of the package's inside is used: it has no public way to its tokenizer, nor to the news that the GPU is lost. Its version is pinned. */
+interface Inside {
+  readonly tokenizer: { encode(text: string): Int32Array };
+  readonly tvm: { readonly lib: { readonly webGPUContext: { readonly device: Pick<GPUDevice, 'lost'> } } };
+}
+
+interface Loaded {
+  readonly mlc: MLCEngine;
+  readonly inside: Inside;
+  readonly options: LoadOptions;
+  readonly config: MlcConfig;
+  readonly table: TokenTable;
+  readonly stopTokens: ReadonlySet<number>;
+  /** Rejects when the GPU is lost or the engine is closed. */
+  readonly over: Promise<never>;
+  close(failure: EngineError): void;
+}
+
+/** What the GPU holds: tokens with their keys and values, and the logits behind them. */
+interface HeldLogits {
+  readonly ids: readonly number[];
+  readonly logits: Float32Array;
+}
+
+type Held = HeldLogits | typeof NOTHING_HELD;
+
+const NOTHING_HELD = { ids: [] as readonly number[], logits: null } as const;
+
+/**
+ * web-llm on WebGPU, at its lowest level: token ids go in, raw logits come out, and everything between (prompt, sampling, stop strings, log-probabilities) is
+ * ours. So its answers mean the same as those of the other engine, up to the arithmetic of the GPU. Its files come from the verified weights: nothing is
+ * fetched.
+ */
+export class WebLlmEngine implements Engine {
+  #loaded: Loaded | null = null;
+  #tail: Promise<unknown> = Promise.resolve();
+  /** What the package's last step left. */
+  #caught: Float32Array | null = null;
+  /** `null`: unknown, after a step that failed. */
+  #held: Held | null = null;
+  #stepTokens = 1;
+  /** Tokens of prompts that were read since an answer began. */
+  #evaluated = 0;
+  readonly #files: readonly ModelFile[];
+  readonly #stepDeadlineMs: number;
+
+  /** `files`: which part of the weights is which. Another deadline is for tests on adapters that only imitate a GPU. */
+  constructor(files: readonly ModelFile[], stepDeadlineMs: number = STEP_DEADLINE_MS) {
+    this.#files = files;
+    this.#stepDeadlineMs = stepDeadlineMs;
+  }
+
+  async load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
+    await this.dispose();
+    signal.throwIfAborted();
+    let files: ReadonlyMap<string, Blob>;
+    let described: Pick<Loaded, 'config' | 'table'>;
+    try {
+      files = cutIntoFiles(weights, this.#files);
+      described = await readDescription(files, options);
+    } catch (cause) {
+      throw loadFailure(cause);
+    }
+    signal.throwIfAborted();
+    const showing = showFiles(files);
+    const mlc = this.#newEngine(showing, options);
+    const started = mlc.reload(MODEL);
+    try {
+      await raced(started, signal);
+      const inside = insideOf(mlc);
+      this.#loaded = {
+        ...described,
+        ...watch(inside),
+        mlc,
+        inside,
+        options,
+        stopTokens: stopTokensOf(described.config),
+      };
+    } catch (cause) {
+      showing.hide(); // Whatever goes on in the background ends at the next file.
+      void started.catch(() => undefined).then(() => unload(mlc));
+      throw loadFailure(cause);
+    }
+    showing.hide();
+    this.#held = null;
+    this.#stepTokens = options.batchTokens;
+    return { contextTokens: options.contextTokens, vocabularySize: described.config.vocab_size, threads: 1 };
+  }
+
+  #newEngine({ base }: ShownFiles, options: LoadOptions): MLCEngine {
+    const catcher: LogitProcessor = {
+      processLogits: (logits) => {
+        this.#caught = logits; // A copy of its own.
+        return logits;
+      },
+      processSampledToken: () => undefined,
+      resetState: () => undefined,
+    };
+    const record = {
+      model: base,
+      model_id: MODEL,
+      model_lib: `${base}${LIBRARY_FILE}`,
+      model_type: options.embeddings ? ModelType.embedding : ModelType.LLM,
+      // The package samples as well, and what it finds is not used: the cheapest way.
+      overrides: { temperature: 0, top_p: 1, repetition_penalty: 1, ...(!options.embeddings && contextFor(options)) },
+    };
+    return new MLCEngine({
+      appConfig: { model_list: [record], useIndexedDBCache: false },
+      logLevel: 'SILENT',
+      logitProcessorRegistry: new Map([[MODEL, catcher]]),
+    });
+  }
+
+  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const release = await this.#turn(signal);
+    try {
+      yield* this.#write(request, signal);
+    } catch (cause) {
+      throw failureOf(cause);
+    } finally {
+      release();
+    }
+  }
+
+  async *#write(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { options, stopTokens } = this.#chatting();
+    const { sampling } = request;
+    const prompt = this.#encode(request.prompt);
+    if (prompt.length >= options.contextTokens) throw tooLong(prompt.length, options.contextTokens);
+    yield { type: 'prompt', tokens: prompt.length };
+    const startedAt = performance.now();
+    this.#evaluated = 0;
+    let logits = await this.#read(prompt, signal);
+    const evaluatedTokens = this.#evaluated;
+    const prefillMs = performance.now() - startedAt;
+    const room = Math.min(sampling.maxTokens, options.contextTokens - prompt.length);
+    const sampler = new Sampler(sampling);
+    const stops = new StopStrings(request.stop);
+    const decoder = new TextDecoder();
+    let finish: 'stop' | 'length' = 'length';
+    let written = 0;
+    /** Tokens whose text has not come out yet. */
+    let pending = 0;
+    while (written < room) {
+      const id = sampler.next(logits);
+      written++;
+      if (stopTokens.has(id)) {
+        finish = 'stop';
+        break;
+      }
+      pending++;
+      const { text, stopped } = stops.push(decoder.decode(this.#bytesOf(id), { stream: true }));
+      if (text !== '') {
+        yield { type: 'delta', text, tokens: pending };
+        pending = 0;
+      }
+      if (stopped) {
+        finish = 'stop';
+        break;
+      }
+      if (written < room) logits = await this.#goOn(id, signal);
+    }
+    const rest = stops.push(decoder.decode());
+    const text = rest.text + stops.rest();
+    if (text !== '' || (pending > 0 && finish === 'length')) yield { type: 'delta', text, tokens: pending };
+    const decodeMs = performance.now() - startedAt - prefillMs;
+    yield {
+      type: 'end',
+      finish,
+      promptTokens: prompt.length,
+      completionTokens: written,
+      evaluatedTokens,
+      prefillMs,
+      decodeMs,
+    };
+  }
+
+  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    const release = await this.#turn(signal);
+    try {
+      const { mlc, inside, options, over } = this.#ready();
+      if (!options.embeddings) throw new EngineError('unsupported', 'The model was loaded without embeddings.');
+      const tokens = inside.tokenizer.encode(text).length;
+      if (tokens > options.contextTokens) throw tooLong(tokens, options.contextTokens);
+      const asked = mlc.embeddings.create({ model: MODEL, input: text });
+      const reply = await withDeadline(Promise.race([asked, over]), this.#stepDeadlineMs, null);
+      if (reply === null) throw hung(this.#stepDeadlineMs);
+      const vector = Float32Array.from(reply.data[0]?.embedding ?? []);
+      const norm = Math.hypot(...vector);
+      if (!(norm > 0)) throw new EngineError('crashed', 'The engine gave no vector.');
+      return { vector: vector.map((x) => x / norm), tokens };
+    } catch (cause) {
+      throw failureOf(cause);
+    } finally {
+      release();
+    }
+  }
+
+  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    const release = await this.#turn(signal);
+    try {
+      const text = this.#encode(request.text);
+      const first = await this.#read(text, signal);
+      const choices: number[] = [];
+      for (const choice of request.choices) {
+        const ids = this.#continuation(request.text, text, choice);
+        let sum = 0;
+        for (const [index, id] of ids.entries()) {
+          const logits = index === 0 ? first : await this.#read([...text, ...ids.slice(0, index)], signal);
+          sum += logProbability(logits, id);
+        }
+        choices.push(sum);
+      }
+      return { candidates: this.#candidates(first), choices };
+    } catch (cause) {
+      throw failureOf(cause);
+    } finally {
+      release();
+    }
+  }
+
+  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    const release = await this.#turn(signal);
+    try {
+      return await this.#forced(request, signal);
+    } catch (cause) {
+      throw failureOf(cause);
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * The answer in the tokenizer's own pieces, which are nearly always the author's. Where the model would not have written the next piece, but has a likely one that
+   * fits, that one is taken and the rest is cut anew.
+   */
+  async #forced({ prompt, answer }: ForceRequest, signal: AbortSignal): Promise<ForcedToken[]> {
+    const { options } = this.#chatting();
+    const promptIds = this.#encode(prompt);
+    let ids = this.#continuation(prompt, promptIds, answer);
+    const needed = promptIds.length + ids.length + 1;
+    if (needed > options.contextTokens) throw tooLong(needed, options.contextTokens);
+    let logits = await this.#read(promptIds, signal);
+    const tokens: ForcedToken[] = [];
+    for (let at = 0; at < answer.length; ) {
+      const candidates = this.#candidates(logits);
+      const [own = 0] = ids;
+      const ownText = this.#wholeText(own);
+      const fitting = claimedCandidate(candidates, answer.slice(at));
+      const isOwnLikely = candidates.some(({ text }) => text === ownText);
+      const taken =
+        isOwnLikely || fitting === null ? { text: ownText, logProbability: logProbability(logits, own) } : fitting;
+      const id = taken.text === ownText ? own : this.#idOf(logits, taken);
+      ids = taken.text === ownText ? ids.slice(1) : this.#encodeAnswer(answer.slice(at + taken.text.length));
+      tokens.push({ ...taken, candidates });
+      at += taken.text.length;
+      if (promptIds.length + tokens.length >= options.contextTokens) {
+        throw tooLong(promptIds.length + tokens.length + 1, options.contextTokens);
+      }
+      logits = await this.#goOn(id, signal);
+    }
+    const candidates = this.#candidates(logits);
+    const end = Math.max(...[...this.#chatting().stopTokens].map((id) => logProbability(logits, id)));
+    tokens.push({ text: '', logProbability: end, candidates });
+    return tokens;
+  }
+
+  async dispose(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = null;
+    this.#caught = null;
+    this.#held = null;
+    if (loaded === null) return;
+    loaded.close(new EngineError('not_loaded', 'The engine was closed.'));
+    await unload(loaded.mlc);
+  }
+
+  /** One request at a time. Throws `AbortError` when the signal aborts while waiting. */
+  async #turn(signal: AbortSignal): Promise<() => void> {
+    const before = this.#tail;
+    const mine = Promise.withResolvers<void>();
+    this.#tail = before.then(() => mine.promise);
+    await before;
+    if (signal.aborted) {
+      mine.resolve();
+      throw abortError();
+    }
+    return mine.resolve;
+  }
+
+  #ready(): Loaded {
+    if (this.#loaded === null) throw new EngineError('not_loaded', 'No model is loaded.');
+    return this.#loaded;
+  }
+
+  #chatting(): Loaded {
+    const loaded = this.#ready();
+    if (loaded.options.embeddings) throw new EngineError('unsupported', 'The model was loaded for embeddings.');
+    return loaded;
+  }
+
+  /** Logits behind these tokens. What the GPU holds of them already is not read again. */
+  async #read(ids: readonly number[], signal: AbortSignal): Promise<Float32Array> {
+    const { mlc } = this.#chatting();
+    let held = this.#held;
+    if (held === null || held.ids.length > ids.length || held.ids.some((id, index) => id !== ids[index])) {
+      await mlc.resetChat(false, MODEL);
+      held = NOTHING_HELD;
+      this.#held = held; // An abort before the next step must not leave the old one.
+    }
+    while (held.logits === null || held.ids.length < ids.length) {
+      const part = ids.slice(held.ids.length, held.ids.length + this.#stepTokens);
+      const startedAt = performance.now();
+      held = await this.#step(held, part, signal);
+      this.#evaluated += part.length;
+      this.#fitStep(part.length, performance.now() - startedAt);
+    }
+    return held.logits;
+  }
+
+  /** The next steps of a prompt take about as long as one should. */
+  #fitStep(tokens: number, tookMs: number): void {
+    if (tokens < this.#stepTokens) return;
+    if (tookMs > 2 * STEP_GOAL_MS) this.#stepTokens = Math.max(1, this.#stepTokens >> 1);
+    else if (tookMs < STEP_GOAL_MS / 2) this.#stepTokens = Math.min(MOST_STEP_TOKENS, this.#stepTokens * 2);
+  }
+
+  /** Logits behind one token more. */
+  async #goOn(id: number, signal: AbortSignal): Promise<Float32Array> {
+    const { logits } = await this.#step(this.#held ?? NOTHING_HELD, [id], signal);
+    return logits;
+  }
+
+  /** Puts these tokens behind those that are held. */
+  async #step(before: Held, ids: readonly number[], signal: AbortSignal): Promise<HeldLogits> {
+    if (signal.aborted) throw abortError();
+    const { mlc, table, over } = this.#chatting();
+    this.#held = null;
+    this.#caught = null;
+    const run = mlc.forwardTokensAndSample([...ids], ids.length > 1, MODEL);
+    const done = await withDeadline(Promise.race([run, over]), this.#stepDeadlineMs, null);
+    if (done === null) throw hung(this.#stepDeadlineMs);
+    const logits = this.#takeCaught()?.subarray(0, table.size) ?? new Float32Array();
+    if (!Number.isFinite(logits[likeliest(logits)])) {
+      throw new EngineError('crashed', 'The graphics processor gave no numbers.');
+    }
+    const held = { ids: [...before.ids, ...ids], logits };
+    this.#held = held;
+    return held;
+  }
+
+  #takeCaught(): Float32Array | null {
+    return this.#caught;
+  }
+
+  #encode(text: string): number[] {
+    const ids = [...this.#chatting().inside.tokenizer.encode(text)];
+    if (ids.length === 0) throw new EngineError('unsupported', 'There is nothing to go on from.');
+    return ids;
+  }
+
+  #encodeAnswer(text: string): number[] {
+    const ids = text === '' ? [] : [...this.#chatting().inside.tokenizer.encode(text)];
+    const spelled = ids.map((id) => this.#wholeText(id)).join('');
+    if (spelled !== text) throw new EngineError('unsupported', 'The tokenizer of this model cannot spell the answer.');
+    return ids;
+  }
+
+  /** How `text` goes on with `more`: as the tokenizer cuts both together where it leaves the text alone, else by itself. */
+  #continuation(text: string, textIds: readonly number[], more: string): number[] {
+    if (more === '') return [];
+    const both = this.#encode(text + more);
+    const rest = both.slice(textIds.length);
+    const isApart = textIds.every((id, index) => id === both[index]);
+    return isApart && this.#isSpelling(rest, more) ? rest : this.#encodeAnswer(more);
+  }
+
+  #isSpelling(ids: readonly number[], text: string): boolean {
+    const bytes = ids.flatMap((id) => [...this.#bytesOf(id)]);
+    const wanted = utf8(text);
+    return (
+      bytes.length === wanted.length &&
+      bytes.every((byte, index) => byte === wanted[index]) &&
+      ids.every((id) => this.#ready().table.textOf(id) !== null)
+    );
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    return this.#ready().table.bytesOf(id) ?? new Uint8Array();
+  }
+
+  #wholeText(id: number): string {
+    const text = this.#ready().table.textOf(id);
+    if (text === null || text === '') {
+      throw new EngineError('unsupported', 'The answer has characters that this model writes in several tokens.');
+    }
+    return text;
+  }
+
+  #candidates(logits: Float32Array): Candidate[] {
+    return likeliestTokens(logits, PROBE_CANDIDATES).flatMap(({ id, logProbability }) => {
+      const text = this.#ready().table.textOf(id);
+      return text === null ? [] : [{ text, logProbability }];
+    });
+  }
+
+  /** The token of a candidate: two tokens with one text have different probabilities. */
+  #idOf(logits: Float32Array, { text, logProbability }: Candidate): number {
+    const found = likeliestTokens(logits, PROBE_CANDIDATES).find(
+      (token) => token.logProbability === logProbability && this.#ready().table.textOf(token.id) === text,
+    );
+    if (found === undefined) throw new EngineError('crashed', 'A candidate has no token.');
+    return found.id;
+  }
+}
+
+function contextFor({ contextTokens }: LoadOptions): object {
+  return { context_window_size: contextTokens, sliding_window_size: -1, attention_sink_size: -1 };
+}
+
+async function readDescription(
+  files: ReadonlyMap<string, Blob>,
+  { contextTokens, embeddings }: LoadOptions,
+): Promise<Pick<Loaded, 'config' | 'table'>> {
+  const [configFile, tokenizerFile] = [CONFIG_FILE, TOKENIZER_FILE, LIBRARY_FILE].map((name) => {
+    const file = files.get(name);
+    if (file === undefined) throw new EngineError('load_failed', `The model has no ${name}.`);
+    return file;
+  });
+  const config = v.parse(mlcConfig, JSON.parse((await configFile?.text()) ?? ''));
+  if (contextTokens > contextOf(config)) {
+    throw new EngineError('load_failed', `The model was made for ${contextOf(config)} tokens, not ${contextTokens}.`);
+  }
+  if (embeddings && contextTokens !== contextOf(config)) {
+    throw new EngineError(
+      'load_failed',
+      `This embedding model takes ${contextOf(config)} tokens, not ${contextTokens}.`,
+    );
+  }
+  const method = config.tokenizer_info?.token_postproc_method ?? config.token_table_postproc_method ?? null;
+  const table = readTokenTable((await tokenizerFile?.text()) ?? '', method === 'raw' ? null : method);
+  return { config, table };
+}
+
+/** The load's end, or the signal's, or the deadline's. */
+async function raced(started: Promise<void>, signal: AbortSignal): Promise<void> {
+  const stop = Promise.withResolvers<never>();
+  const onAbort = () => stop.reject(abortError());
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const done = Promise.race([started, stop.promise]).then(() => true);
+    if (!(await withDeadline(done, LOAD_DEADLINE_MS, false))) {
+      throw new EngineError('load_failed', `The engine did not start within ${LOAD_DEADLINE_MS / 1000} s.`);
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function insideOf(mlc: MLCEngine): Inside {
+  const { loadedModelIdToPipeline: pipelines } = mlc as unknown as {
+    readonly loadedModelIdToPipeline: ReadonlyMap<string, Inside>;
+  };
+  const inside = pipelines.get(MODEL);
+  if (typeof inside?.tokenizer.encode !== 'function' || inside.tvm.lib.webGPUContext.device.lost === undefined) {
+    throw new EngineError('load_failed', 'The engine came up without a model.');
+  }
+  return inside;
+}
+
+function watch(inside: Inside): Pick<Loaded, 'over' | 'close'> {
+  const over = Promise.withResolvers<never>();
+  over.promise.catch(() => undefined);
+  void inside.tvm.lib.webGPUContext.device.lost.then(({ message }) => {
+    const reason = message === '' ? 'the browser gave no reason' : message;
+    over.reject(new EngineError('crashed', `The graphics processor was lost: ${reason}.`));
+  });
+  return { over: over.promise, close: over.reject };
+}
+
+async function unload(mlc: MLCEngine): Promise<void> {
+  // The package throws when it unloads twice, as it does by itself when the GPU is lost.
+  const unloaded = mlc.unload().catch(() => undefined);
+  await withDeadline(unloaded, DISPOSE_DEADLINE_MS, undefined);
+}
+
+function logProbability(logits: Float32Array, id: number): number {
+  return Math.min(0, (logits[id] ?? Number.NEGATIVE_INFINITY) - logSumExp(logits));
+}
+
+function tooLong(tokens: number, contextTokens: number): EngineError {
+  return new EngineError('context_exceeded', `${tokens} tokens do not fit a context of ${contextTokens}.`);
+}
+
+function hung(ms: number): EngineError {
+  return new EngineError('crashed', `The graphics processor did not answer within ${ms / 1000} s.`);
+}
+
+function loadFailure(cause: unknown): unknown {
+  if (isAbort(cause)) return abortError();
+  if (cause instanceof EngineError) return cause;
+  return new EngineError('load_failed', `The model could not be loaded: ${messageOf(cause)}`);
+}
+
+function failureOf(cause: unknown): unknown {
+  if (isAbort(cause)) return abortError();
+  return cause instanceof EngineError ? cause : new EngineError('crashed', messageOf(cause));
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,98 @@
+import { withDeadline } from '../../shared/deadline.ts';
+import { batteryOf } from '../budget/device-signals.ts';
+import { probeGpu } from './gpu.ts';
+import type { DeviceSeen } from './judge-device.ts';
+
+/** A question that a browser leaves open must not hold up the rest, ms. */
+const DEADLINE_MS = 3_000;
+
+type NavigatorExtras = {
+  readonly deviceMemory?: number;
+  readonly connection?: { readonly saveData?: boolean; readonly effectiveType?: string; readonly type?: string };
+  readonly userAgentData?: { readonly mobile?: boolean };
+};
+
+/** Looks at the device and the browser, and changes nothing. Never throws; what cannot be found out is null. */
+export async function lookAtDevice(): Promise<DeviceSeen> {
+  const extras = navigator as Navigator & NavigatorExtras;
+  const [gpu, battery, storage, keepsDownloads, keepsKeys, hasKeys] = await Promise.all([
+    probeGpu(),
+    withDeadline(batteryOf(), DEADLINE_MS, null),
+    withDeadline(roomOf(), DEADLINE_MS, null),
+    withDeadline(
+      keeps(() => caches.open('shoal-probe').then(() => caches.delete('shoal-probe'))),
+      DEADLINE_MS,
+      false,
+    ),
+    withDeadline(keeps(openProbeDatabase), DEADLINE_MS, false),
+    canMakeKeys(),
+  ]);
+  const { connection } = extras;
+  return {
+    hasSimd: typeof WebAssembly === 'object' && WebAssembly.validate(SIMD_PROBE),
+    hasKeys,
+    hasLinks: typeof RTCPeerConnection === 'function',
+    isIsolated: globalThis.crossOriginIsolated === true,
+    cores: navigator.hardwareConcurrency ?? 1,
+    memoryBytes: extras.deviceMemory === undefined ? null : extras.deviceMemory * 2 ** 30,
+    hasGpuInterface: 'gpu' in navigator,
+    gpu,
+    storageBytes: storage,
+    keepsDownloads,
+    keepsKeys,
+    battery: battery === null ? null : { isPluggedIn: battery.charging, level: battery.level },
+    network:
+      connection === undefined
+        ? null
+        : {
+            isMetered: connection.saveData === true || connection.type === 'cellular',
+            isSlow: ['slow-2g', '2g', '3g'].includes(connection.effectiveType ?? ''),
+          },
+    isPhone: extras.userAgentData?.mobile ?? /\b(Mobi|iPhone|iPad|Android)\b/i.test(navigator.userAgent),
+  };
+}
+
+/** A module with one SIMD instruction (i8x16.splat): valid only where the proposal is supported. */
+const SIMD_PROBE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+]);
+
+async function canMakeKeys(): Promise<boolean> {
+  try {
+    await crypto.subtle.generateKey('Ed25519', false, ['sign', 'verify']);
+    await crypto.subtle.generateKey('X25519', false, ['deriveBits']);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function roomOf(): Promise<number | null> {
+  try {
+    const { quota, usage } = await navigator.storage.estimate();
+    return quota === undefined ? null : Math.max(0, quota - (usage ?? 0));
+  } catch {
+    return null;
+  }
+}
+
+async function keeps(act: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await act();
+    return true;
+  } catch {
+    return false; // A private window, or storage switched off.
+  }
+}
+
+function openProbeDatabase(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open('shoal-probe', 1);
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      request.result.close();
+      indexedDB.deleteDatabase('shoal-probe');
+      resolve();
+    };
+  });
+}

@@ -1,0 +1,139 @@
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
+
+/** What a browser does to a page, and what the router was told of it. */
+
+let network: RunningNetwork;
+beforeAll(async () => {
+  network = await startNetwork();
+});
+afterEach(async () => {
+  for (const context of network.browser.browser.contexts()) await context.close();
+  await expect.poll(servingTabs, PATIENCE).toBe(0);
+});
+afterAll(() => network?.stop());
+
+const PATIENCE = { timeout: 60_000 };
+
+interface Listed {
+  readonly data: readonly { readonly id: string; readonly shoal: { readonly tabs: number } }[];
+}
+
+async function servingTabs(): Promise<number> {
+  const { data } = (await (await fetch(`${network.router.url}/v1/models`)).json()) as Listed;
+  return data.find(({ id }) => id === 'shoal-pup-3m')?.shoal.tabs ?? 0;
+}
+
+async function watched(): Promise<Page> {
+  const [page] = await network.lend(1, { direct: false });
+  await expect.poll(servingTabs, PATIENCE).toBe(1);
+  return page!;
+}
+
+const STORY = 'Tell me a long story about a robot and friendship.';
+
+function ask(): Promise<Response> {
+  return fetch(`${network.router.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'shoal-pup-3m', messages: [{ role: 'user', content: STORY }], max_tokens: 30 }),
+  });
+}
+
+/** Another page in front: headless browsers hide none by themselves. */
+async function hide(page: Page, isHidden: boolean): Promise<void> {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, 'visibilityState', {
+      get: () => (hidden ? 'hidden' : 'visible'),
+      configurable: true,
+    });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, isHidden);
+}
+
+/**
+ * As the browser says it before it freezes a page, and after. An automated browser keeps its pages awake (focus is emulated), so that
+ * `Page.setWebLifecycleState` does nothing there: what is tested is all but the freezing itself.
+ */
+async function lifecycle(page: Page, event: 'freeze' | 'resume'): Promise<void> {
+  await page.evaluate((name) => document.dispatchEvent(new Event(name)), event);
+}
+
+const lines = (page: Page) => page.locator('tab-log ol').textContent();
+
+describe('a page that', () => {
+  it('is hidden serves on, and its speed there is measured apart; where the owner wants, it takes no work', async () => {
+    const page = await watched();
+    expect((await ask()).status).toBe(200);
+    await hide(page, true);
+    expect((await ask()).status).toBe(200);
+    await hide(page, false);
+    await page.locator('#hidden-speed').waitFor(PATIENCE);
+    await page.locator('#onlyInForeground').check();
+    await hide(page, true);
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+    expect(await page.locator('#why-not').textContent()).toContain('in the background');
+    await hide(page, false);
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+  });
+
+  it('is frozen says goodbye, and comes back when it is thawed', async () => {
+    const page = await watched();
+    await lifecycle(page, 'freeze');
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+    expect((await ask()).status).toBe(503);
+    await lifecycle(page, 'resume');
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    expect((await ask()).status).toBe(200);
+    expect(await lines(page)).toContain('The browser has put this page aside.');
+  });
+
+  it('is offline says so on the page, takes no work, and serves again when it is back', async () => {
+    const page = await watched();
+    await page.context().setOffline(true);
+    await page.getByText('Offline', { exact: true }).waitFor(PATIENCE);
+    await page.context().setOffline(false);
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    await expect.poll(async () => (await ask()).status, PATIENCE).toBe(200);
+  });
+
+  it('is one of two of a profile shows what the other does, and takes over when it is told to', async () => {
+    const page = await watched();
+    const second = await page.context().newPage();
+    await second.goto(`${network.router.url}/join#whole-machine`);
+    await second.getByText('This is what another tab of this browser does.').waitFor(PATIENCE);
+    expect((await ask()).status).toBe(200);
+    await expect.poll(() => second.locator('#answers').textContent(), PATIENCE).toBe('1');
+    expect(await servingTabs()).toBe(1);
+    await second.locator('#take-over').click();
+    await second.locator('#finish').waitFor(PATIENCE);
+    await page.getByText('This is what another tab of this browser does.').waitFor(PATIENCE);
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    expect((await ask()).status).toBe(200);
+    await second.close();
+    await page.locator('#start').waitFor(PATIENCE);
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+  });
+
+  it('is paused, and told to finish, does so: the router gives it no more', async () => {
+    const page = await watched();
+    await page.locator('#pause').click();
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+    expect(await page.locator('#why-not').textContent()).toContain('You paused it.');
+    await page.locator('#pause').click();
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    await page.locator('#test').click();
+    await expect.poll(() => lines(page), PATIENCE).toContain('Tested itself with a known answer: right.');
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    const asked = ask();
+    await page
+      .getByText('Writing an answer')
+      .waitFor(PATIENCE)
+      .catch(() => undefined); // Over before it was seen, on a fast machine.
+    await page.locator('#finish').click();
+    expect((await asked).status).toBe(200);
+    await page.getByText('Stopped', { exact: true }).waitFor(PATIENCE);
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+  });
+});
