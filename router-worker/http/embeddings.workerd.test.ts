@@ -370,7 +370,10 @@ describe('GET /v1/models', () => {
     expect(shoal).toMatchObject({ capabilities: ['embed'], dimensions: SCRIPTED_DIMENSIONS, defaults: null, tabs: 1 });
     const [variant] = shoal.variants;
     expect(variant).toMatchObject({ id: 'q8_0', price_per_token: 1 });
-    expect(variant?.classes).toEqual([{ id: classes.q8_0, exact: true, tabs: 1, free_tabs: 1, check_only_tabs: 0 }]);
+    const demand = { waiting_requests: 0, unserved_requests: expect.any(Number) };
+    expect(variant?.classes).toEqual([
+      { id: classes.q8_0, exact: true, tabs: 1, free_tabs: 1, check_only_tabs: 0, ...demand },
+    ]);
   });
 });
 
