@@ -81,7 +81,7 @@ export async function orStopAll<T>(work: Promise<T>, parts: PartsOfRequest): Pro
   try {
     return await work;
   } catch (cause) {
-    parts.giveUp();
+    parts.giveUp(cause);
     throw cause;
   }
 }
@@ -94,7 +94,7 @@ export async function* stoppingAll<T>(
   try {
     yield* told;
   } catch (cause) {
-    parts.giveUp();
+    parts.giveUp(cause);
     throw cause;
   }
 }

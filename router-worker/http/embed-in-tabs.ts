@@ -54,7 +54,8 @@ export async function embedInTabs(
   const embedded = await orStopAll(whole, parts);
   parts.run.given();
   const sure = leastSure(embedded.map(({ shoal }) => shoal.sure));
-  const tokens = embedded.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0);
+  const claimed = embedded.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0);
+  const tokens = Math.min(claimed, embeddedTokensAtMost(model, inputs).total);
   const lines = embedded.flatMap(({ choices }) => choices[0]?.message.content.split('\n') ?? []);
   return Response.json(
     {

@@ -238,6 +238,18 @@ describe('POST /v1/embeddings with a model in tabs', () => {
     expect(await alone.json()).toMatchObject({ error: { code: 'context_length_exceeded', param: 'input' } });
   });
 
+  it('tells of no more tokens than the texts can have, whatever the tab says', async () => {
+    class BoastingEngine extends ScriptedEngine {
+      override async embed(text: string, signal: AbortSignal): Promise<Embedded> {
+        return { ...(await super.embed(text, signal)), tokens: 30_000 };
+      }
+    }
+    await lend(new BoastingEngine());
+    const body = { model: MODEL, input: ['tea', 'sky'], shoal: { level: 'none' } };
+    const { usage } = await (await post('/v1/embeddings', body)).json<Answer>();
+    expect(usage).toEqual({ prompt_tokens: 14, total_tokens: 14 }); // Six bytes, and four around each text.
+  });
+
   it('refuses by name what it does not honour', async () => {
     await lend();
     const refusal = async (body: object) => {
@@ -299,6 +311,24 @@ describe('POST /v1/embeddings with a model in tabs', () => {
 });
 
 describe('the bill of texts that were embedded', () => {
+  it('[M5] is for what was done where a text of the request was too long for all of them to be given', async () => {
+    await lend();
+    const operator = `Bearer ${await operatorPass(await routerKeys(env.SHOAL_ROUTER_SECRET))}`;
+    const made = await (await post('/v1/keys', {}, { authorization: operator })).json<{
+      key: string;
+      account: string;
+    }>();
+    const credits = { id: crypto.randomUUID(), account: made.account, amount: 100_000 };
+    expect((await post('/v1/credits', credits, { authorization: operator })).status).toBe(200);
+    const input = [...Array.from({ length: 16 }, () => 'a cup of tea'), 'long '.repeat(200)];
+    const body = { model: `${MODEL}:q8_0`, input, shoal: { level: 'none' } };
+    const refused = await post('/v1/embeddings', body, { authorization: `Bearer ${made.key}` });
+    expect(await refused.json()).toMatchObject({ error: { code: 'context_length_exceeded', param: 'input[16]' } });
+    const [first] = refused.headers.get('shoal-task')!.split(', ');
+    const price = async () => (await (await ask(`/v1/tasks/${first}`)).json<{ price: object }>()).price;
+    await expect.poll(price, { timeout: 4_000 }).toMatchObject({ status: 'settled', charged: 48 });
+  });
+
   it('[M3] [M5] is for the tokens that were read, at the price of the model and the level', async () => {
     await lend();
     await lend();
@@ -340,7 +370,10 @@ describe('GET /v1/models', () => {
     expect(shoal).toMatchObject({ capabilities: ['embed'], dimensions: SCRIPTED_DIMENSIONS, defaults: null, tabs: 1 });
     const [variant] = shoal.variants;
     expect(variant).toMatchObject({ id: 'q8_0', price_per_token: 1 });
-    expect(variant?.classes).toEqual([{ id: classes.q8_0, exact: true, tabs: 1, free_tabs: 1, check_only_tabs: 0 }]);
+    const demand = { waiting_requests: 0, unserved_requests: expect.any(Number) };
+    expect(variant?.classes).toEqual([
+      { id: classes.q8_0, exact: true, tabs: 1, free_tabs: 1, check_only_tabs: 0, ...demand },
+    ]);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { ModelEntry, ServedVariant } from '../../shared/classes/catalogue.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Sampling } from '../../shared/protocol/lease.ts';
 import type { Level } from '../../shared/protocol/level.ts';
@@ -58,8 +59,8 @@ export interface PartsOfRequest {
   readonly tasks: readonly TaskTail[];
   /** Of the whole answer: that of the first task. */
   id(): string;
-  /** The request has failed: what is not done is stopped, and the refusal names the tasks. */
-  giveUp(): void;
+  /** The request has failed, and why: what is not done is stopped, and the refusal names the tasks. */
+  giveUp(cause: unknown): void;
   headers(): Record<string, string>;
 }
 
@@ -141,8 +142,8 @@ export async function openPartsOfRequest(
     level,
     tasks,
     id: () => completionId(tasks[0] ?? ''),
-    giveUp() {
-      run.stop(asked.isWhole ? 'discarded' : 'given');
+    giveUp(cause) {
+      run.stop(asked.isWhole && !isOwnFault(cause, model, asked) ? 'discarded' : 'given');
       if (!c.finalized) c.header('shoal-task', taskList());
     },
     headers: () => ({
@@ -151,4 +152,13 @@ export async function openPartsOfRequest(
       'x-request-id': c.get('requestId'),
     }),
   };
+}
+
+/**
+ * Whether a prompt of the request was too long: whoever asks for much and adds such a one is not to have the rest done for nothing. Where none can be, however its
+ * tokens are counted, it is the tab that says so falsely.
+ */
+function isOwnFault(cause: unknown, { contextTokens }: ModelEntry, { promptBytes: bytes }: PartsAsked): boolean {
+  if (!(cause instanceof ShoalError) || cause.code !== 'context_length_exceeded') return false;
+  return tokensAtMost({ contextTokens }, bytes, 1, 0).prompt >= contextTokens;
 }

@@ -1,9 +1,12 @@
 import { toBase64Url } from '../../shared/bytes.ts';
 import type { Independence } from '../../shared/checking/draw.ts';
 import { type Sure, sureOf } from '../../shared/checking/verdict.ts';
+import { MAX_FRAME_BYTES } from '../../shared/limits.ts';
 import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
 import { answerCommit } from '../../shared/receipt/statements.ts';
+import { tokenCountOf } from '../../shared/receipt/token-count.ts';
 import { entryOf } from '../../shared/receipt-log/log-api.ts';
+import { MAX_FRAME_PAYLOAD_BYTES } from '../../shared/sealing/frames.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 
 /**
@@ -26,16 +29,19 @@ export interface FinishedTask {
   readonly tokens: number;
 }
 
+/** Of a frame beside its text, bytes, at most: headers, tag and padding. */
+const AROUND_TEXT = MAX_FRAME_BYTES - MAX_FRAME_PAYLOAD_BYTES;
+
 const FARTHEST: readonly Independence[] = ['network', 'owner', 'key'];
 
 /** Throws {@link ShoalError} for what is no receipt. */
 export async function finishedTaskOf(statement: Signed): Promise<FinishedTask> {
-  const { endedAt, model, variant, outcome, verdict, checks, commit } = parsePayload(
-    'receipt',
-    receiptSchema,
-    statement,
-  );
+  const receipt = parsePayload('receipt', receiptSchema, statement);
+  const { endedAt, model, variant, outcome, verdict, checks, commit } = receipt;
   const said = commit === null ? null : parsePayload('commit', answerCommit, commit);
+  const textBytes = said?.chain.bytes ?? 0;
+  // A tab claims what it likes: but a token has a byte at least, and so has the text of a frame, but for those that end the answer.
+  const mostSent = textBytes + AROUND_TEXT * (textBytes + 2);
   const checked = checks.filter(({ reveal }) => reveal !== null).map(({ independence }) => independence);
   return {
     entry: toBase64Url(await entryOf(statement)),
@@ -45,8 +51,8 @@ export async function finishedTaskOf(statement: Signed): Promise<FinishedTask> {
     answered: outcome.value === 'answered',
     sure: sureOf(verdict),
     independence: FARTHEST.find((grade) => checked.includes(grade)) ?? null,
-    relayBytes: said?.sent.relay.bytes ?? 0,
-    directBytes: said?.sent.direct.bytes ?? 0,
-    tokens: said?.tokens.completion ?? 0,
+    relayBytes: Math.min(said?.sent.relay.bytes ?? 0, mostSent),
+    directBytes: Math.min(said?.sent.direct.bytes ?? 0, mostSent),
+    tokens: Math.min(tokenCountOf(receipt)?.completion.counted ?? 0, textBytes + 1),
   };
 }

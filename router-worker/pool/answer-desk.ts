@@ -53,12 +53,17 @@ const TABS_FAULT: readonly ErrorCode[] = ['tab_lost', 'deadline_exceeded', 'engi
 /** How long a tab may take to send the frames of an ended task again, ms. */
 const REPLAY_MS = 15_000;
 
+/** Answers that went on with another tab, and are remembered for the word of their readers: more than are read at once. */
+const MOST_RESUMED = 512;
+
 /** Answers, from the request to the commit: finds a tab, follows it, and says what became of it. */
 export class AnswerDesk {
   readonly #host: AnswerDeskHost;
   readonly #leases: AnswerLeases;
   readonly #hedges: HedgeDesk;
   readonly #successors: SuccessorDesk;
+  /** Who wrote at each answer that went on with another tab, and in which class: its reader may find a difference when the second is through already. */
+  readonly #resumed = new Map<TaskTail, { readonly class: string; readonly writers: ReadonlySet<string> }>();
 
   constructor(host: AnswerDeskHost) {
     this.#host = host;
@@ -297,7 +302,16 @@ export class AnswerDesk {
     const served = this.#host.tasks.get(active.lease.task);
     if (served === undefined) return;
     this.#hedges.wrote(served, active);
-    if (served.answer?.number === active.number) served.writers = [...served.writers, active.lease.tab];
+    if (served.answer?.number !== active.number) return;
+    served.writers = [...served.writers, active.lease.tab];
+    const writers = new Set(served.writers);
+    if (writers.size > 1) this.#remember(served.task, { class: active.lease.class, writers });
+  }
+
+  #remember(task: TaskTail, resumed: { readonly class: string; readonly writers: ReadonlySet<string> }): void {
+    this.#resumed.set(task, resumed);
+    const [oldest] = this.#resumed.keys();
+    if (this.#resumed.size > MOST_RESUMED && oldest !== undefined) this.#resumed.delete(oldest);
   }
 
   accepted(tab: Tab, number: number, promptTokens: number | null): void {
@@ -405,10 +419,12 @@ export class AnswerDesk {
    */
   disputed(task: TaskTail): void {
     const { tasks, leases, roster, records } = this.#host;
+    const resumed = this.#resumed.get(task);
+    this.#resumed.delete(task); // Once.
+    if (resumed !== undefined) for (const tab of resumed.writers) records.disagreed(tab, resumed.class);
     const served = tasks.get(task);
     const active = served?.answer == null ? undefined : leases.get(served.answer.number);
-    if (served === undefined || active === undefined) return;
-    for (const tab of new Set(served.writers)) records.disagreed(tab, active.lease.class);
+    if (active === undefined) return; // It is written: what was committed to stays.
     roster.send(active.tab, { t: 'stop', number: active.number });
     this.#host.release(active.number);
     this.#ended(active, lost('answer_disputed'));

@@ -216,7 +216,8 @@ describe('an answer whose tab dies in the middle of it', () => {
     await asking.stop();
     await until(() => second.snapshot()?.working === null, 'the second is free');
     await until(() => network.pool.census()[0]?.free === 1, 'the pool knows it');
-    expect(await viewOf(network, asking)).toMatchObject({ status: 'ended', outcome: 'cancelled' });
+    const end = { status: 'ended', outcome: 'cancelled' };
+    await expect.poll(() => viewOf(network, asking), { timeout: 5_000 }).toMatchObject(end); // Its commit is on its way.
   });
 
   it('[N2] ends as disputed when the other tab writes something else, and shows none of it', async () => {
@@ -256,6 +257,27 @@ describe('an answer whose tab dies in the middle of it', () => {
     const disputes = tabs.map(({ identity }) => network.pool.tabView(identity).records[0]?.counts.disputed);
     expect(disputes).toEqual([1, 1]);
     expect(await viewOf(network, asking)).toMatchObject({ outcome: 'failed' });
+  });
+
+  it('[N2] is on both records, once, though the other tab was through with it before its reader had compared', async () => {
+    const network = await TestNetwork.create();
+    const liar = await network.addTab({ engine: other(0) });
+    const asking = await ask(network);
+    await written(asking, 6);
+    const told = Promise.withResolvers<void>();
+    const leave = network.pool.leave.bind(network.pool);
+    network.pool.leave = (task, why) => void told.promise.then(() => leave(task, why));
+    const honest = await network.addTab();
+    await liar.tab.close();
+    await expect(asking.end).rejects.toMatchObject({ code: 'answer_disputed' });
+    await expect.poll(() => viewOf(network, asking)).toMatchObject({ status: 'ended' });
+    told.resolve();
+    await settle();
+    leave(asking.want.task, 'answer_disputed');
+    const disputes = [liar, honest].map(
+      ({ identity }) => network.pool.tabView(identity).records[0]?.counts.disputed ?? 0,
+    );
+    expect(disputes).toEqual([1, 1]);
   });
 
   it('[N1] goes on when the dead tab had written all of it, but not committed', async () => {

@@ -19,7 +19,7 @@ export type Finding =
   | { readonly outcome: 'missed'; readonly reason: 'checker_lost' | 'opening_refused' }
   | {
       readonly outcome: 'suspicious';
-      readonly reason: 'empty' | 'looping' | 'cut' | 'wrong_language' | 'off_topic' | 'blind_guesses';
+      readonly reason: 'empty' | 'looping' | 'cut' | 'wrong_language' | 'off_topic' | 'blind_guesses' | 'no_vectors';
     };
 
 export type Outcome = Finding['outcome'];

@@ -115,7 +115,9 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
         const tell = (word: PartWord) => words.say(want.task, word);
         if (prompt.kind === 'embed') {
           const dimensions = terms.variants[0]?.model.embed?.dimensions ?? 0;
-          return [{ task, updates: onlyVectors(task.updates(), prompt.messages.length, dimensions), tell }];
+          return [
+            { task, updates: onlyVectors(task.updates(), prompt.messages.length, dimensions, terms.suspect), tell },
+          ];
         }
         const text = prompt.messages.map(({ content }) => content).join('\n');
         return [{ task, updates: lookAtAnswer(task.updates(), text, terms.suspect), tell }];

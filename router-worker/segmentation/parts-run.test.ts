@@ -41,6 +41,14 @@ async function alone(asked: readonly TestPrompt[]): Promise<string[]> {
   return texts;
 }
 
+/** Whoever reads the answer finds at its end that it is not what was asked for. */
+async function* refused(updates: AsyncGenerator<TaskUpdate, void, undefined>): AsyncGenerator<TaskUpdate, void> {
+  for await (const update of updates) {
+    if (update.type === 'committed') throw new ShoalError('integrity_failed', 'These are no vectors.');
+    yield update;
+  }
+}
+
 describe('the parts of a request in the network', () => {
   it('[P1] [P2] run side by side on all tabs, one pool call for the first of them, and come back in order', async () => {
     const network = await TestNetwork.create();
@@ -182,6 +190,24 @@ describe('the parts of a request in the network', () => {
     };
     expect(await wordsAfter('discarded')).toEqual(['discarded', 'discarded']);
     expect(await wordsAfter('given')).toEqual(['given', 'given']);
+  });
+
+  it('[M5] an answer that was committed to, and is none that can be given, is told to be thrown away', async () => {
+    const network = await TestNetwork.create();
+    for (let i = 0; i < 2; i++) await network.addTab();
+    const words: { task: string; word: PartWord }[] = [];
+    const port = partsOfNetwork(network, [], words);
+    let opened = 0;
+    const run = new PartsRun<TestPrompt>({
+      ...port,
+      async open(asked) {
+        return (await port.open(asked)).map((one) => (opened++ > 0 ? one : { ...one, updates: refused(one.updates) }));
+      },
+    });
+    const [part] = run.add(prompts(1));
+    expect([await textOf(part!)]).toEqual(await alone(prompts(1)));
+    run.given();
+    expect(words.map(({ word }) => word)).toEqual(['discarded', 'given']);
   });
 
   it('[P4] a stop reaches every part', async () => {

@@ -320,7 +320,8 @@ export class PartsRun<P> {
 
   #failed(attempt: AttemptAtWork<P>, error: ShoalError): void {
     if (!attempt.isStopped || error.code === 'integrity_failed') attempt.part.failed(error);
-    this.#say(attempt, 'given'); // What failed costs nothing; the checks that did not prove it were asked for.
+    // What failed costs nothing, and the checks that did not prove it were asked for. But its tab may have committed to what nobody can be given.
+    this.#say(attempt, error.code === 'integrity_failed' ? 'discarded' : 'given');
     this.#tell({ t: 'failed', attempt: attempt.id, code: error.code });
   }
 

@@ -21,6 +21,8 @@ it('takes nothing else for one', () => {
   expect(vectorOfLine(line, 3)).toBe(null);
   expect(vectorOfLine(`${line.slice(0, -1)}!`, 2)).toBe(null);
   expect(vectorOfLine('', 2)).toBe(null);
+  expect(vectorOfLine(line.replace('=', ' '), 2)).toBe(null);
+  expect(vectorOfLine(`${vectorLine(Float32Array.of(1)).slice(0, -2)}\n\t`, 1)).toBe(null);
   expect(vectorOfLine(vectorLine(Float32Array.of(Number.NaN, 0)), 2)).toBe(null);
   expect(vectorOfLine(vectorLine(Float32Array.of(Number.POSITIVE_INFINITY, 0)), 2)).toBe(null);
 });

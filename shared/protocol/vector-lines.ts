@@ -11,7 +11,7 @@ export function vectorLine(vector: Float32Array): string {
 
 /** The vector of a line; null for what is not the line of a vector with so many numbers. */
 export function vectorOfLine(line: string, dimensions: number): Float32Array | null {
-  if (line.length !== lineLength(dimensions)) return null;
+  if (line.length !== lineLength(dimensions) || BLANK.test(line)) return null;
   let bytes: string;
   try {
     bytes = atob(line);
@@ -30,3 +30,6 @@ export function lineLength(dimensions: number): number {
 }
 
 const FLOAT_BYTES = 4;
+
+/** What `atob` passes over, and takes in the place of padding; other readers of base64 do not. */
+const BLANK = /\s/;

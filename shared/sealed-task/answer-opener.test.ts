@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Bytes, fromBase64Url, sha256, utf8 } from '../bytes.ts';
 import { type AnswerChain, chainOf } from '../checking/digest-chain.ts';
+import { MAX_ANSWER_BYTES } from '../limits.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
 import { AnswerOpener, type AnswerUpdate } from './answer-opener.ts';
 import { scriptAnswer } from './testing/scripted-answer.ts';
@@ -58,6 +59,20 @@ describe('an answer that is opened', () => {
     expect(received.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'rejected']);
     expect(updates).toHaveLength(1);
     await answer.atRest;
+  });
+
+  it('[C6] refuses what is longer than an answer may be: its tab must not fill the memory of whoever reads it', async () => {
+    const { answer, updates } = await opener();
+    const part = 'x'.repeat(12 * 1024);
+    const most = MAX_ANSWER_BYTES / part.length;
+    const { frames } = await scriptAnswer(
+      exporter,
+      SALT,
+      Array.from({ length: most + 1 }, () => part),
+    );
+    for (const frame of frames.slice(0, most)) await answer.receive(frame, 'relay');
+    await expect(answer.receive(frames[most]!, 'relay')).rejects.toMatchObject({ code: 'integrity_failed' });
+    expect(updates).toHaveLength(most);
   });
 
   describe('[C2] [C6] is refused when the tab signed another', () => {

@@ -9,6 +9,7 @@ import {
   firstFalseBlock,
 } from '../checking/digest-chain.ts';
 import { ShoalError } from '../errors.ts';
+import { CHAIN_BLOCK_BYTES, MAX_ANSWER_BYTES } from '../limits.ts';
 import { count, key32, taskTail } from '../protocol/fields.ts';
 import { type FrameContent, FrameOpener, FrameOrder, textOf } from '../sealing/frames.ts';
 import type { SecretExporter } from '../sealing/hpke.ts';
@@ -126,6 +127,9 @@ export class AnswerOpener {
     const written = textOf(content);
     if (!final) await chain.append(content.payload);
     const progress = chain.progress;
+    if (progress.blocks * CHAIN_BLOCK_BYTES > MAX_ANSWER_BYTES) {
+      throw new ShoalError('integrity_failed', 'The answer is longer than any may be.');
+    }
     if (progress.blocks !== content.blocks || !equalBytes(progress.chain, content.chain)) {
       throw new ShoalError('integrity_failed', 'The digest chain of a frame does not fit its text.');
     }
