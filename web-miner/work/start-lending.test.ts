@@ -438,8 +438,9 @@ describe('a tab that is lent', () => {
 
   it('left to choose takes a model that chats, and one that embeds only when it is named', async () => {
     const [tiny] = (await tinyCatalogue()).models;
-    const embed = { pooling: 'mean' as const, dimensions: 64, prefixes: [] };
-    const both = { v: 2, models: [{ ...tiny!, id: 'embeds', capabilities: ['embed'], chat: null, embed }, tiny!] };
+    const embed = { pooling: 'mean' as const, dimensions: 64 };
+    const embeds = { ...tiny!, id: 'embeds', capabilities: ['embed'], chat: null, embed };
+    const both = { v: 2, models: [tiny!, embeds] }; // Of two that are alike, the later would be taken.
     await offer(both);
     const chosen = await lend(identity, { model: null });
     expect(serving(chosen.last()).model).toBe('shoal-pup-3m:q8_0');
