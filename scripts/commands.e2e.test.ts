@@ -146,11 +146,14 @@ describe('npm run guard', () => {
     const url = /http:\/\/localhost:\d+/.exec(output())?.[0] ?? '';
     const guard = start('guard.ts', ['--router', url]);
     await guard.printed('One guard checks for');
-    const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
-      data: { id: string; shoal: { variants: { id: string; tabs: number; check_only_tabs: number }[] } }[];
+    const listed = async () => {
+      const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
+        data: { id: string; shoal: { variants: { id: string; tabs: number; check_only_tabs: number }[] } }[];
+      };
+      return data.find(({ id }) => id === 'shoal-pup-3m')?.shoal.variants.find(({ id }) => id === 'q8_0');
     };
-    const variants = data.find(({ id }) => id === 'shoal-pup-3m')?.shoal.variants;
-    expect(variants?.find(({ id }) => id === 'q8_0')).toMatchObject({ tabs: 0, check_only_tabs: 1 });
+    // The page serves as soon as its engine does: the router welcomes it a moment later.
+    await expect.poll(listed, { timeout: 60_000 }).toMatchObject({ tabs: 0, check_only_tabs: 1 });
     guard.child.kill('SIGINT');
     expect((await guard.ended()).status).toBe(0);
 

@@ -14,7 +14,12 @@ const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
 /** An address, or the beginning of one: its host enters the pages' content security policy, so it may hold nothing that means something there. */
 const WEB_ADDRESS = /^(https:\/\/[a-z0-9.-]+(:\d{1,5})?|http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?)(\/[!-~]*)?$/;
-export const webAddress = v.pipe(v.string(), v.maxLength(2000), v.regex(WEB_ADDRESS));
+export const webAddress = v.pipe(
+  v.string(),
+  v.maxLength(2000),
+  v.regex(WEB_ADDRESS),
+  v.check((url) => URL.canParse(url), 'no address'),
+);
 
 export const modelPiece = v.object({ sha256: sha256Hex, bytes });
 

@@ -161,6 +161,7 @@ describe('a catalogue', () => {
       "https://'self'/x",
       '*',
       'https:x',
+      'https://a:99999/x',
       '/x',
     ];
     expect(isTaken(at())).toBe(false);

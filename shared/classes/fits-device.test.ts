@@ -29,6 +29,15 @@ describe('a variant and a device', () => {
   });
 });
 
+describe('figures that are none', () => {
+  it.each([
+    [{ ...gguf, memoryBytes: Number.NaN }, laptop],
+    [gguf, { ...laptop, memoryBytes: Number.NaN }],
+  ])('fit nothing', (variant, device) => {
+    expect(misfit(variant, device)).toBe('too_large_for_device');
+  });
+});
+
 describe('the memory of a model', () => {
   it('is its weights, keys and values of the whole context, a batch, and the engine', () => {
     const llama1b = { layers: 16, heads: 32, kvHeads: 8, headSize: 64, vocabulary: 128_256 };

@@ -31,7 +31,9 @@ export function misfit(
   if (needs.includes('webgpu') && gpu === null) return 'no_webgpu';
   if (needs.includes('shader-f16') && gpu?.shaderF16 !== true) return 'no_shader_f16';
   if (format === 'gguf' && memoryBytes > WASM_HEAP_BYTES) return 'too_large_for_engine';
-  if (memoryBytes > (deviceBytes ?? ASSUMED_MEMORY_BYTES) * SHARE_OF_MEMORY) return 'too_large_for_device';
+  const roomBytes = (deviceBytes ?? ASSUMED_MEMORY_BYTES) * SHARE_OF_MEMORY;
+  // Asked this way round, what is no number fits nowhere.
+  if (!(memoryBytes <= roomBytes)) return 'too_large_for_device';
   return null;
 }
 

@@ -8,7 +8,7 @@ interface BudgetDb extends DBSchema {
   kept: { key: 'budget' | 'data'; value: unknown };
 }
 
-const dataOfDay = v.object({ day: v.string(), bytes: v.pipe(v.number(), v.minValue(0)) });
+const dataOfDay = v.object({ day: v.string(), bytes: v.pipe(v.number(), v.finite(), v.minValue(0)) });
 
 /** What the owner allows, and the bytes of the day; the defaults where the browser keeps nothing. */
 export async function loadBudget(): Promise<{ readonly settings: BudgetSettings; readonly data: DataOfDay }> {

@@ -44,7 +44,7 @@ const MISFITS: Readonly<Record<Misfit, string>> = {
 export function objection(entry: LadderEntry, device: LadderDevice): string | null {
   const why = misfit(entry, device);
   if (why !== null) return MISFITS[why];
-  if (device.storageBytes !== null && entry.bytes > device.storageBytes) return 'there is no room to keep it';
+  if (device.storageBytes !== null && !(entry.bytes <= device.storageBytes)) return 'there is no room to keep it';
   const isOnProcessor = entry.needs.length === 0;
   if (isOnProcessor && (device.bytesPerSecond ?? USUAL_BYTES_PER_SECOND) / entry.bytes < LEAST_SPEED) {
     return `it would write fewer than ${LEAST_SPEED} tokens in a second`;

@@ -34,7 +34,7 @@ export async function lookAtDevice(): Promise<DeviceSeen> {
     hasLinks: typeof RTCPeerConnection === 'function',
     isIsolated: globalThis.crossOriginIsolated === true,
     cores: navigator.hardwareConcurrency ?? 1,
-    memoryBytes: extras.deviceMemory === undefined ? null : extras.deviceMemory * 2 ** 30,
+    memoryBytes: Number.isFinite(extras.deviceMemory) ? Number(extras.deviceMemory) * 2 ** 30 : null,
     hasGpuInterface: 'gpu' in navigator,
     gpu,
     storageBytes: storage,
@@ -70,7 +70,7 @@ async function canMakeKeys(): Promise<boolean> {
 async function roomOf(): Promise<number | null> {
   try {
     const { quota, usage } = await navigator.storage.estimate();
-    return quota === undefined ? null : Math.max(0, quota - (usage ?? 0));
+    return Number.isFinite(quota) ? Math.max(0, Number(quota) - (usage ?? 0)) : null;
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { type BudgetSettings, DEFAULT_BUDGET, SHARES } from '../budget/budget-settings.ts';
 import { controls } from './controls.ts';
+import { megabytes } from './format.ts';
 import { joinStyles } from './join-styles.ts';
 
 /** What this browser can tell about the device: a rule without a signal cannot be kept. */
@@ -19,6 +20,12 @@ const DATA_CHOICES = [
   { bytes: 2e9, text: '2 GB' },
   { bytes: 10e9, text: '10 GB' },
 ] as const;
+
+/** With the one that holds, also where it is none of ours: a limit must not look like none. */
+function dataChoices(kept: number | null): readonly { readonly bytes: number | null; readonly text: string }[] {
+  if (kept === null || DATA_CHOICES.some(({ bytes }) => bytes === kept)) return DATA_CHOICES;
+  return [...DATA_CHOICES, { bytes: kept, text: megabytes(kept) }];
+}
 
 /** When the tab may work. Fires `budget-changed` with the new settings. */
 export class BudgetForm extends LitElement {
@@ -68,7 +75,7 @@ export class BudgetForm extends LitElement {
         <div>
           <label for="daily">Data a day, downloads included</label>
           <select id="daily" @change=${this.#daily}>
-            ${DATA_CHOICES.map(({ bytes, text }) => html`<option value=${String(bytes)} ?selected=${bytes === settings.dailyBytes}>${text}</option>`)}
+            ${dataChoices(settings.dailyBytes).map(({ bytes, text }) => html`<option value=${String(bytes)} ?selected=${bytes === settings.dailyBytes}>${text}</option>`)}
           </select>
         </div>
       </div>

@@ -183,8 +183,10 @@ describe('[V3] hostile text', () => {
         capabilities: ['chat'],
         context_tokens: 512,
         tabs: i,
-        licence: { id: text, notice: text, url: text, mustShow: true },
-        variants: [{ id: text, bytes: 5, tabs: 0 }],
+        licence: { id: text, notice: text, url: text, must_show: true },
+        variants: [
+          { id: text, format: 'gguf', bytes: 5, memory_bytes: 5, needs: [], tabs: 0, classes: [{ id: text }] },
+        ],
       },
     }));
     for (const path of ['/join', '/chat']) {

@@ -24,6 +24,7 @@ import { measureMemory } from './measure-memory.ts';
 import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import './reading-card.ts';
+import { readShownPhase } from './shown-phase.ts';
 import { addSecond, type SpeedHistory } from './speed-history.ts';
 import './stored-models-card.ts';
 import './tab-log.ts';
@@ -86,6 +87,10 @@ export class JoinPage extends LitElement {
   /** Memory while it served, as measured; null when the browser has not said yet. */
   #servingBytes: number | null = null;
   #modelBytes = 0;
+  #entries: readonly LadderEntry[] = [];
+  #ladder: Ladder<LadderEntry> | null = null;
+  /** Between the click and the seat, which another tab may have to leave first. */
+  #taking: object | null = null;
 
   static override styles = [
     controls,
@@ -135,7 +140,7 @@ export class JoinPage extends LitElement {
     this.#wakeLock = new WakeLock();
     this.#sit();
     if (new URLSearchParams(location.hash.slice(1)).has('whole-machine')) this.budget = WHOLE_MACHINE;
-    else void loadBudget().then(({ settings }) => (this.budget = settings));
+    else void this.#loadBudget();
     void this.#look();
   }
 
@@ -152,6 +157,15 @@ export class JoinPage extends LitElement {
   /** Bytes over direct links; for the demo and for people who look. */
   linkTraffic(): ReturnType<LendingWorker['traffic']> {
     return this.#worker.traffic();
+  }
+
+  /** Who was quicker than the browser's store started under the defaults: the tab is told what was kept. */
+  async #loadBudget(): Promise<void> {
+    const before = this.budget;
+    const { settings } = await loadBudget();
+    if (this.budget !== before) return; // Changed meanwhile, by whoever is here.
+    this.budget = settings;
+    this.#worker.setBudget(settings);
   }
 
   // ---- what is seen ------------------------------------------------------------------------------------------------
@@ -250,7 +264,7 @@ export class JoinPage extends LitElement {
       channel: new BroadcastChannel(SEAT_CHANNEL),
       onAsked: () => this.#worker.stop(),
       onLost: () => this.#worker.stop(),
-      onShown: (shown) => this.#elsewhere(shown as LendingPhase | null),
+      onShown: (shown) => this.#elsewhere(readShownPhase(shown)),
     });
     this.#watch = setInterval(() => void this.#lookWhoLends(), LOOK_WHO_LENDS_EVERY_MS);
     void this.#seat.isTaken().then((isTaken) => {
@@ -272,8 +286,12 @@ export class JoinPage extends LitElement {
 
   // ---- what a person does ------------------------------------------------------------------------------------------
 
-  get #ladder(): Ladder<LadderEntry> | null {
-    return this.device === null ? null : planLadder(ladderEntries(this.models.filter(chats)), this.device.ladder);
+  /** Once for each list of models: the page is drawn with every word that the tab writes. */
+  override willUpdate(changed: Map<string, unknown>): void {
+    if (!changed.has('models') && !changed.has('device')) return;
+    this.#entries = ladderEntries(this.models);
+    this.#ladder =
+      this.device === null ? null : planLadder(ladderEntries(this.models.filter(chats)), this.device.ladder);
   }
 
   get #canStart(): boolean {
@@ -293,6 +311,7 @@ export class JoinPage extends LitElement {
         void this.#start(true);
         return;
       case 'stop':
+        if (this.#taking !== null) return this.#giveUpSeat();
         return this.#worker.stop();
       case 'finish':
         return this.#worker.finish();
@@ -321,7 +340,11 @@ export class JoinPage extends LitElement {
     this.view = { phase: 'preparing' }; // Before the lock is here: a second click must not start twice.
     const seat = this.#seat;
     if (seat !== null && !seat.isHeld) {
+      const mine = {};
+      this.#taking = mine;
       const isOurs = takesOver ? await seat.takeOver() : await seat.take();
+      if (this.#taking !== mine) return seat.leave(); // Stopped meanwhile.
+      this.#taking = null;
       if (!isOurs) return this.#show({ phase: 'elsewhere', shown: null });
     }
     this.givenBack = '';
@@ -333,6 +356,11 @@ export class JoinPage extends LitElement {
       direct: this.direct,
       checkOnly: this.checkOnly,
     });
+  }
+
+  #giveUpSeat(): void {
+    this.#taking = null;
+    this.#show({ phase: 'stopped' });
   }
 
   async #changeBudget(event: CustomEvent<BudgetSettings>): Promise<void> {
@@ -392,11 +420,10 @@ export class JoinPage extends LitElement {
   /** What is downloaded, before the click. */
   #sizes(): string {
     const ladder = this.#ladder;
-    const entries = ladderEntries(this.models);
     const meant =
       this.chosen === BEST
         ? [ladder?.first, ladder?.next].filter((entry) => entry != null)
-        : entries.filter(({ name }) => name === this.chosen);
+        : this.#entries.filter(({ name }) => name === this.chosen);
     const engine = 'an engine of 9 MB';
     if (meant.length === 0) return `It downloads a model and ${engine} once.`;
     const sizes = meant.map(({ bytes }) => megabytes(bytes)).join(' and later one of ');

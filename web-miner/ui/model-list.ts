@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { NEEDS } from '../../shared/classes/catalogue.ts';
+import { NEEDS, webAddress } from '../../shared/classes/catalogue.ts';
 
 /** The part of `GET /v1/models` that the pages show of a model. */
 const listedModel = v.object({
@@ -13,7 +13,8 @@ const listedModel = v.object({
     licence: v.object({
       id: v.string(),
       notice: v.string(),
-      url: v.nullable(v.string()),
+      /** What is no address of the web is no link. */
+      url: v.fallback(v.nullable(webAddress), null),
       /** Notice and address are to be shown before the weights are fetched. */
       must_show: v.boolean(),
     }),

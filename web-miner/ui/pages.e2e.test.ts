@@ -37,6 +37,44 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.context().close();
   });
 
+  it('axe finds nothing while it is paused, and in another tab of the browser that shows it', async () => {
+    const { page, complaints } = await open('/join', look);
+    await page.locator('#start').click();
+    await page.locator('#pause').click();
+    await page.getByText('You paused it.', { exact: true }).waitFor();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    const viewer = await page.context().newPage();
+    await viewer.goto(`${network.router.url}/join`);
+    await viewer.getByText('This is what another tab of this browser does.').waitFor();
+    await viewer.locator('#take-over:not([disabled])').waitFor();
+    await expectAccessible(viewer);
+    await expectNoSidewaysScroll(viewer);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('axe finds nothing where the browser has no room for the model, and where the model cannot be had', async () => {
+    const { page } = await open('/join', look);
+    await page.locator('#start:not([disabled])').waitFor();
+    await page.evaluate(() => {
+      const model = { weights: 'a'.repeat(64), name: 'another:q8_0', storedBytes: 5e6, wholeBytes: 9e6, usedAt: 1 };
+      const others = [model, { ...model, name: null }];
+      const shortage = { neededBytes: 3e6, freeBytes: 1e6, others };
+      document.querySelector('join-page')!.view = { phase: 'shortage', shortage };
+    });
+    await page.getByText('There is no room to keep this model').waitFor();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    await page.evaluate(() => (document.querySelector('join-page')!.view = { phase: 'idle' }));
+    await page.context().route('**/models/catalogue.json', (route) => route.fulfill({ status: 503 }));
+    await page.locator('#start').click();
+    await page.getByText('That did not work').waitFor();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    await page.context().close();
+  });
+
   it('axe finds nothing around an answer, its receipt, and an error', async () => {
     const { page, complaints } = await open('/chat', look);
     await page.locator('#prompt').fill('How do I make a cup of tea?');

@@ -41,19 +41,31 @@ async function receiptOf(id: string) {
   throw new Error('there is no receipt');
 }
 
+const PATIENCE = { timeout: 30_000 };
+
+async function servingTabs(): Promise<number> {
+  const { data } = (await (await fetch(`${network.router.url}/v1/models`)).json()) as {
+    readonly data: readonly { readonly id: string; readonly shoal: { readonly tabs: number } }[];
+  };
+  return data.find(({ id }) => MODEL.startsWith(`${id}:`))?.shoal.tabs ?? 0;
+}
+
 /** Two tabs. While the first is alone it is asked, so that its name is known; the other one's is the name that is not. */
 beforeEach(async () => {
-  for (const page of pages?.values() ?? []) await page.context().close();
-  await expect.poll(async () => (await openai.models.list()).data.length).toBeGreaterThan(0);
+  // All of them: a tab that a test left behind would be taken for the first.
+  for (const context of network.browser.browser.contexts()) await context.close();
+  await expect.poll(servingTabs, PATIENCE).toBe(0);
   const [first] = await network.lend(1);
+  await expect.poll(servingTabs, PATIENCE).toBe(1); // The page serves a moment before the router knows.
   const { id } = await openai.chat.completions.create({ ...asked(0), max_tokens: 4 });
   const name = String((await taskOf(id)).tab);
   const [second] = await network.lend(1);
+  await expect.poll(servingTabs, PATIENCE).toBe(2);
   pages = new Map([
     [name, first!],
     ['', second!],
   ]);
-}, 60_000);
+}, 120_000);
 
 /** Closes the page that serves this task. Returns the name of its tab. */
 async function killServing(id: string): Promise<string> {

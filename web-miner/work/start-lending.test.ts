@@ -15,12 +15,13 @@ import { SELF_TESTS_PATH, type SelfTests } from '../../shared/classes/self-tests
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { DEFAULT_BUDGET } from '../budget/budget-settings.ts';
-import { NO_DATA } from '../budget/data-meter.ts';
+import { dayOf, NO_DATA } from '../budget/data-meter.ts';
 import { QUIET_PAGE } from '../budget/work-gate.ts';
 import { EngineError } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom, type TabIdentity } from '../identity/tab-identity.ts';
+import { MemoryCaches } from '../testing/memory-caches.ts';
 import { Lending, type LendingOptions, type LendingPhase, type Serving } from './start-lending.ts';
 
 type PoolSocket = Parameters<TestNetwork['pool']['greet']>[0];
@@ -296,6 +297,17 @@ describe('a tab that is lent', () => {
   });
   afterEach(() => vi.unstubAllGlobals());
 
+  /** The router has other models than the tiny one. */
+  async function offer(catalogue: unknown, larger = ''): Promise<void> {
+    const fetchTiny = fetch;
+    const digest = await digestOf(larger);
+    vi.stubGlobal('fetch', async (url: URL | string) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(catalogue));
+      return pathname.includes(digest) ? new Response(larger) : fetchTiny(url);
+    });
+  }
+
   const serving = (phase: LendingPhase | undefined): Serving => {
     if (phase?.phase !== 'serving') throw new Error(`it is ${phase?.phase}`);
     return phase;
@@ -389,6 +401,86 @@ describe('a tab that is lent', () => {
     await lending.stop();
   });
 
+  it('whose engine breaks down at its own test is loaded again, and serves on', async () => {
+    class MendedByLoading extends WatchedEngine {
+      override async load(...args: Parameters<ScriptedEngine['load']>) {
+        const loaded = await super.load(...args);
+        this.fault = null;
+        return loaded;
+      }
+    }
+    const { lending, engine, last } = await lend(identity, {}, new MendedByLoading());
+    engine.fault = new EngineError('crashed', 'The engine broke down.');
+    await lending.testDevice();
+    expect(engine.loads).toBe(2);
+    expect(serving(last())).toMatchObject({ aside: null, tested: { outcome: 'right' } });
+    await until(() => network.pool.census().length === 1, 'it serves');
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await lending.stop();
+  });
+
+  it('whose engine breaks down at its own test, again and again, leaves with a reason', async () => {
+    const { lending, engine, last } = await lend(identity);
+    engine.fault = new EngineError('crashed', 'The engine broke down.');
+    await lending.testDevice();
+    expect(last()).toMatchObject({ phase: 'failed', reason: 'The engine broke down.' });
+    await until(() => network.pool.census().length === 0, 'the router knows that it left');
+  });
+
+  it('that is stopped while it tests itself ends as any other', async () => {
+    const { lending, last } = await lend(identity, {}, new SlowEngine());
+    const tested = lending.testDevice();
+    await until(() => serving(last()).aside === 'testing', 'it tests itself');
+    await lending.stop();
+    await tested;
+    expect(last()).toEqual({ phase: 'stopped' });
+  });
+
+  it('left to choose takes a model that chats, and one that embeds only when it is named', async () => {
+    const [tiny] = (await tinyCatalogue()).models;
+    const embed = { pooling: 'mean' as const, dimensions: 64 };
+    const embeds = { ...tiny!, id: 'embeds', capabilities: ['embed'], chat: null, embed };
+    const both = { v: 2, models: [tiny!, embeds] }; // Of two that are alike, the later would be taken.
+    await offer(both);
+    const chosen = await lend(identity, { model: null });
+    expect(serving(chosen.last()).model).toBe('shoal-pup-3m:q8_0');
+    await chosen.lending.stop();
+    const named = await lend(identity, { model: 'embeds' });
+    expect(serving(named.last())).toMatchObject({ model: 'embeds:q8_0', tested: { outcome: 'steady' } });
+    await named.lending.stop();
+  });
+
+  it('does not follow the network to a model whose terms its owner has not seen', async () => {
+    const [tiny] = (await tinyCatalogue()).models;
+    const larger = await withWeights(tiny!, 'GGUF that is larger');
+    const strict = { ...tiny!, id: 'strict', licence: { ...tiny!.licence, mustShow: true } };
+    await offer({ v: 2, models: [larger, strict] }, 'GGUF that is larger');
+    const { lending, phases, last } = await lend(identity, { model: null });
+    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
+    const served = await servedVariants({ v: 2, models: [larger, strict] });
+    const [mine, short] = served.map(({ model, variant, class: id }) => ({
+      model: model.id,
+      variant: variant.id,
+      class: id,
+    }));
+    await expect(network.ask('hello', { level: 'none', variants: [short!] })).rejects.toMatchObject({ code: 'no_tab' });
+    await network.ask('hello', { level: 'none', variants: [mine!] }); // What the tab is told meanwhile has arrived by then.
+    expect(phases.some((phase) => phase.phase === 'serving' && phase.coming !== null)).toBe(false);
+    await lending.stop();
+  });
+
+  it('whose data of the day is used up takes its model from the browser, and waits for the next day', async () => {
+    vi.stubGlobal('caches', new MemoryCaches());
+    const before = await lend(identity);
+    await before.lending.stop();
+    const data = { day: dayOf(Date.now()), bytes: 1 };
+    const settings = { ...DEFAULT_BUDGET, dailyBytes: 1 };
+    const budget = { settings, signals: QUIET_PAGE, data, keepData: () => undefined };
+    const { lending, last } = await lend(identity, { budget });
+    expect(serving(last()).budget).toMatchObject({ may: false, rule: 'data' });
+    await lending.stop();
+  });
+
   it('left to choose takes the model that the network is short of, and changes over to it between two answers', async () => {
     const [tiny] = (await tinyCatalogue()).models;
     const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
@@ -436,6 +528,18 @@ describe('a tab that is lent', () => {
     await lending.stop();
   });
 });
+
+async function digestOf(text: string): Promise<string> {
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
+}
+
+/** A model whose only variant has these weights. */
+async function withWeights(model: Catalogue['models'][number], text: string): Promise<Catalogue['models'][number]> {
+  const piece = { sha256: await digestOf(text), bytes: text.length };
+  const [variant] = model.variants;
+  const files = [{ name: 'larger.gguf', bytes: text.length, mirrors: [] }];
+  return { ...model, variants: [{ ...variant!, weights: { ...variant!.weights, ...piece, pieces: [piece], files } }] };
+}
 
 async function publishedAnswers(classId: string): Promise<SelfTests> {
   const engine = new ScriptedEngine();

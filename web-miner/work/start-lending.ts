@@ -25,6 +25,7 @@ import { type Ending, explain, explainClosed } from './explain-end.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
 import { loadOptionsOf, rendererOf, warmUpEmbedding } from './load-model.ts';
 import { RouterFiles } from './router-files.ts';
+import { isBreakdown } from './work-failure.ts';
 
 /** A model on its way to this device. */
 export interface ComingModel {
@@ -206,11 +207,15 @@ export class Lending {
     return this.stop();
   }
 
-  /** Asks the device a question whose answer is known, between two pieces of work. */
-  testDevice(): Promise<void> {
-    return this.#between('testing', async () => {
-      if (this.#current !== null) await this.#prove(this.#current);
-    });
+  /** Asks the device a question whose answer is known, between two pieces of work. An engine that breaks down at it is loaded again, or the tab leaves. */
+  async testDevice(): Promise<void> {
+    try {
+      await this.#between('testing', async () => {
+        if (this.#current !== null) await this.#proveAnew(this.#current);
+      });
+    } catch (cause) {
+      if (!isAbort(cause)) await this.#fail(explain(cause));
+    }
   }
 
   retryNow(): void {
@@ -332,15 +337,16 @@ export class Lending {
     const before = this.#current;
     if (before === null) return;
     await before.engine.dispose();
-    const next = this.#put(target, weights);
+    let next: OnDevice | null = null;
     try {
+      next = this.#put(target, weights);
       this.#threads = (await next.load()).threads;
       const speed = await this.#prove(next);
       this.#gate.changedModel();
       this.#tab?.changeWork(workOf(next, sentence), speed);
       this.#because = because;
     } catch (cause) {
-      await next.engine.dispose();
+      await next?.engine.dispose();
       this.#abort.signal.throwIfAborted();
       this.#current = before;
       this.#threads = (await before.load()).threads;
@@ -353,7 +359,9 @@ export class Lending {
     const { model } = this.#options;
     const now = Date.now();
     if (model !== null || now - this.#followedAt < FOLLOW_EVERY_MS) return;
-    const plan = planLadder(this.#rungs, this.#device, classes);
+    // Terms that must be shown were not: whoever lends saw those of the first choice only.
+    const unasked = this.#rungs.filter(({ served }) => !served.model.licence.mustShow);
+    const plan = planLadder(unasked, this.#device, classes);
     const goal = (plan?.next ?? plan?.first)?.served ?? null;
     if (goal === null || !classes.includes(goal.class) || goal.class === this.#current?.served.class) return;
     this.#followedAt = now;
@@ -398,6 +406,16 @@ export class Lending {
       this.#device = { ...this.#device, bytesPerSecond: result.speed * served.variant.weights.bytes };
     }
     return result.speed;
+  }
+
+  async #proveAnew(current: OnDevice): Promise<void> {
+    try {
+      await this.#prove(current);
+    } catch (cause) {
+      if (!isBreakdown(cause)) throw cause;
+      await current.load();
+      await this.#prove(current);
+    }
   }
 
   #testLater(): void {
@@ -523,7 +541,9 @@ export class Lending {
     const onProgress = (progress: DownloadProgress) => {
       this.#gate.moved(progress.fetchedBytes - counted);
       counted = progress.fetchedBytes;
-      if (this.#gate.bytesLeft === 0 && progress.loadedBytes < progress.totalBytes) outOfData.abort();
+      // What is kept in the browser costs no data.
+      const isFetching = progress.fetchedBytes > 0 && progress.loadedBytes < progress.totalBytes;
+      if (isFetching && this.#gate.bytesLeft === 0) outOfData.abort();
       onComing({ model: nameOf(served), progress });
     };
     const either = AbortSignal.any([signal, outOfData.signal]);

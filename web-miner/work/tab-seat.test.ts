@@ -100,4 +100,29 @@ describe('the seat of a profile', () => {
     expect([first.seat.isHeld, second.seat.isHeld, first.said]).toEqual([false, true, ['lost']]);
     for (const { seat } of [first, second]) seat.close();
   });
+
+  it('is had by one of two tabs that take it over at once; the one that was first is told when it loses it', async () => {
+    const [first, second, third] = [tab('d'), tab('d'), tab('d')] as const;
+    await first.seat.take();
+    first.whenAsked(() => first.seat.leave());
+    expect(await Promise.all([second.seat.takeOver(), third.seat.takeOver()])).toEqual([true, true]);
+    await soon();
+    expect([first, second, third].filter(({ seat }) => seat.isHeld)).toHaveLength(1);
+    expect([...second.said, ...third.said]).toEqual(['lost']);
+    for (const { seat } of [first, second, third]) seat.close();
+  });
+
+  it.each([null, 'left', 7, [], {}, { t: 'steal' }, { t: 1 }])(
+    'is not shaken by what another page of the origin says: %j',
+    async (said) => {
+      const { seat, seen } = tab('e');
+      const stranger = new BroadcastChannel('e');
+      stranger.postMessage(said);
+      await soon();
+      stranger.close();
+      expect(seen).toEqual([]);
+      expect(await seat.take()).toBe(true);
+      seat.close();
+    },
+  );
 });

@@ -1,3 +1,5 @@
+import * as v from 'valibot';
+
 /** One tab of a profile lends, the others show what it does: they share a key, and the router seats a key once (L2). */
 
 export interface SeatPorts {
@@ -18,7 +20,11 @@ export const SEAT_CHANNEL = 'shoal-lending-tab';
 /** Time for the other tab to stop by itself, ms: it has a running answer to give back, and an engine. */
 const HAND_OVER_MS = 3_000;
 
-type SeatMessage = { readonly t: 'hello' | 'wanted' | 'left' } | { readonly t: 'shown'; readonly shown: unknown };
+const seatMessage = v.variant('t', [
+  v.object({ t: v.picklist(['hello', 'wanted', 'left']) }),
+  v.object({ t: v.literal('shown'), shown: v.unknown() }),
+]);
+type SeatMessage = v.InferOutput<typeof seatMessage>;
 
 /** The right of this profile to lend, held by a Web Lock as long as the tab lives. */
 export class TabSeat {
@@ -28,7 +34,7 @@ export class TabSeat {
 
   constructor(ports: SeatPorts) {
     this.#ports = ports;
-    ports.channel.onmessage = (event) => this.#heard(event.data as SeatMessage);
+    ports.channel.onmessage = (event) => this.#heard(event.data);
     this.#say({ t: 'hello' });
   }
 
@@ -92,7 +98,11 @@ export class TabSeat {
     return got.promise;
   }
 
-  #heard(message: SeatMessage): void {
+  /** Any page of this origin can speak here, also one of an earlier release. */
+  #heard(said: unknown): void {
+    const heard = v.safeParse(seatMessage, said);
+    if (!heard.success) return;
+    const message = heard.output;
     if (message.t === 'hello' && this.isHeld) this.show(this.#shown);
     if (message.t === 'wanted' && this.isHeld) this.#ports.onAsked();
     if (this.isHeld) return;
