@@ -12,7 +12,7 @@ export const DEPOSIT_TASKS = 2 / TRUST_POLICY.rateFloor;
 /** One part in so many of each pay goes into it. */
 const HELD_SHARE = 2;
 
-/** The mean pay is one of so many answers: it follows prices and habits, and no single tab moves it. */
+/** The mean pay is one of so many answers: it follows prices and habits. Whoever pays for some thousand tiny answers moves it down: docs/credits.md. */
 const MEAN_OF = 1_000;
 
 /** Pay of the answers of a class so far. */

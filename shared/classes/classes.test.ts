@@ -53,7 +53,7 @@ describe('classes of equivalence', () => {
     });
   });
 
-  it('of a graphics processor are near ones, of a GGUF and of an MLC model', async () => {
+  it('[H1] of a graphics processor are near ones, of a GGUF and of an MLC model', async () => {
     const { models } = v.parse(catalogue, embedded);
     const [model] = models;
     const [variant] = model!.variants;

@@ -23,7 +23,7 @@ describe('the files that web-llm finds in its caches', () => {
     hide();
   });
 
-  it('are all there is: what is missing is not fetched', async () => {
+  it('[H2] are all there is: what is missing is not fetched', async () => {
     vi.stubGlobal('caches', storage);
     vi.stubGlobal('fetch', () => expect.unreachable('it was fetched'));
     const { base, hide } = showFiles(files);

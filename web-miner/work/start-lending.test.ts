@@ -450,7 +450,7 @@ describe('a tab that is lent', () => {
     await named.lending.stop();
   });
 
-  it('does not follow the network to a model whose terms its owner has not seen', async () => {
+  it('[O5] does not follow the network to a model whose terms its owner has not seen', async () => {
     const [tiny] = (await tinyCatalogue()).models;
     const larger = await withWeights(tiny!, 'GGUF that is larger');
     const strict = { ...tiny!, id: 'strict', licence: { ...tiny!.licence, mustShow: true } };
