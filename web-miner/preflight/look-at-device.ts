@@ -32,7 +32,8 @@ export async function lookAtDevice(): Promise<DeviceSeen> {
     hasSimd: typeof WebAssembly === 'object' && WebAssembly.validate(SIMD_PROBE),
     hasKeys,
     hasLinks: typeof RTCPeerConnection === 'function',
-    isIsolated: globalThis.crossOriginIsolated === true,
+    // WebKitGTK calls a page isolated that has no memory to share.
+    isIsolated: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
     cores: navigator.hardwareConcurrency ?? 1,
     memoryBytes: Number.isFinite(extras.deviceMemory) ? Number(extras.deviceMemory) * 2 ** 30 : null,
     hasGpuInterface: 'gpu' in navigator,
