@@ -102,7 +102,7 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.context().close();
   });
 
-  it('axe finds nothing on /audit at work, with a finding, and when it failed', async () => {
+  it('axe finds nothing on /audit at work, and when it failed', async () => {
     const { page, complaints } = await open('/audit', look);
     await page.locator('#pick').waitFor();
     for (const audited of [
@@ -127,8 +127,12 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.getByText('Checked:').waitFor();
     await page.getByText('Path and receipt').click();
     await page.getByText('It does not prove that these tabs belong to different people.').waitFor();
-    await page.getByRole('button', { name: 'Find it in the public log' }).click();
-    await page.getByText('It is there: number').waitFor();
+    const lookInLog = async () => {
+      await page.getByRole('button', { name: 'Find it in the public log' }).click();
+      return page.locator('receipt-view [role=status]').textContent();
+    };
+    // It comes to the log a few seconds after its task.
+    await expect.poll(lookInLog, { timeout: 30_000, interval: 500 }).toMatch(/^It is there: number/);
     await expectAccessible(page);
     await expectNoSidewaysScroll(page);
     await page.locator('#prompt').fill('word '.repeat(900));
@@ -136,7 +140,8 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.getByText('Begin a new conversation').waitFor();
     await expectAccessible(page);
     await expectNoSidewaysScroll(page);
-    expect(complaints).toEqual([]);
+    // The proof that was not there yet.
+    expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
     await page.context().close();
   });
 });
