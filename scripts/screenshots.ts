@@ -6,12 +6,12 @@ import type {} from '../web-miner/ui/chat-page.ts'; // Declares the element.
 import { readArguments } from './command-line.ts';
 import { startNetwork } from './testing/running-network.ts';
 
-const USAGE = `npm run screenshots -- [--out DIR] [--only NAME]
+const USAGE = `npm run screenshots -- [--out DIR] [--only PATTERN]
 
 Every page in its states, wide and 360 wide, light and dark, from a router and tabs that are started for it.
 
   --out    where the pictures go (screenshots)
-  --only   scenes whose names begin so`;
+  --only   scenes whose names this pattern finds; the network has something to show after a scene that asks`;
 
 const { values } = readArguments(USAGE, {
   out: { type: 'string', default: 'screenshots' },
@@ -118,7 +118,7 @@ const network = await startNetwork();
 let pictures = 0;
 
 async function take(scene: Scene): Promise<void> {
-  if (!scene.name.startsWith(values.only)) return;
+  if (!new RegExp(values.only).test(scene.name)) return;
   for (const { name, width, height, colorScheme } of LOOKS) {
     const context = await network.browser.browser.newContext({ viewport: { width, height }, colorScheme });
     const page = await context.newPage();
