@@ -65,7 +65,7 @@ function blockerOf({ hasSimd, hasMemory64, hasKeys }: DeviceSeen): string | null
     return `This browser lacks WebAssembly with SIMD, which the engine needs. Any Chrome, Edge or Firefox of the last years has it. ${INSTEAD}`;
   }
   if (!hasMemory64) {
-    return `This browser’s WebAssembly has no 64-bit memory, for which the engine is built. Chrome and Edge 133, Firefox 134 and later have it; Safari, and every browser on an iPhone or iPad, did not when this was written. ${INSTEAD}`;
+    return `This browser’s WebAssembly has no 64-bit memory, for which the engine is built. Chrome and Edge 133, Firefox 134 and later have it; Safari did not when this was written. ${INSTEAD}`;
   }
   if (!hasKeys) {
     return `This browser lacks Ed25519 or X25519 keys, by which prompts are sealed to this tab. Chrome 137, Firefox 130 or Safari 17 and later have them; the page must be opened by https:// or on localhost. ${INSTEAD}`;

@@ -155,12 +155,13 @@ export class HistoryChart extends LitElement {
         legend: { live: false },
         series: [
           {},
-          ...series.map(({ label, colour: name }) => ({
+          ...series.map(({ label, colour: name }, index) => ({
             label,
             stroke: colour(name),
             width: 2,
             spanGaps: false,
-            points: { size: 5 },
+            // A line needs two: what stands alone between gaps would not be seen.
+            points: { size: 5, show: true, filter: () => alone(this.series[index]?.values ?? []) },
           })),
         ],
       },
@@ -169,6 +170,11 @@ export class HistoryChart extends LitElement {
     );
     this.#resized.observe(place);
   }
+}
+
+/** Places of values that have none beside them. */
+function alone(values: ChartSeries['values']): number[] {
+  return values.flatMap((value, i) => (value !== null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
 }
 
 customElements.define('history-chart', HistoryChart);

@@ -322,6 +322,7 @@ describe('[V3] hostile text', () => {
       if (path === '/network') {
         const receipts = page.locator('recent-receipts details');
         await receipts.first().waitFor();
+        await page.getByRole('button', { name: `All ${HOSTILE_TEXTS.length}` }).click();
         for (const receipt of await receipts.all()) await receipt.locator('summary').click();
         await receipts.first().getByRole('button').click();
       } else await page.getByText('1 tab swims').waitFor();

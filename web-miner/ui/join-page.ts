@@ -174,8 +174,9 @@ export class JoinPage extends LitElement {
 
   async #look(): Promise<void> {
     this.device = judgeDevice(await lookAtDevice());
-    const canAnswer = this.device.roles.some(({ role, fits }) => role === 'answer' && fits);
-    if (!canAnswer && keptCheckOnly() === null) this.checkOnly = true;
+    const { blocker, roles } = this.device;
+    const canAnswer = roles.some(({ role, fits }) => role === 'answer' && fits);
+    if (blocker === null && !canAnswer && keptCheckOnly() === null) this.checkOnly = true;
     try {
       this.models = await fetchModels('chat', 'embed');
       this.chosen = this.#askedFor() ?? this.chosen;
