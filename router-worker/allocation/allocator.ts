@@ -52,7 +52,7 @@ const MOST_LOOKED_AT = 64;
 const WORTH_CHANGING = 0.05;
 /**
  * Where there are more seats, so many are drawn for a request, and compared: what a decision costs is bounded. Of few seats the fast ones are missed: with 256 of
- * 1,000 the 99th percentile of the wait is a half longer at 80 % load.
+ * 1,000 the 99th percentile of the wait is a third longer at 80 % load.
  */
 const MOST_SEATS = 1_024;
 /** A tab that has just been given a lease, or works on one from before this memory began, ms: nothing is known of it, but it is not free. */
