@@ -5,6 +5,7 @@ import type { Reply } from '../session/session-object.ts';
 import { type AccountView, Ledger, type LedgerHealth } from './ledger.ts';
 import { SqlLedgerStore } from './sql-ledger-store.ts';
 import type {
+  CollectOrder,
   DrawLimits,
   DrawOrder,
   DrawResult,
@@ -12,6 +13,7 @@ import type {
   OrderResult,
   StandingOrder,
   StatementLine,
+  TabMoney,
 } from './transfer.ts';
 
 /** After a failed look for grants to close, ms: long enough not to spin on a lasting fault. */
@@ -52,6 +54,26 @@ export class LedgerObject extends DurableObject<Env> {
       for (const order of orders) this.#ledger.standing(order);
       return null;
     });
+  }
+
+  /** Pairs a tab with an account. Told again under the same id it changes nothing. */
+  collect(order: CollectOrder): Reply<null> {
+    return this.#reply(() => {
+      this.#ledger.collect(order);
+      return null;
+    });
+  }
+
+  leave(tab: string, account: string): Reply<boolean> {
+    return this.#reply(() => this.#ledger.leave(tab, account));
+  }
+
+  payeeOf(tab: string): Reply<string | null> {
+    return this.#reply(() => this.#ledger.payeeOf(tab));
+  }
+
+  tabMoney(tabs: readonly string[]): Reply<TabMoney[]> {
+    return this.#reply(() => tabs.map((tab) => this.#ledger.tabMoney(tab)));
   }
 
   account(account: string): Reply<AccountView> {

@@ -136,6 +136,70 @@ describe('the ledger', () => {
     expect(ledger.health()).toMatchObject({ healthy: true, fees: 50 });
   });
 
+  it('[O7] lets a tab’s pay wait for an owner, then gives it, and all that follows, to the account it is paired with', () => {
+    const { ledger, draw, store, clock } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    const earn = (id: string, amount: number) => ledger.settle([settle(id, amount, [pay('t', amount)])]);
+    earn('1', 101);
+    expect(ledger.tabMoney('t')).toEqual({ payee: null, waiting: 50, held: 51, collected: 0, lost: 0, today: 101 });
+    const order = { id: 'p', tab: 't', account: 'ben' };
+    for (let i = 0; i < 2; i++) ledger.collect(order);
+    expect([ledger.account('ben').free, ledger.payeeOf('t')]).toEqual([50, 'ben']);
+    clock.at += DAY_MS;
+    earn('2', 10);
+    for (let i = 0; i < 600; i++) ledger.settle([settle(`others ${i}`, 10, [pay('u', 10)])]); // The deposit falls.
+    ledger.standing({ id: 'r', tab: 't', class: 'c', standing: 'trusted' });
+    const held = store.balance(escrowAccount('t', 'c'));
+    expect(ledger.tabMoney('t')).toEqual({
+      payee: 'ben',
+      waiting: 0,
+      held,
+      collected: 111 - held,
+      lost: 0,
+      today: 10,
+    });
+    expect(
+      store.statement('ben', 0, 9).map(({ kind, task, amount, balance }) => [kind, task, amount, balance]),
+    ).toEqual([
+      ['collect', null, 50, 50],
+      ['settle', 'task of 2', 5, 55],
+    ]);
+    expect(ledger.account('ben').free).toBe(store.statement('ben', 0, 9).at(-1)?.balance);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+  });
+
+  it('[O7] takes nothing back that was given to an owner: a lie costs what is held', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    draw('d', 500);
+    ledger.collect({ id: 'p', tab: 't', account: 'ben' });
+    ledger.settle([settle('1', 100, [pay('t', 100)])]);
+    ledger.standing({ id: 'f', tab: 't', class: 'c', standing: 'fraud' });
+    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 0, collected: 50, lost: 50 });
+    expect([ledger.account('ben').free, store.balance(FEES)]).toEqual([50, 50]);
+  });
+
+  it('[O6] pairs a tab with one account at a time, and with none once it left', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    draw('d', 500);
+    const bens = { id: 'p', tab: 't', account: 'ben' };
+    ledger.collect(bens);
+    expect(() => ledger.collect({ id: 'q', tab: 't', account: 'eve' })).toThrow('paired with another account');
+    expect([ledger.leave('t', 'eve'), ledger.leave('t', 'ben'), ledger.leave('t', 'ben')]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+    ledger.collect(bens); // Told again, long after.
+    ledger.settle([settle('1', 100, [pay('t', 100)])]);
+    expect([ledger.payeeOf('t'), store.balance(tabAccount('t')), ledger.account('ben').free]).toEqual([null, 50, 0]);
+    ledger.collect({ id: 'q', tab: 't', account: 'eve' });
+    expect([ledger.payeeOf('t'), ledger.account('eve').free]).toEqual(['eve', 50]);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+  });
+
   it('pays checks that nobody was charged for out of its fees, as far as they go', () => {
     const { ledger, draw, store } = aLedger();
     ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });

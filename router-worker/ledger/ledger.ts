@@ -1,7 +1,8 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting } from './ledger-store.ts';
+import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type TabSums } from './ledger-store.ts';
 import {
+  type CollectOrder,
   type DrawLimits,
   type DrawOrder,
   type DrawResult,
@@ -16,6 +17,7 @@ import {
   type Pay,
   type StandingOrder,
   type StatementLine,
+  type TabMoney,
   type TransferKind,
   tabAccount,
   userAccount,
@@ -29,8 +31,6 @@ const DRAW_SHARE = 8;
 
 /** Grants that are closed in one look at the clock. */
 const EXPIRE_BATCH = 500;
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 export interface AccountView {
   /** Micro-credits. */
@@ -47,7 +47,9 @@ export interface LedgerHealth extends LedgerTotals {
   readonly fees: number;
 }
 
-type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays'>> & {
+type Change = Partial<
+  Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays' | 'payee' | 'tabs'>
+> & {
   readonly task?: string;
 };
 
@@ -134,13 +136,64 @@ export class Ledger {
     this.#once(id, kind, content, () => {
       const held = this.#store.balance(escrow);
       const released = releasedOf(held, depositOf(this.#store.meanPay(classId)));
-      const amount = standing === 'untrusted' ? 0 : standing === 'trusted' ? released : held;
+      const isTrusted = standing === 'trusted';
+      const amount = standing === 'untrusted' ? 0 : isTrusted ? released : held;
+      const given = this.#given(tab, isTrusted ? amount : 0);
       this.#post(id, kind, content, null, {
-        legs: move(escrow, standing === 'trusted' ? tabAccount(tab) : FEES, amount),
-        trust: { escrow, isTrusted: standing === 'trusted' },
+        legs: move(escrow, isTrusted ? given.to : FEES, amount),
+        lines: given.lines,
+        trust: { escrow, isTrusted },
+        tabs: [{ tab, earned: 0, collected: given.collected, lost: isTrusted ? 0 : amount }],
       });
       return null;
     });
+  }
+
+  /**
+   * A tab earns for an account from now on, and what waited is the account's. What is held back stays where it is: it is the tab's standing that frees it. Throws
+   * `already_paired` where it earns for another.
+   */
+  collect({ id, tab, account }: CollectOrder): void {
+    const content = { tab, account };
+    this.#once(id, 'collect', content, () => {
+      const before = this.#store.payee(tab);
+      if (before !== null && before.account !== account) {
+        throw new ShoalError('already_paired', 'This tab is paired with another account: end that first.');
+      }
+      const amount = this.#store.balance(tabAccount(tab));
+      this.#post(id, 'collect', content, null, {
+        legs: move(tabAccount(tab), userAccount(account), amount),
+        lines: amount === 0 ? [] : [{ owner: account, amount }],
+        payee: { tab, payee: { account, order: id } },
+        tabs: [{ tab, earned: 0, collected: amount, lost: 0 }],
+      });
+      return null;
+    });
+  }
+
+  /** A tab earns for this account no longer. What it was given stays given. False where it earns for another, or nobody. */
+  leave(tab: string, account: string): boolean {
+    const payee = this.#store.payee(tab);
+    if (payee?.account !== account) return false;
+    this.#post(`leave:${payee.order}`, 'leave', { tab, account }, null, { payee: { tab, payee: null } });
+    return true;
+  }
+
+  /** The account that a tab earns for; null: nobody's. */
+  payeeOf(tab: string): string | null {
+    return this.#store.payee(tab)?.account ?? null;
+  }
+
+  tabMoney(tab: string): TabMoney {
+    const { collected, lost, earnedToday } = this.#store.tabSums(tab, this.#now());
+    return {
+      payee: this.payeeOf(tab),
+      waiting: this.#store.balance(tabAccount(tab)),
+      held: this.#store.heldBack(tab),
+      collected,
+      lost,
+      today: earnedToday,
+    };
   }
 
   account(account: string): AccountView {
@@ -176,12 +229,20 @@ export class Ledger {
       if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
       const due = this.#payable(charge, pays);
       const meanPays = this.#meanPaysWith(due);
-      const earned = due.flatMap((pay) => this.#split(pay));
+      const earned = due.map((pay) => this.#split(pay));
       const result: OrderResult = { status: 'done' };
       this.#post(id, 'settle', content, result, {
         task,
-        legs: [{ account: source, amount: -charge }, ...earned, { account: FEES, amount: charge - sumOf(due) }],
-        lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
+        legs: [
+          { account: source, amount: -charge },
+          ...earned.flatMap(({ legs }) => legs),
+          { account: FEES, amount: charge - sumOf(due) },
+        ],
+        lines: [
+          ...(charge === 0 ? [] : [{ owner: grant.account, amount: -charge }]),
+          ...earned.flatMap(({ lines }) => lines),
+        ],
+        tabs: earned.map(({ sums }) => sums),
         grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
         meanPays,
@@ -202,14 +263,31 @@ export class Ledger {
     return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
   }
 
-  #split({ tab, class: classId, amount }: Pay): Leg[] {
+  /** Half of it may be held back; the rest is the account's that the tab is paired with, or waits for one. */
+  #split({ tab, class: classId, amount }: Pay): {
+    readonly legs: Leg[];
+    readonly lines: Posting['lines'];
+    readonly sums: TabSums;
+  } {
     const escrow = escrowAccount(tab, classId);
     const standing = { isTrusted: this.#store.isTrusted(escrow), held: this.#store.balance(escrow) };
     const held = heldBack(amount, standing, depositOf(this.#store.meanPay(classId)));
-    return [
-      { account: tabAccount(tab), amount: amount - held },
-      { account: escrow, amount: held },
-    ];
+    const { to, lines, collected } = this.#given(tab, amount - held);
+    return {
+      legs: [
+        { account: to, amount: amount - held },
+        { account: escrow, amount: held },
+      ],
+      lines,
+      sums: { tab, earned: amount, collected, lost: 0 },
+    };
+  }
+
+  /** Where so much that is a tab's own goes. */
+  #given(tab: string, amount: number) {
+    const account = this.payeeOf(tab);
+    if (account === null) return { to: tabAccount(tab), lines: [], collected: 0 };
+    return { to: userAccount(account), lines: amount === 0 ? [] : [{ owner: account, amount }], collected: amount };
   }
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
@@ -236,7 +314,7 @@ export class Ledger {
 
   /** Fills somebody without an account up, once a day. */
   #allow(account: string, allowance: number, at: number): void {
-    const id = `allowance:${account}:${Math.floor(at / DAY_MS)}`;
+    const id = `allowance:${account}:${dayOf(at)}`;
     if (this.#store.transfer(id) !== null) return;
     const amount = Math.max(0, allowance - this.account(account).balance);
     this.#post(id, 'allowance', { account, allowance }, null, {
@@ -279,6 +357,8 @@ export class Ledger {
       keySpend: change.keySpend ?? null,
       trust: change.trust ?? null,
       meanPays: change.meanPays ?? [],
+      payee: change.payee ?? null,
+      tabs: change.tabs ?? [],
     });
   }
 }
