@@ -33,7 +33,7 @@ describe('the settings of a session', () => {
       priceCeiling: null,
       maxTasks: null,
       deadlineMs: null,
-      placement: { allow: null, block: [] },
+      placement: { ownDevicesOnly: false, allow: null, block: [] },
       delivery: 'stream',
       lifeS: 604_800,
     });
