@@ -10,6 +10,7 @@ import {
 } from '../../shared/protocol/tab-owner-api.ts';
 import { ERROR_POLICIES } from '../../shared/refusals.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { TabOwnerCalls } from '../../web-miner/work/tab-owner.ts';
 import { accountStub } from '../accounts/account-object.ts';
 import { pairingStub } from '../accounts/pairing-object.ts';
 import { operatorPass, routerKeys } from '../keys/router-keys.ts';
@@ -227,6 +228,23 @@ describe('a tab and an account', () => {
       const [code, param] = await refusal(await call('POST', '/v1/account/pairings', ann.key, part));
       expect([code, param]).toEqual(['invalid_value', Object.keys(part)[0]]);
     }
+  });
+});
+
+describe('the calls of a tab about its owner', () => {
+  it('[O6] ask, pair, look and leave, and throw what the router refuses', async () => {
+    const [ann, tab] = [await aHolder('Ann'), await aTab()];
+    const calls = new TabOwnerCalls(ORIGIN, tab.signer, (input, init) => SELF.fetch(new Request(input, init)));
+    const { code } = await offer(ann, { name: 'kitchen' });
+    const nobodys = { owner: null, name: null, ...{ earned: 0, today: 0, collected: 0, waiting: 0, held: 0, lost: 0 } };
+    expect(await calls.look()).toEqual(nobodys);
+    expect(await calls.ask(code)).toMatchObject({ owner: 'Ann', devices: 1 });
+    expect(await calls.pair(code)).toEqual({ ...nobodys, owner: 'Ann', name: 'kitchen' });
+    expect(await calls.leave()).toEqual(nobodys);
+    await expect(calls.pair(code)).rejects.toMatchObject({
+      code: 'pairing_not_found',
+      nextStep: ERROR_POLICIES.pairing_not_found.next,
+    });
   });
 });
 
