@@ -67,7 +67,7 @@ export class PairedDevices {
 
   /** Keeps a code by its digest. Throws `overloaded` where too many are open. */
   offer(code: string, pairing: Pairing): void {
-    this.#sql.exec('DELETE FROM pairing WHERE expires_at <= ?', this.#now());
+    this.#sql.exec('DELETE FROM pairing WHERE expires_at <= ? OR devices = 0', this.#now());
     if (this.#count('pairing') >= MAX_OPEN_PAIRINGS) {
       throw new ShoalError(
         'overloaded',
@@ -102,7 +102,7 @@ export class PairedDevices {
     }
     const device: Device = {
       tab,
-      order: `collect:${toBase64Url(randomBytes(16))}`,
+      order: `pair:${toBase64Url(randomBytes(16))}`,
       owner,
       name,
       pairedAt: this.#now(),

@@ -100,7 +100,7 @@ function deviceView({ tab, name, pairedAt }: Device, money: TabMoney) {
   return { tab, object: 'device', name, paired_at: pairedAt, ...earningsView(money) };
 }
 
-/** What a tab earned, micro-credits. */
-export function earningsView({ waiting, held, collected, lost, today }: TabMoney) {
-  return { earned: waiting + held + collected + lost, today, collected, waiting, held, lost };
+/** What a tab earned, micro-credits, in whole steps. */
+export function earningsView({ waiting, held, collected, lost, today, step }: TabMoney) {
+  return { earned: waiting + held + collected + lost, today, collected, waiting, held, lost, step };
 }

@@ -65,7 +65,7 @@ async function pair(env: Env, account: AccountName, code: string, tab: string): 
   const before = unwrap(await ledger.payeeOf(tab));
   if (before !== null && before !== account) throw pairedElsewhere();
   const { order } = unwrap(await accountStub(env, account).redeemPairing(code, tab));
-  const reply = await ledger.collect({ id: order, tab, account });
+  const reply = await ledger.pair({ id: order, tab, account });
   if (!reply.ok && reply.error.code === pairedElsewhere().code) await accountStub(env, account).removeDevice(tab);
   unwrap(reply);
   await poolStub(env).owned(tab, account);

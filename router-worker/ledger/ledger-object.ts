@@ -5,12 +5,12 @@ import type { Reply } from '../session/session-object.ts';
 import { type AccountView, Ledger, type LedgerHealth } from './ledger.ts';
 import { SqlLedgerStore } from './sql-ledger-store.ts';
 import type {
-  CollectOrder,
   DrawLimits,
   DrawOrder,
   DrawResult,
   LedgerOrder,
   OrderResult,
+  PairOrder,
   StandingOrder,
   StatementLine,
   TabMoney,
@@ -57,9 +57,9 @@ export class LedgerObject extends DurableObject<Env> {
   }
 
   /** Pairs a tab with an account. Told again under the same id it changes nothing. */
-  collect(order: CollectOrder): Reply<null> {
+  pair(order: PairOrder): Reply<null> {
     return this.#reply(() => {
-      this.#ledger.collect(order);
+      this.#ledger.pair(order);
       return null;
     });
   }

@@ -25,6 +25,16 @@ export interface TabSums {
   readonly earned: number;
   readonly collected: number;
   readonly lost: number;
+  /** In what steps this is told from now on; null: as before. */
+  readonly step: number | null;
+}
+
+/** The sums of a tab, micro-credits. */
+export interface KeptTabSums {
+  readonly collected: number;
+  readonly lost: number;
+  readonly earnedToday: number;
+  readonly step: number;
 }
 
 /** Everything that one transfer changes. */
@@ -78,7 +88,7 @@ export interface LedgerStore {
   /** In all escrow accounts of a tab, micro-credits. */
   heldBack(tab: string): number;
   /** `earnedToday`: on the day of this instant, UTC. */
-  tabSums(tab: string, at: number): { readonly collected: number; readonly lost: number; readonly earnedToday: number };
+  tabSums(tab: string, at: number): KeptTabSums;
   /** Writes all of it or nothing. Throws, and writes nothing, when the transfer's id is there already. */
   post(posting: Posting): void;
   /** Lines of an owner with a higher number than `after`, oldest first. */

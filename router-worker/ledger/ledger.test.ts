@@ -141,43 +141,59 @@ describe('the ledger', () => {
     ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
     draw('d', 50_000);
     const earn = (id: string, amount: number) => ledger.settle([settle(id, amount, [pay('t', amount)])]);
-    earn('1', 101);
-    expect(ledger.tabMoney('t')).toEqual({ payee: null, waiting: 50, held: 51, collected: 0, lost: 0, today: 101 });
+    for (let i = 0; i < 40; i++) earn(`${i}`, 10); // 200 are free, 200 held back.
+    const step = 64; // The power of two at or above four mean pays.
+    const before = { payee: null, waiting: 192, held: 192, collected: 0, lost: 0, today: 384, step };
+    expect(ledger.tabMoney('t')).toEqual(before);
     const order = { id: 'p', tab: 't', account: 'ben' };
-    for (let i = 0; i < 2; i++) ledger.collect(order);
-    expect([ledger.account('ben').free, ledger.payeeOf('t')]).toEqual([50, 'ben']);
+    for (let i = 0; i < 2; i++) ledger.pair(order);
+    expect(ledger.tabMoney('t')).toEqual({ ...before, payee: 'ben', waiting: 0, collected: 192 });
     clock.at += DAY_MS;
-    earn('2', 10);
-    for (let i = 0; i < 600; i++) ledger.settle([settle(`others ${i}`, 10, [pay('u', 10)])]); // The deposit falls.
-    ledger.standing({ id: 'r', tab: 't', class: 'c', standing: 'trusted' });
-    const held = store.balance(escrowAccount('t', 'c'));
-    expect(ledger.tabMoney('t')).toEqual({
-      payee: 'ben',
-      waiting: 0,
-      held,
-      collected: 111 - held,
-      lost: 0,
-      today: 10,
-    });
+    for (let i = 0; i < 12; i++) earn(`later ${i}`, 10); // 8 waited still; 60 more.
+    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 256, collected: 256, today: 64 });
     expect(
       store.statement('ben', 0, 9).map(({ kind, task, amount, balance }) => [kind, task, amount, balance]),
     ).toEqual([
-      ['collect', null, 50, 50],
-      ['settle', 'task of 2', 5, 55],
+      ['collect', null, 192, 192],
+      ['collect', null, 64, 256],
     ]);
-    expect(ledger.account('ben').free).toBe(store.statement('ben', 0, 9).at(-1)?.balance);
+    expect([ledger.account('ben').free, store.balance(tabAccount('t'))]).toEqual([256, 4]);
     expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+  });
+
+  it('[O7] gives the account what is freed when the tab is trusted, too', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    for (let i = 0; i < 400; i++) ledger.settle([settle(`${i}`, 10, [pay('t', 10)])]);
+    ledger.standing({ id: 'r', tab: 't', class: 'c', standing: 'trusted' });
+    const deposit = 800; // Of 80 mean pays.
+    expect(store.balance(escrowAccount('t', 'c'))).toBe(deposit);
+    expect(ledger.account('ben').free).toBe(Math.floor((4_000 - deposit) / 64) * 64);
+  });
+
+  it('[O7] [K16] tells nothing, and gives nothing, by the task', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    const seen = Array.from({ length: 64 }, (_, i) => {
+      ledger.settle([settle(`${i}`, 10, [pay('t', 10)])]);
+      return JSON.stringify([ledger.tabMoney('t'), ledger.account('ben')]);
+    });
+    expect(new Set(seen).size).toBeLessThan(64 / 4);
   });
 
   it('[O7] takes nothing back that was given to an owner: a lie costs what is held', () => {
     const { ledger, draw, store } = aLedger();
-    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
-    draw('d', 500);
-    ledger.collect({ id: 'p', tab: 't', account: 'ben' });
-    ledger.settle([settle('1', 100, [pay('t', 100)])]);
+    ledger.credit({ id: 'c', account: 'ann', amount: 10_000 });
+    draw('d', 5_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    for (let i = 0; i < 32; i++) ledger.settle([settle(`${i}`, 16, [pay('t', 16)])]);
     ledger.standing({ id: 'f', tab: 't', class: 'c', standing: 'fraud' });
-    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 0, collected: 50, lost: 50 });
-    expect([ledger.account('ben').free, store.balance(FEES)]).toEqual([50, 50]);
+    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 0, collected: 256, lost: 256 });
+    expect([ledger.account('ben').free, store.balance(FEES)]).toEqual([256, 256]);
   });
 
   it('[O6] pairs a tab with one account at a time, and with none once it left', () => {
@@ -185,18 +201,18 @@ describe('the ledger', () => {
     ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
     draw('d', 500);
     const bens = { id: 'p', tab: 't', account: 'ben' };
-    ledger.collect(bens);
-    expect(() => ledger.collect({ id: 'q', tab: 't', account: 'eve' })).toThrow('paired with another account');
+    ledger.pair(bens);
+    expect(() => ledger.pair({ id: 'q', tab: 't', account: 'eve' })).toThrow('paired with another account');
     expect([ledger.leave('t', 'eve'), ledger.leave('t', 'ben'), ledger.leave('t', 'ben')]).toEqual([
       false,
       true,
       false,
     ]);
-    ledger.collect(bens); // Told again, long after.
-    ledger.settle([settle('1', 100, [pay('t', 100)])]);
-    expect([ledger.payeeOf('t'), store.balance(tabAccount('t')), ledger.account('ben').free]).toEqual([null, 50, 0]);
-    ledger.collect({ id: 'q', tab: 't', account: 'eve' });
-    expect([ledger.payeeOf('t'), ledger.account('eve').free]).toEqual(['eve', 50]);
+    ledger.pair(bens); // Told again, long after.
+    for (let i = 0; i < 16; i++) ledger.settle([settle(`${i}`, 16, [pay('t', 16)])]);
+    expect([ledger.payeeOf('t'), store.balance(tabAccount('t')), ledger.account('ben').free]).toEqual([null, 128, 0]);
+    ledger.pair({ id: 'q', tab: 't', account: 'eve' });
+    expect([ledger.payeeOf('t'), ledger.account('eve').free]).toEqual(['eve', 128]);
     expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
   });
 

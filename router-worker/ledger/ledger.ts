@@ -1,8 +1,8 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
 import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type TabSums } from './ledger-store.ts';
+import { stepOfPay, wholeSteps } from './steps-of-pay.ts';
 import {
-  type CollectOrder,
   type DrawLimits,
   type DrawOrder,
   type DrawResult,
@@ -14,6 +14,7 @@ import {
   type LedgerOrder,
   type Leg,
   type OrderResult,
+  type PairOrder,
   type Pay,
   type StandingOrder,
   type StatementLine,
@@ -138,13 +139,12 @@ export class Ledger {
       const released = releasedOf(held, depositOf(this.#store.meanPay(classId)));
       const isTrusted = standing === 'trusted';
       const amount = standing === 'untrusted' ? 0 : isTrusted ? released : held;
-      const given = this.#given(tab, isTrusted ? amount : 0);
       this.#post(id, kind, content, null, {
-        legs: move(escrow, isTrusted ? given.to : FEES, amount),
-        lines: given.lines,
+        legs: move(escrow, isTrusted ? tabAccount(tab) : FEES, amount),
         trust: { escrow, isTrusted },
-        tabs: [{ tab, earned: 0, collected: given.collected, lost: isTrusted ? 0 : amount }],
+        tabs: [{ tab, earned: 0, collected: 0, lost: isTrusted ? 0 : amount, step: null }],
       });
+      this.#collect(id, tab);
       return null;
     });
   }
@@ -153,20 +153,15 @@ export class Ledger {
    * A tab earns for an account from now on, and what waited is the account's. What is held back stays where it is: it is the tab's standing that frees it. Throws
    * `already_paired` where it earns for another.
    */
-  collect({ id, tab, account }: CollectOrder): void {
+  pair({ id, tab, account }: PairOrder): void {
     const content = { tab, account };
-    this.#once(id, 'collect', content, () => {
+    this.#once(id, 'pair', content, () => {
       const before = this.#store.payee(tab);
       if (before !== null && before.account !== account) {
         throw new ShoalError('already_paired', 'This tab is paired with another account: end that first.');
       }
-      const amount = this.#store.balance(tabAccount(tab));
-      this.#post(id, 'collect', content, null, {
-        legs: move(tabAccount(tab), userAccount(account), amount),
-        lines: amount === 0 ? [] : [{ owner: account, amount }],
-        payee: { tab, payee: { account, order: id } },
-        tabs: [{ tab, earned: 0, collected: amount, lost: 0 }],
-      });
+      this.#post(id, 'pair', content, null, { payee: { tab, payee: { account, order: id } } });
+      this.#collect(id, tab);
       return null;
     });
   }
@@ -184,15 +179,18 @@ export class Ledger {
     return this.#store.payee(tab)?.account ?? null;
   }
 
+  /** In whole steps: see {@link stepOfPay}. */
   tabMoney(tab: string): TabMoney {
-    const { collected, lost, earnedToday } = this.#store.tabSums(tab, this.#now());
+    const { collected, lost, earnedToday, step } = this.#store.tabSums(tab, this.#now());
+    const shown = (amount: number) => wholeSteps(amount, step);
     return {
       payee: this.payeeOf(tab),
-      waiting: this.#store.balance(tabAccount(tab)),
-      held: this.#store.heldBack(tab),
+      waiting: shown(this.#store.balance(tabAccount(tab))),
+      held: shown(this.#store.heldBack(tab)),
       collected,
-      lost,
-      today: earnedToday,
+      lost: shown(lost),
+      today: shown(earnedToday),
+      step,
     };
   }
 
@@ -238,15 +236,13 @@ export class Ledger {
           ...earned.flatMap(({ legs }) => legs),
           { account: FEES, amount: charge - sumOf(due) },
         ],
-        lines: [
-          ...(charge === 0 ? [] : [{ owner: grant.account, amount: -charge }]),
-          ...earned.flatMap(({ lines }) => lines),
-        ],
+        lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
         tabs: earned.map(({ sums }) => sums),
         grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
         meanPays,
       });
+      for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(id, tab);
       return result;
     });
   }
@@ -263,31 +259,31 @@ export class Ledger {
     return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
   }
 
-  /** Half of it may be held back; the rest is the account's that the tab is paired with, or waits for one. */
-  #split({ tab, class: classId, amount }: Pay): {
-    readonly legs: Leg[];
-    readonly lines: Posting['lines'];
-    readonly sums: TabSums;
-  } {
+  #split({ tab, class: classId, amount }: Pay): { readonly legs: Leg[]; readonly sums: TabSums } {
     const escrow = escrowAccount(tab, classId);
     const standing = { isTrusted: this.#store.isTrusted(escrow), held: this.#store.balance(escrow) };
-    const held = heldBack(amount, standing, depositOf(this.#store.meanPay(classId)));
-    const { to, lines, collected } = this.#given(tab, amount - held);
+    const meanPay = this.#store.meanPay(classId);
+    const held = heldBack(amount, standing, depositOf(meanPay));
     return {
       legs: [
-        { account: to, amount: amount - held },
+        { account: tabAccount(tab), amount: amount - held },
         { account: escrow, amount: held },
       ],
-      lines,
-      sums: { tab, earned: amount, collected, lost: 0 },
+      sums: { tab, earned: amount, collected: 0, lost: 0, step: stepOfPay(meanPay, amount) },
     };
   }
 
-  /** Where so much that is a tab's own goes. */
-  #given(tab: string, amount: number) {
+  /** What waits with a paired tab goes to its account, in whole steps. `by`: the transfer that brought it. */
+  #collect(by: string, tab: string): void {
     const account = this.payeeOf(tab);
-    if (account === null) return { to: tabAccount(tab), lines: [], collected: 0 };
-    return { to: userAccount(account), lines: amount === 0 ? [] : [{ owner: account, amount }], collected: amount };
+    const { step } = this.#store.tabSums(tab, this.#now());
+    const amount = wholeSteps(this.#store.balance(tabAccount(tab)), step);
+    if (account === null || amount === 0) return;
+    this.#post(`collect:${by}:${tab}`, 'collect', { tab, account, amount }, null, {
+      legs: move(tabAccount(tab), userAccount(account), amount),
+      lines: [{ owner: account, amount }],
+      tabs: [{ tab, earned: 0, collected: amount, lost: 0, step: null }],
+    });
   }
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {

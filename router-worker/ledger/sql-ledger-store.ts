@@ -45,7 +45,8 @@ export class SqlLedgerStore implements LedgerStore {
       CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS payee (tab TEXT PRIMARY KEY, account TEXT NOT NULL, by_order TEXT NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS tab_sums (
-        tab TEXT PRIMARY KEY, collected INTEGER NOT NULL, lost INTEGER NOT NULL, day INTEGER NOT NULL, earned INTEGER NOT NULL
+        tab TEXT PRIMARY KEY, collected INTEGER NOT NULL, lost INTEGER NOT NULL, day INTEGER NOT NULL, earned INTEGER NOT NULL,
+        step INTEGER NOT NULL
       ) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS line (
         number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, transfer TEXT NOT NULL,
@@ -116,10 +117,11 @@ export class SqlLedgerStore implements LedgerStore {
   }
 
   tabSums(tab: string, at: number) {
-    type Row = { collected: number; lost: number; day: number; earned: number };
+    type Row = { collected: number; lost: number; day: number; earned: number; step: number };
     const row = this.#sql.exec<Row>('SELECT * FROM tab_sums WHERE tab = ?', tab).toArray()[0];
-    if (row === undefined) return { collected: 0, lost: 0, earnedToday: 0 };
-    return { collected: row.collected, lost: row.lost, earnedToday: row.day === dayOf(at) ? row.earned : 0 };
+    if (row === undefined) return { collected: 0, lost: 0, earnedToday: 0, step: 1 };
+    const { collected, lost, step } = row;
+    return { collected, lost, earnedToday: row.day === dayOf(at) ? row.earned : 0, step };
   }
 
   post({ transfer, legs, lines, grant, keySpend, trust, meanPays, payee, tabs }: Posting): void {
@@ -162,12 +164,13 @@ export class SqlLedgerStore implements LedgerStore {
         );
       }
       if (payee !== null) this.#setPayee(payee.tab, payee.payee);
-      for (const { tab, earned, collected, lost } of tabs) {
+      for (const { tab, earned, collected, lost, step } of tabs) {
         this.#sql.exec(
-          `INSERT INTO tab_sums (tab, collected, lost, day, earned) VALUES (?, ?, ?, ?, ?) ON CONFLICT (tab) DO UPDATE SET
+          `INSERT INTO tab_sums (tab, collected, lost, day, earned, step) VALUES (?, ?, ?, ?, ?, COALESCE(?6, 1)) ON CONFLICT (tab) DO UPDATE SET
             collected = collected + excluded.collected, lost = lost + excluded.lost,
-            earned = excluded.earned + CASE WHEN day = excluded.day THEN earned ELSE 0 END, day = excluded.day`,
-          ...[tab, collected, lost, dayOf(at), earned],
+            earned = excluded.earned + CASE WHEN day = excluded.day THEN earned ELSE 0 END, day = excluded.day,
+            step = COALESCE(?6, step)`,
+          ...[tab, collected, lost, dayOf(at), earned, step],
         );
       }
     });

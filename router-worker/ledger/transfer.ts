@@ -23,7 +23,9 @@ export type TransferKind =
   | 'release'
   /** A tab was found to cheat: what was held back is lost. */
   | 'forfeit'
-  /** A tab was paired with an account: what waited for an owner is the account's. */
+  /** A tab was paired with an account. */
+  | 'pair'
+  /** What waited with a paired tab is its account's. */
   | 'collect'
   /** A tab is nobody's any more: what it earns from now on waits. */
   | 'leave';
@@ -94,7 +96,7 @@ export type DrawResult =
   | { readonly status: 'over' };
 
 /** A tab is an account's from now on. */
-export interface CollectOrder {
+export interface PairOrder {
   /** Of this pairing, and of no other. */
   readonly id: string;
   readonly tab: string;
@@ -108,7 +110,7 @@ export interface Payee {
   readonly order: string;
 }
 
-/** What a tab earned, micro-credits. What was found false never counted. */
+/** What a tab earned, micro-credits, each in whole steps. What was found false never counted. */
 export interface TabMoney {
   /** Null: its pay waits. */
   readonly payee: string | null;
@@ -122,6 +124,8 @@ export interface TabMoney {
   readonly lost: number;
   /** Since midnight, UTC; free or held back. */
   readonly today: number;
+  /** Each figure is a number of these; 1 for a tab that earned nothing yet. */
+  readonly step: number;
 }
 
 /** What one tab earned with one task. */

@@ -19,7 +19,7 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #meanPays = new Map<string, MeanPay>();
   readonly #lines = new Map<string, StatementLine[]>();
   readonly #payees = new Map<string, Payee>();
-  readonly #tabSums = new Map<string, { collected: number; lost: number; day: number; earned: number }>();
+  readonly #tabSums = new Map<string, typeof NO_SUMS>();
   #numbers = 0;
 
   transfer(id: string): StoredTransfer | null {
@@ -74,8 +74,8 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   tabSums(tab: string, at: number) {
-    const { collected, lost, day, earned } = this.#tabSums.get(tab) ?? NO_SUMS;
-    return { collected, lost, earnedToday: day === dayOf(at) ? earned : 0 };
+    const { collected, lost, day, earned, step } = this.#tabSums.get(tab) ?? NO_SUMS;
+    return { collected, lost, earnedToday: day === dayOf(at) ? earned : 0, step };
   }
 
   post({ transfer, legs, lines, grant, keySpend, trust, meanPays, payee, tabs }: Posting): void {
@@ -101,7 +101,7 @@ export class MemoryLedgerStore implements LedgerStore {
     for (const { class: classId, mean, count } of meanPays) this.#meanPays.set(classId, { mean, count });
     if (payee?.payee === null) this.#payees.delete(payee.tab);
     else if (payee !== null) this.#payees.set(payee.tab, payee.payee);
-    for (const { tab, earned, collected, lost } of tabs) {
+    for (const { tab, earned, collected, lost, step } of tabs) {
       const before = this.#tabSums.get(tab) ?? NO_SUMS;
       const day = dayOf(transfer.at);
       this.#tabSums.set(tab, {
@@ -109,6 +109,7 @@ export class MemoryLedgerStore implements LedgerStore {
         lost: before.lost + lost,
         day,
         earned: earned + (before.day === day ? before.earned : 0),
+        step: step ?? before.step,
       });
     }
   }
@@ -135,7 +136,7 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 }
 
-const NO_SUMS = { collected: 0, lost: 0, day: 0, earned: 0 };
+const NO_SUMS = { collected: 0, lost: 0, day: 0, earned: 0, step: 1 };
 
 function total(amounts: readonly number[]): number {
   return amounts.reduce((sum, amount) => sum + amount, 0);

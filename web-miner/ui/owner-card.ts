@@ -82,12 +82,19 @@ export class OwnerCard extends LitElement {
     const figure = (id: string, label: string, micro: number) =>
       html`<div><dt>${label}</dt><dd id=${id}>${credits(micro)}</dd></div>`;
     return html`<dl>
-      ${figure('earned-today', 'Credits today', today)} ${figure('earned', 'Credits in all', earned)}
+        ${figure('earned-today', 'Credits today', today)} ${figure('earned', 'Credits in all', earned)}
       ${figure('held', 'Held back', held)}
-      ${waiting > 0 ? figure('waiting', 'Waiting for an owner', waiting) : nothing}
+        ${waiting > 0 ? figure('waiting', 'Waiting for an owner', waiting) : nothing}
       ${collected > 0 ? figure('collected', 'Given to an account', collected) : nothing}
       ${lost > 0 ? figure('lost', 'Lost by a lie', lost) : nothing}
-    </dl>`;
+    </dl>
+    ${
+      this.told.step > 1
+        ? html`<p class="soft" id="step">
+            Counted in steps of ${credits(this.told.step)}, the pay of several tasks: single payments would tell a tab which of its tasks were tests of the network.
+          </p>`
+        : nothing
+    }`;
   }
 
   #paired(owner: string): TemplateResult {

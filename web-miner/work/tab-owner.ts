@@ -15,6 +15,8 @@ const tabOwner = v.object({
   waiting: v.number(),
   held: v.number(),
   lost: v.number(),
+  /** Every figure is a number of these. */
+  step: v.number(),
 });
 export type TabOwner = v.InferOutput<typeof tabOwner>;
 
