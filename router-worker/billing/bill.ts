@@ -79,7 +79,8 @@ export function billOf(task: EndedTask, receipt: PricedReceipt, hold: PricedHold
   const findings = task.checks.map(({ finding }) => finding);
   const isDone = completedChecks(task.verdict, findings);
   const done = task.checks.filter((_, at) => isDone[at]);
-  const most = isUnproven(receipt) && hold.discarded !== true ? Math.floor(payOutOf(charged) / Math.max(1, done.length)) : pay;
+  const most =
+    isUnproven(receipt) && hold.discarded !== true ? Math.floor(payOutOf(charged) / Math.max(1, done.length)) : pay;
   const checks = done.map(
     ({ checker, lease }): Pay => ({ tab: checker, class: lease.class, role: 'check', amount: Math.min(pay, most) }),
   );

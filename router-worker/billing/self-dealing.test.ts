@@ -46,21 +46,22 @@ function deal(tasks: readonly Played[]): { readonly charged: number; readonly ba
 const LEVELS: readonly Level[] = ['none', 'basic', 'cross', 'strict'];
 
 describe('whoever asks, answers and checks under several names', () => {
-  it.each(
-    LEVELS.flatMap((level) => [0, 0.025, 0.1, 0.5, 1].map((rate) => ({ level, rate }))),
-  )('[M10] has less after it than before: $level, checked at $rate', ({ level, rate }) => {
-    const tasks = Array.from({ length: 400 }, (_, i): Played => {
-      const isChecked = level !== 'none' && Math.floor((i + 1) * rate) > Math.floor(i * rate);
-      const why = level === 'none' ? 'not_asked' : level === 'basic' ? 'not_sampled' : 'nobody_fit';
-      const scene: Scene = isChecked
-        ? { verdict: judged('valid', 1, 0), checks: ['same'] }
-        : { verdict: unchecked(why) };
-      return { scene, terms: terms(level), discarded: false };
-    });
-    const { charged, back } = deal(tasks);
-    if (charged > 0) expect(back / charged).toBeLessThanOrEqual(0.99);
-    else expect(back).toBe(0);
-  });
+  it.each(LEVELS.flatMap((level) => [0, 0.025, 0.1, 0.5, 1].map((rate) => ({ level, rate }))))(
+    '[M10] has less after it than before: $level, checked at $rate',
+    ({ level, rate }) => {
+      const tasks = Array.from({ length: 400 }, (_, i): Played => {
+        const isChecked = level !== 'none' && Math.floor((i + 1) * rate) > Math.floor(i * rate);
+        const why = level === 'none' ? 'not_asked' : level === 'basic' ? 'not_sampled' : 'nobody_fit';
+        const scene: Scene = isChecked
+          ? { verdict: judged('valid', 1, 0), checks: ['same'] }
+          : { verdict: unchecked(why) };
+        return { scene, terms: terms(level), discarded: false };
+      });
+      const { charged, back } = deal(tasks);
+      if (charged > 0) expect(back / charged).toBeLessThanOrEqual(0.99);
+      else expect(back).toBe(0);
+    },
+  );
 
   it('[M10] has less after it than before, whatever its tabs say of each other and whatever is thrown away', () => {
     const verdicts = [

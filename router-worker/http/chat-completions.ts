@@ -9,7 +9,7 @@ import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
-import { openPlainTask } from '../task/plain-task.ts';
+import { openPlainTask, tellGiven } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
@@ -86,7 +86,9 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       held,
     );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished.then(() => (plain.held === null ? release() : undefined)));
+    c.executionCtx.waitUntil(
+      plain.finished.then(() => (plain.held === null ? release() : tellGiven(c.env, keys, plain))),
+    );
     await held.catch((cause) => {
       void plain.stop();
       throw cause;

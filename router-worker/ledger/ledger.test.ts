@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryLedgerStore } from '../testing/memory-ledger-store.ts';
+import { depositOf, NO_PAY, withPay } from './deposit.ts';
 import { GRANT_LIFE_MS, Ledger } from './ledger.ts';
 import { LEDGER_STORE_EXAM } from './ledger-store-exam.ts';
-import { depositOf, NO_PAY, withPay } from './deposit.ts';
 import { checksAccount, escrowAccount, FEES, type LedgerOrder, type Pay, tabAccount } from './transfer.ts';
 
 const FREE_OF_LIMITS = { budget: null, allowance: null };

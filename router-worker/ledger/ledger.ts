@@ -219,7 +219,10 @@ export class Ledger {
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
     const answers = pays.filter(({ role }) => role === 'answer');
-    return answers.map(({ class: id, amount }) => ({ class: id, ...withPay(this.#store.meanPay(id), amount, this.#now()) }));
+    return answers.map(({ class: id, amount }) => ({
+      class: id,
+      ...withPay(this.#store.meanPay(id), amount, this.#now()),
+    }));
   }
 
   #close({ id, grant: name }: Extract<LedgerOrder, { kind: 'close' }>): OrderResult {

@@ -308,6 +308,11 @@ export class AnswerDesk {
     if (writers.size > 1) this.#remember(served.task, { class: active.lease.class, writers });
   }
 
+  /** Whether another tab had written at this answer before. A pool that lost its memory takes every further attempt for one. */
+  #isResumed({ task, attempt }: Lease): boolean {
+    return this.#resumed.has(task) || (attempt > 1 && this.#host.tasks.get(task) === undefined);
+  }
+
   #remember(task: TaskTail, resumed: { readonly class: string; readonly writers: ReadonlySet<string> }): void {
     this.#resumed.set(task, resumed);
     const [oldest] = this.#resumed.keys();
@@ -354,7 +359,8 @@ export class AnswerDesk {
       decision = await ports.sessions.committed(lease.task, statement, commit, {
         candidates: checks.candidates(tab, lease, tasks.get(lease.task)?.placement),
         stopped,
-        sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
+        // Whether two tabs wrote the same only a reader knows, and of a sealed one the word alone frees nobody from paying: a check says who wrote what the model writes.
+        sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes) || this.#isResumed(lease),
       });
     } catch (cause) {
       await this.#failTask(lease, lost('integrity_failed'));

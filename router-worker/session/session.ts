@@ -205,6 +205,16 @@ export class Session {
     return this.#apply(tail, { type: 'failed', at: this.#now(), code, attempt });
   }
 
+  /** What became of a task is known, after it has ended: its receipt is signed again, and says so. Nothing where it says so, or where its money is settled. */
+  async priceAgain(tail: TaskTail): Promise<void> {
+    const task = this.#load(tail);
+    const hold = this.#holdOf(tail);
+    if (task?.phase !== 'ended' || hold === null) return;
+    const receipt = await buildReceipt(task, this.#keys.signer, hold);
+    const before = this.#store.receipt(tail);
+    if (before !== null && before.payload !== receipt.payload) this.#save(task, receipt);
+  }
+
   /** Where a task stands, for a pool that lost its memory of it; null when there is no such task. */
   standing(tail: TaskTail): Decision | null {
     const task = this.#load(tail);

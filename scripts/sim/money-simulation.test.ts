@@ -10,6 +10,7 @@ describe('the money, under lost and doubled calls and dying objects', () => {
       expect(outcome.deaths).toBeGreaterThan(50);
       expect(outcome.doubled).toBeGreaterThan(100);
       expect(outcome.expiredGrants).toBeGreaterThan(0);
+      expect(outcome.thrownAway).toBeGreaterThan(5);
     },
   );
 
