@@ -285,9 +285,9 @@ export class SessionObject extends DurableObject<Env> {
 
   committed(lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Reply<Decision>> {
     return this.#reply((session) => {
-      const { task, attempt, private: isPrivate } = parsePayload('lease', leaseSchema, lease);
+      const { task, private: isPrivate } = parsePayload('lease', leaseSchema, lease);
       // More than one tab may have written at it, and the router reads it: it will say whether they wrote the same.
-      if (attempt > 1 && !isPrivate) this.#cashier.awaitWord(task, READER_WORD_MS);
+      if (!isPrivate && session.hadOtherTabs(task)) this.#cashier.awaitWord(task, READER_WORD_MS);
       // The pool filters too, where it remembers the request; the session always does.
       const candidates = circumstances.candidates.filter(({ tab }) => this.#setUp.mayRead(task, tab));
       return session.committed(lease, commit, { ...circumstances, candidates });

@@ -26,8 +26,12 @@ export async function openPlainTask(
  * Says of an answer that nobody found a fault in that it was read, where its session waits for that: several tabs may have written at it. One that was said to be disputed
  * stays so. Never rejects: without a word it counts as given.
  */
-export async function tellGiven(env: Env, keys: RouterKeys, { held }: Pick<SealedTask, 'held'>): Promise<void> {
-  if (held !== null && held.lease.attempt > 1) await tellRead(env, keys, held.lease.task, 'given');
+export async function tellGiven(
+  env: Env,
+  keys: RouterKeys,
+  { held, leases }: Pick<SealedTask, 'held' | 'leases'>,
+): Promise<void> {
+  if (held !== null && leases > 1) await tellRead(env, keys, held.lease.task, 'given');
 }
 
 async function tellRead(env: Env, keys: RouterKeys, task: TaskTail, word: PartWord): Promise<void> {
