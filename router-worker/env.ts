@@ -22,6 +22,8 @@ export interface Env {
   readonly SESSION_LIST: DurableObjectNamespace<SessionListObject>;
   /** Set by the router itself for a request that is a line of a batch. No client can set it. */
   readonly BATCH_LINE?: BatchLine;
+  /** Set by the router itself for a request that goes on without its client: hears the id of its task. No client can set it. */
+  readonly BACKGROUND?: (task: string) => void;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */

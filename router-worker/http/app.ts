@@ -4,6 +4,7 @@ import { ShoalError } from '../../shared/errors.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { accountRoutes } from './account.ts';
+import { answerRoutes } from './answers.ts';
 import { batchRoutes } from './batches.ts';
 import { calibrationRoutes } from './calibration.ts';
 import { chatRoutes } from './chat-completions.ts';
@@ -76,6 +77,7 @@ export function createApp(): Hono<AppEnv> {
   embeddingRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
+  answerRoutes(app);
   logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);

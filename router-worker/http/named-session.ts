@@ -17,6 +17,8 @@ export interface NamedSession {
   readonly name: string;
   readonly owner: string;
   readonly settings: SessionSettings;
+  /** Whether the answers of this request are kept: the session stores, and the request does not say otherwise. */
+  readonly keeps: boolean;
 }
 
 /**
@@ -35,7 +37,9 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   if (typeof id !== 'string') return null;
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const owner = await ownerOf(c);
-  return { id, name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
+  const settings = unwrap(await sessionStub(c.env, name).settings(owner));
+  const keeps = settings.store === true && (!isRecord(body) || body.store !== false);
+  return { id, name, owner, settings, keeps };
 }
 
 /** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
@@ -48,10 +52,13 @@ function outsideOfSessions(what: string, param: string): ShoalError {
   return new ShoalError('unsupported_field', message, { param });
 }
 
-/** The body with the session's model, where it names none. */
-export function withModelOf(session: NamedSession | null, body: unknown): unknown {
-  const model = session?.settings.model ?? null;
-  return model === null || !isRecord(body) || body.model !== undefined ? body : { ...body, model };
+/** The body as its session completes it: with the session's model, where it names none, and without what it says of storing, where the session honours that. */
+export function bodyWithin(session: NamedSession | null, body: unknown): unknown {
+  if (session === null || !isRecord(body)) return body;
+  const { model, store } = session.settings;
+  const completed = model === null || body.model !== undefined ? body : { ...body, model };
+  if (store !== true || typeof completed.store !== 'boolean') return completed;
+  return Object.fromEntries(Object.entries(completed).filter(([field]) => field !== 'store'));
 }
 
 /** Gives the task's place back: it was not begun. Where that cannot be told, the session asks the pool itself. */

@@ -238,7 +238,12 @@ describe('[E1] a body that sets up a session', () => {
     ['is longer than any session needs', { metadata: 'x'.repeat(70_000) }, 'body_too_large', null],
     ['names a model that does not exist', { model: 'toString' }, 'model_not_found', 'model'],
     ['has a list of another type', { placement: { allow: 'everybody' } }, 'invalid_type', 'placement.allow'],
-    ['wants what is not there yet', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
+    [
+      'wants what is not there yet',
+      { placement: { own_devices_only: true } },
+      'unsupported_field',
+      'placement.own_devices_only',
+    ],
   ])('%s', async (_, body, code, param) => {
     const response = await SELF.fetch(`${ORIGIN}/v1/sessions`, {
       method: 'POST',

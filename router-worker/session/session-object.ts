@@ -6,8 +6,9 @@ import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
-import { taskId } from '../../shared/protocol/task-ids.ts';
+import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
 import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
+import type { Completion } from '../../shared/sealed-task/completion.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { billedTasks } from '../billing/billed-tasks.ts';
 import { Cashier, type HoldOrder } from '../billing/cashier.ts';
@@ -15,14 +16,18 @@ import type { PartWord } from '../billing/grant.ts';
 import { ownPrice, type PriceView } from '../billing/price-view.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
-import { routerKeys } from '../keys/router-keys.ts';
+import { routerKeys, unknownTask } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { tellNetwork } from '../network/tell-network.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
+import { openAnswer, sealAnswer } from './answer-seal.ts';
+import { type BackgroundCall, BackgroundRuns, type BackgroundStart } from './background-runs.ts';
+import { KeptAnswers } from './kept-answers.ts';
 import { drainToLog } from './log-outbox.ts';
+import { runInBackground } from './run-in-background.ts';
 import { type CommitCircumstances, type Decision, Session, type TaskView, viewOf } from './session.ts';
 import { SessionFeed } from './session-feed.ts';
 import { SqlSessionStore } from './session-store.ts';
@@ -46,12 +51,28 @@ const FEED_TICK_MS = 5_000;
 /** How long a write to a reader that went away takes to fail, ms, with room to spare. */
 const PROBE_MS = 200;
 
+/** An answer that was signed just now may still be on its way here from whoever reads it, ms. */
+const KEEPING_MS = 5_000;
+
+/** When an answer that is not there may be, ms. */
+const ANSWER_RETRY_MS = 1_000;
+
+/** What is kept of a task: its answer, or why there is none. */
+export type KeptAnswer = { readonly answer: Completion } | { readonly error: WireError };
+
+function notKept(): ShoalError {
+  return new ShoalError('answer_not_kept', 'No answer of this task is kept for you.');
+}
+
 /** Doorman of {@link Session}, and of {@link SetUpSession} where somebody set it up: storage, alarm, RPC. */
 export class SessionObject extends DurableObject<Env> {
   #store: SqlSessionStore;
   #setUp: SetUpSession;
   readonly #feed = new SessionFeed(() => Date.now());
   #feeding: ReturnType<typeof setInterval> | null = null;
+  #kept: KeptAnswers;
+  readonly #background: BackgroundRuns;
+  #awake: ReturnType<typeof setInterval> | null = null;
   #cashier: Cashier;
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
@@ -63,6 +84,12 @@ export class SessionObject extends DurableObject<Env> {
     super(ctx, env);
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#kept = this.#newKept();
+    this.#background = new BackgroundRuns({
+      run: (call, named) => runInBackground(env, call, named),
+      failed: async (task, body) => void (await this.keepAnswer(tailOf(task), body as KeptAnswer)),
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
     this.#cashier = this.#newCashier();
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
@@ -124,6 +151,10 @@ export class SessionObject extends DurableObject<Env> {
     );
   }
 
+  #newKept(): KeptAnswers {
+    return new KeptAnswers(this.ctx.storage.sql, () => Date.now());
+  }
+
   // ---- a session that somebody set up --------------------------------------------------------------------------------
 
   setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
@@ -149,6 +180,7 @@ export class SessionObject extends DurableObject<Env> {
   patch(owner: string, body: unknown): Promise<Reply<SessionView>> {
     return this.#reply(async () => {
       this.#setUp.patch(owner, body);
+      if (this.#setUp.storing() === null) this.#kept.clear();
       const view = this.#setUp.view(owner);
       this.#feed.tell('session', view);
       return view;
@@ -168,6 +200,7 @@ export class SessionObject extends DurableObject<Env> {
         left = this.#setUp.running(owner).filter((tail) => !stopped.has(tail)); // Admitted meanwhile.
       }
       this.#setUp.end(owner);
+      this.#kept.clear();
       this.#feed.end('session_deleted');
       return stopped.size;
     });
@@ -262,6 +295,90 @@ export class SessionObject extends DurableObject<Env> {
     if (this.#setUp.heard(task, price?.charged ?? null)) this.#feed.tell('task', viewOf(task, signedReceipt !== null));
   }
 
+  // ---- answers that are kept -----------------------------------------------------------------------------------------
+
+  /** Keeps what became of a task, sealed, if the session stores. Says whether it did. Called by the router itself. */
+  keepAnswer(tail: TaskTail, kept: KeptAnswer): Promise<Reply<boolean>> {
+    return this.#reply(async () => {
+      const id = this.#setUp.storing();
+      if (id === null) return false;
+      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+      const sealed = await sealAnswer(keys, id, tail, JSON.stringify(kept));
+      if (this.#setUp.storing() === null) return false; // Deleted meanwhile.
+      const isKept = this.#kept.keep(tail, sealed);
+      const dueAt = this.#kept.nextDueAt();
+      if (dueAt !== null) this.#arm(dueAt);
+      return isKept;
+    });
+  }
+
+  /** The answer of one of the owner's tasks, with the verdict as it is now. Throws `task_not_found`, `answer_pending`, `answer_not_kept`, or what the task failed of. */
+  answer(owner: string, tail: TaskTail): Promise<Reply<Completion>> {
+    return this.#reply(async (session) => {
+      const id = this.#isOf(owner) ? this.#setUp.storing() : null;
+      if (id === null) throw notKept();
+      const sealed = this.#kept.read(tail);
+      if (sealed === null) throw this.#whyNone(session, tail);
+      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+      const kept = JSON.parse(await openAnswer(keys, id, tail, sealed)) as KeptAnswer;
+      if ('error' in kept) throw ShoalError.fromWire(kept.error);
+      const { verdict, sure } = session.view(tail);
+      const { answer } = kept;
+      return { ...answer, shoal: { ...answer.shoal, verdict: verdict ?? answer.shoal.verdict, sure } };
+    });
+  }
+
+  /** Stops one of the owner's tasks, as a client that hangs up does. Gives the task as it is then. Throws `task_not_found`. */
+  stopTask(owner: string, tail: TaskTail): Promise<Reply<ListedTask>> {
+    return this.#reply(async (session) => {
+      if (!this.#isOf(owner)) throw unknownTask();
+      const task = this.#setUp.task(owner, tail);
+      const state = this.#setUp.stateOf(tail);
+      if (state === 'waiting' || state === 'answering') await poolStub(this.env).stop([tail]);
+      return this.#listed(session, task);
+    });
+  }
+
+  /** Goes on with a request when its client has gone. Throws `session_not_found` or `session_busy`. */
+  runInBackground(owner: string, call: BackgroundCall): Promise<Reply<BackgroundStart>> {
+    return this.#reply(async () => {
+      this.#setUp.settings(owner);
+      const start = this.#background.begin(call);
+      this.#awake ??= setInterval(() => this.#stayAwake(), FEED_TICK_MS);
+      return start;
+    });
+  }
+
+  /** A timer keeps the object awake, so it runs only while there is work in memory. */
+  #stayAwake(): void {
+    if (this.#background.size > 0 || this.#awake === null) return;
+    clearInterval(this.#awake);
+    this.#awake = null;
+  }
+
+  /** Whether the session was set up by this owner. Another's is not told apart from nobody's. */
+  #isOf(owner: string): boolean {
+    try {
+      this.#setUp.settings(owner);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #whyNone(session: Session, tail: TaskTail): ShoalError {
+    const state = this.#setUp.stateOf(tail);
+    if (state === null) return unknownTask();
+    const pending = new ShoalError('answer_pending', 'The answer is not written yet.', {
+      retryAfterMs: ANSWER_RETRY_MS,
+    });
+    if (state === 'waiting') return pending;
+    const view = session.view(tail);
+    if (view.private) return notKept();
+    const hasJustEnded = view.ended_at !== null && Date.now() - view.ended_at < KEEPING_MS;
+    return view.ended_at === null || (hasJustEnded && view.usage !== null) ? pending : notKept();
+  }
+
   // ---- tasks ---------------------------------------------------------------------------------------------------------
 
   open(terms: TaskTerms): Promise<Reply<null>> {
@@ -342,11 +459,15 @@ export class SessionObject extends DurableObject<Env> {
         }),
         this.#cashier.sweep(),
       ]);
-      if (this.#setUp.sweep()) this.#feed.end('session_expired');
+      if (this.#setUp.sweep()) {
+        this.#feed.end('session_expired');
+        this.#kept.clear();
+      }
+      this.#kept.sweep();
       for (const result of told) if (result.status === 'rejected') throw result.reason;
-      const next = [this.#store.nextDueAt(), this.#cashier.nextDueAt(), this.#setUp.nextDueAt()].filter(
-        (at) => at !== null,
-      );
+      const next = [this.#store, this.#cashier, this.#setUp, this.#kept]
+        .map((part) => part.nextDueAt())
+        .filter((at) => at !== null);
       if (next.length === 0) await this.#dissolve();
       else this.#arm(Math.min(...next));
     } catch (cause) {
@@ -361,6 +482,7 @@ export class SessionObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#kept = this.#newKept();
     this.#cashier = this.#newCashier();
     this.#session = null;
   }

@@ -4,6 +4,7 @@ import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
 import { parseSessionSettings, requestOf, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
+import { unknownTask } from '../keys/router-keys.ts';
 import { unknownSession } from '../keys/session-ids.ts';
 import type { Task } from '../task/task.ts';
 import { costOfUse, judgeAdmission, type SessionUse } from './judge-admission.ts';
@@ -36,7 +37,7 @@ const ON_ITS_WAY_MS = 5_000;
 /** How long a session that is over is remembered, ms: a task of it that was still on its way must find it closed. */
 const TOMBSTONE_MS = SUBTASK_DEADLINE_MS;
 
-type AdmittedState = 'waiting' | 'answering' | 'checking' | 'over';
+export type AdmittedState = 'waiting' | 'answering' | 'checking' | 'over';
 
 interface SetUpRow extends Record<string, SqlStorageValue> {
   readonly id: string;
@@ -118,6 +119,18 @@ export class SetUpSession {
       JSON.stringify(settings),
     );
     this.#onDue(at + settings.lifeS * 1000);
+  }
+
+  /** The id of the session, if it lives and keeps answers; null otherwise. */
+  storing(): string | null {
+    const row = this.#row();
+    const lives = row !== null && row.gone_at === null && row.expires_at > this.#now();
+    return lives && (JSON.parse(row.settings) as SessionSettings).store === true ? row.id : null;
+  }
+
+  /** How far a task is that was admitted here; null for one that was not, or got no tab. */
+  stateOf(tail: TaskTail): AdmittedState | null {
+    return this.#rows('tail = ?', tail)[0]?.state ?? null;
   }
 
   /** The settings of the owner's session. Throws `session_not_found`, to any other owner too. */
@@ -262,6 +275,14 @@ export class SetUpSession {
     }
     const rows = this.#rows('seq < ? ORDER BY seq DESC LIMIT ?', before, limit + 1);
     return { tasks: rows.slice(0, limit).map(admittedTask), more: rows.length > limit };
+  }
+
+  /** One of the owner's tasks. Throws `session_not_found`, or `task_not_found`. */
+  task(owner: string, tail: TaskTail): AdmittedTask {
+    this.#living(owner);
+    const [row] = this.#rows('tail = ?', tail);
+    if (row === undefined) throw unknownTask();
+    return admittedTask(row);
   }
 
   /** Tasks that have not ended, the oldest first. */

@@ -34,6 +34,7 @@ describe('the settings of a session', () => {
       maxTasks: null,
       deadlineMs: null,
       placement: { allow: null, block: [] },
+      store: false,
       delivery: 'stream',
       lifeS: 604_800,
     });
@@ -54,7 +55,7 @@ describe('the settings of a session', () => {
       max_tasks: 10,
       deadline_ms: 5000,
       placement: { regions: [], own_devices_only: false, allow: [tab('a'), tab('b'), tab('c')], block: [tab('d')] },
-      store: false,
+      store: true,
       delivery: 'poll',
       expires_in_s: 3600,
     };
@@ -143,7 +144,6 @@ describe('the settings of a session', () => {
     // What is not honoured yet, by name.
     ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
     ['own devices', { placement: { own_devices_only: true } }, 'unsupported_field', 'placement.own_devices_only'],
-    ['storage', { store: true }, 'unsupported_field', 'store'],
     ['a webhook', { delivery: 'webhook' }, 'unsupported_field', 'delivery'],
   ])('refuse %s', (_, body, code, param) => {
     expect(refusal(body)).toEqual([code, param]);
@@ -151,7 +151,6 @@ describe('the settings of a session', () => {
 
   it('[B6] say why a parameter is not honoured', () => {
     expect(() => parseSessionSettings({ delivery: 'webhook' }, null)).toThrow(/the router calls nobody/);
-    expect(() => parseSessionSettings({ store: true }, null)).toThrow(/keeps neither prompts nor answers/);
   });
 });
 

@@ -84,6 +84,8 @@ export interface SessionSettings {
   /** From a request to the last token of its answer. */
   readonly deadlineMs: number | null;
   readonly placement: Placement;
+  /** Whether answers that the router can read are kept, to be fetched later. Left out by sessions of earlier releases. */
+  readonly store?: boolean;
   readonly delivery: 'stream' | 'poll';
   readonly lifeS: number;
 }
@@ -103,11 +105,6 @@ const NOT_HONOURED: readonly {
     param: 'placement.own_devices_only',
     asked: ({ placement }) => placement?.own_devices_only === true,
     why: 'devices cannot be paired with a key yet; name their tabs in placement.allow',
-  },
-  {
-    param: 'store',
-    asked: ({ store }) => store === true,
-    why: 'the router keeps neither prompts nor answers',
   },
   {
     param: 'delivery',
@@ -150,6 +147,7 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
     maxTasks: request.max_tasks ?? null,
     deadlineMs: request.deadline_ms ?? null,
     placement: { allow: request.placement?.allow ?? null, block: request.placement?.block ?? [] },
+    store: request.store ?? false,
     delivery: request.delivery === 'poll' ? 'poll' : 'stream',
     lifeS: request.expires_in_s ?? DEFAULT_LIFE_S,
   };
@@ -190,7 +188,7 @@ export function requestOf(settings: SessionSettings) {
       ...(settings.placement.allow !== null && { allow: settings.placement.allow }),
       block: settings.placement.block,
     },
-    store: false,
+    store: settings.store ?? false,
     delivery: settings.delivery,
     expires_in_s: settings.lifeS,
   };
