@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { ShoalError } from '../../shared/errors.ts';
+import { isLocal } from '../../shared/is-local.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { accountRoutes } from './account.ts';
@@ -13,7 +14,6 @@ import type { AppEnv } from './context.ts';
 import { embeddingRoutes } from './embeddings.ts';
 import { fileRoutes } from './files.ts';
 import { REPLAYED_HEADER } from './idempotent.ts';
-import { isLocal } from './is-local.ts';
 import { ledgerRoutes } from './ledger.ts';
 import { logRoutes } from './log.ts';
 import { mapRoutes } from './map.ts';

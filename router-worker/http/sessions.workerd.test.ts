@@ -131,6 +131,7 @@ describe('a session that is set up', () => {
       placement: { regions: [], own_devices_only: false, allow: null, block: [tab] },
       store: false,
       delivery: 'stream',
+      webhook: null,
       expires_in_s: 7 * 24 * 3600,
       use: { tasks: 0, answering: 0, unit: 'micro-credit', spent: 0, held: 0, free: 5000 },
     });

@@ -17,6 +17,7 @@ import { ownPrice, type PriceView } from '../billing/price-view.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
 import { routerKeys, unknownTask } from '../keys/router-keys.ts';
+import { webhookSecret } from '../keys/webhook-secret.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { tellNetwork } from '../network/tell-network.ts';
@@ -28,6 +29,7 @@ import { type BackgroundCall, BackgroundRuns, type BackgroundStart } from './bac
 import { KeptAnswers } from './kept-answers.ts';
 import { drainToLog } from './log-outbox.ts';
 import { runInBackground } from './run-in-background.ts';
+import { sendWebhook, type WebhookOutcome } from './send-webhook.ts';
 import { type CommitCircumstances, type Decision, Session, type TaskView, viewOf } from './session.ts';
 import { SessionFeed } from './session-feed.ts';
 import { SqlSessionStore } from './session-store.ts';
@@ -38,6 +40,7 @@ import {
   type SessionView,
   SetUpSession,
 } from './set-up-session.ts';
+import { type WebhookCounts, type WebhookEvent, WebhookQueue } from './webhook-queue.ts';
 
 /** An answer across an RPC hop: errors of the vocabulary travel as data, because thrown ones lose their class. */
 export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
@@ -60,6 +63,16 @@ const ANSWER_RETRY_MS = 1_000;
 /** What is kept of a task: its answer, or why there is none. */
 export type KeptAnswer = { readonly answer: Completion } | { readonly error: WireError };
 
+/** A session as its owner sees it, with what became of its events. */
+export type ShownSession = Omit<SessionView, 'webhook'> & {
+  readonly webhook: ({ readonly url: string } & WebhookCounts) | null;
+};
+
+/** What an event says of a task: nothing that anybody wrote. */
+function toldOf({ id, status, outcome, model, usage, verdict, sure, receipt }: TaskView) {
+  return { id, object: 'task', status, outcome, model, usage, verdict, sure, receipt };
+}
+
 function notKept(): ShoalError {
   return new ShoalError('answer_not_kept', 'No answer of this task is kept for you.');
 }
@@ -71,6 +84,7 @@ export class SessionObject extends DurableObject<Env> {
   readonly #feed = new SessionFeed(() => Date.now());
   #feeding: ReturnType<typeof setInterval> | null = null;
   #kept: KeptAnswers;
+  #webhook: WebhookQueue;
   readonly #background: BackgroundRuns;
   #awake: ReturnType<typeof setInterval> | null = null;
   #cashier: Cashier;
@@ -85,6 +99,7 @@ export class SessionObject extends DurableObject<Env> {
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
     this.#kept = this.#newKept();
+    this.#webhook = this.#newWebhook();
     this.#background = new BackgroundRuns({
       run: (call, named) => runInBackground(env, call, named),
       failed: async (task, body) => void (await this.keepAnswer(tailOf(task), body as KeptAnswer)),
@@ -155,12 +170,21 @@ export class SessionObject extends DurableObject<Env> {
     return new KeptAnswers(this.ctx.storage.sql, () => Date.now());
   }
 
+  #newWebhook(): WebhookQueue {
+    return new WebhookQueue({
+      sql: this.ctx.storage.sql,
+      now: () => Date.now(),
+      wake: (at) => this.#arm(at),
+      send: (event) => this.#sendEvent(event),
+    });
+  }
+
   // ---- a session that somebody set up --------------------------------------------------------------------------------
 
-  setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
+  setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
       this.#setUp.create(id, owner, settings);
-      return this.#setUp.view(owner);
+      return this.#shown(owner);
     });
   }
 
@@ -168,20 +192,21 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async () => this.#setUp.settings(owner));
   }
 
-  sessionView(owner: string): Promise<Reply<SessionView>> {
+  sessionView(owner: string): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
       this.#setUp.settings(owner);
       await this.#releaseLost();
-      return this.#setUp.view(owner);
+      return this.#shown(owner);
     });
   }
 
   /** `body` is the caller's: it is validated together with what it does not change. */
-  patch(owner: string, body: unknown): Promise<Reply<SessionView>> {
+  patch(owner: string, body: unknown, routerHost: string): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
-      this.#setUp.patch(owner, body);
+      this.#setUp.patch(owner, body, routerHost);
+      if (this.#setUp.calling() === null) this.#webhook.clear();
       if (this.#setUp.storing() === null) this.#kept.clear();
-      const view = this.#setUp.view(owner);
+      const view = this.#shown(owner);
       this.#feed.tell('session', view);
       return view;
     });
@@ -201,6 +226,7 @@ export class SessionObject extends DurableObject<Env> {
       }
       this.#setUp.end(owner);
       this.#kept.clear();
+      this.#webhook.clear();
       this.#feed.end('session_deleted');
       return stopped.size;
     });
@@ -248,7 +274,7 @@ export class SessionObject extends DurableObject<Env> {
           cut: () => void writer.abort().catch(() => undefined),
         },
         [
-          { event: 'session', data: this.#setUp.view(owner) },
+          { event: 'session', data: this.#shown(owner) },
           ...this.#setUp.underWay().map((task) => ({ event: 'task', data: this.#listed(session, task) })),
         ],
       );
@@ -286,13 +312,46 @@ export class SessionObject extends DurableObject<Env> {
 
   #giveBack(tails: readonly TaskTail[]): void {
     for (const tail of this.#setUp.release(tails)) {
-      this.#feed.tell('task', { id: taskId(tail), object: 'task', status: 'not_begun' });
+      const task = { id: taskId(tail), object: 'task', status: 'not_begun' };
+      this.#feed.tell('task', task);
+      if (this.#setUp.calling() !== null) this.#webhook.tell('task.not_begun', tail, task);
     }
   }
 
   #heard(task: Task, signedReceipt: Signed | null): void {
     const price = signedReceipt === null ? null : parsePayload('receipt', receiptSchema, signedReceipt).price;
-    if (this.#setUp.heard(task, price?.charged ?? null)) this.#feed.tell('task', viewOf(task, signedReceipt !== null));
+    const before = this.#setUp.stateOf(task.task);
+    if (!this.#setUp.heard(task, price?.charged ?? null)) return;
+    const view = viewOf(task, signedReceipt !== null);
+    this.#feed.tell('task', view);
+    if (before === this.#setUp.stateOf(task.task) || task.phase === 'running' || this.#setUp.calling() === null) return;
+    this.#webhook.tell(task.phase === 'ended' ? 'task.ended' : 'task.answered', task.task, toldOf(view));
+  }
+
+  /** The session as its owner sees it. */
+  #shown(owner: string): ShownSession {
+    const view = this.#setUp.view(owner);
+    return { ...view, webhook: view.webhook === null ? null : { ...view.webhook, ...this.#webhook.counts() } };
+  }
+
+  /** One attempt to tell whoever the session names. The text of the answer goes along where it is kept. */
+  async #sendEvent({ id, type, tail, at, data }: WebhookEvent): Promise<WebhookOutcome> {
+    const called = this.#setUp.calling();
+    if (called === null) return { isTaken: false, why: 'nobody is called', isFinal: true };
+    try {
+      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+      const kept = await this.#keptOf(tail);
+      const told = {
+        ...{ session: called.id, ...data },
+        ...(kept !== null && ('answer' in kept ? { answer: kept.answer.choices[0]?.message.content ?? '' } : kept)),
+      };
+      const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data: told });
+      const secret = await webhookSecret(keys, called.id, called.url);
+      return await sendWebhook(fetch, { url: called.url, id, body, secret, at: Date.now() });
+    } catch (cause) {
+      console.error(JSON.stringify({ event: 'webhook_failed', reason: String(cause) }));
+      return { isTaken: false, why: 'a fault of the router', isFinal: false };
+    }
   }
 
   // ---- answers that are kept -----------------------------------------------------------------------------------------
@@ -315,17 +374,23 @@ export class SessionObject extends DurableObject<Env> {
   /** The answer of one of the owner's tasks, with the verdict as it is now. Throws `task_not_found`, `answer_pending`, `answer_not_kept`, or what the task failed of. */
   answer(owner: string, tail: TaskTail): Promise<Reply<Completion>> {
     return this.#reply(async (session) => {
-      const id = this.#isOf(owner) ? this.#setUp.storing() : null;
-      if (id === null) throw notKept();
-      const sealed = this.#kept.read(tail);
-      if (sealed === null) throw this.#whyNone(session, tail);
-      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
-      const kept = JSON.parse(await openAnswer(keys, id, tail, sealed)) as KeptAnswer;
+      if (!this.#isOf(owner) || this.#setUp.storing() === null) throw notKept();
+      const kept = await this.#keptOf(tail);
+      if (kept === null) throw this.#whyNone(session, tail);
       if ('error' in kept) throw ShoalError.fromWire(kept.error);
       const { verdict, sure } = session.view(tail);
       const { answer } = kept;
       return { ...answer, shoal: { ...answer.shoal, verdict: verdict ?? answer.shoal.verdict, sure } };
     });
+  }
+
+  /** Null where nothing is kept of the task. */
+  async #keptOf(tail: TaskTail): Promise<KeptAnswer | null> {
+    const id = this.#setUp.storing();
+    const sealed = this.#kept.read(tail);
+    if (id === null || sealed === null) return null;
+    const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+    return JSON.parse(await openAnswer(keys, id, tail, sealed)) as KeptAnswer;
   }
 
   /** Stops one of the owner's tasks, as a client that hangs up does. Gives the task as it is then. Throws `task_not_found`. */
@@ -462,10 +527,13 @@ export class SessionObject extends DurableObject<Env> {
       if (this.#setUp.sweep()) {
         this.#feed.end('session_expired');
         this.#kept.clear();
+        this.#webhook.clear();
       }
+      // Not waited for: a receiver that takes its time holds nothing up here.
+      this.ctx.waitUntil(this.#webhook.drain());
       this.#kept.sweep();
       for (const result of told) if (result.status === 'rejected') throw result.reason;
-      const next = [this.#store, this.#cashier, this.#setUp, this.#kept]
+      const next = [this.#store, this.#cashier, this.#setUp, this.#kept, this.#webhook]
         .map((part) => part.nextDueAt())
         .filter((at) => at !== null);
       if (next.length === 0) await this.#dissolve();
@@ -483,6 +551,7 @@ export class SessionObject extends DurableObject<Env> {
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
     this.#kept = this.#newKept();
+    this.#webhook = this.#newWebhook();
     this.#cashier = this.#newCashier();
     this.#session = null;
   }

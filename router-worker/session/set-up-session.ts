@@ -123,9 +123,21 @@ export class SetUpSession {
 
   /** The id of the session, if it lives and keeps answers; null otherwise. */
   storing(): string | null {
+    const alive = this.#alive();
+    return alive?.settings.store === true ? alive.id : null;
+  }
+
+  /** Where the session's events go, if it lives and calls anybody; null otherwise. */
+  calling(): { readonly id: string; readonly url: string } | null {
+    const alive = this.#alive();
+    const url = alive?.settings.webhook?.url;
+    return alive == null || url === undefined ? null : { id: alive.id, url };
+  }
+
+  #alive(): { readonly id: string; readonly settings: SessionSettings } | null {
     const row = this.#row();
-    const lives = row !== null && row.gone_at === null && row.expires_at > this.#now();
-    return lives && (JSON.parse(row.settings) as SessionSettings).store === true ? row.id : null;
+    if (row === null || row.gone_at !== null || row.expires_at <= this.#now()) return null;
+    return { id: row.id, settings: JSON.parse(row.settings) as SessionSettings };
   }
 
   /** How far a task is that was admitted here; null for one that was not, or got no tab. */
@@ -139,10 +151,10 @@ export class SetUpSession {
   }
 
   /** Changes what the body names, or nothing. What is under way goes on as it was admitted. Throws what is wrong with it. */
-  patch(owner: string, body: unknown): SessionSettings {
+  patch(owner: string, body: unknown, routerHost: string): SessionSettings {
     const before = this.#living(owner);
     const current = JSON.parse(before.settings) as SessionSettings;
-    const settings = parseSessionSettings(body, current);
+    const settings = parseSessionSettings(body, current, routerHost);
     // The life counts from the change that names it.
     const isRenewed = typeof body === 'object' && body !== null && 'expires_in_s' in body;
     const expiresAt = isRenewed ? this.#now() + settings.lifeS * 1000 : before.expires_at;
@@ -173,6 +185,7 @@ export class SetUpSession {
       price_ceiling: priceCeiling,
       max_tasks: maxTasks,
       deadline_ms: deadlineMs,
+      webhook: settings.webhook ?? null,
       placement: { regions: [], own_devices_only: false, ...placement },
       use: {
         tasks: use.tasks,

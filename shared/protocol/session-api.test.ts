@@ -65,6 +65,18 @@ describe('the settings of a session', () => {
     expect(floorsOf(settings)).toEqual({ level: 'strict', checks: 2 });
   });
 
+  it('name who hears of events, in one notation', () => {
+    const asked = { delivery: 'webhook', webhook: { url: 'HTTPS://Hooks.Example.com/shoal' } };
+    const settings = parseSessionSettings(asked, null);
+    expect(settings.webhook).toEqual({ url: 'https://hooks.example.com/shoal' });
+    expect(parseSessionSettings({}, settings)).toEqual(settings);
+    const { webhook: _, ...rest } = settings;
+    expect(parseSessionSettings({ delivery: 'stream', webhook: null }, settings)).toEqual({
+      ...rest,
+      delivery: 'stream',
+    });
+  });
+
   it('make redundancy a level and a number of checks', () => {
     const floors = (body: object) => floorsOf(parseSessionSettings(body, null));
     expect(floors({ redundancy: 1 })).toEqual({ level: null, checks: 1 });
@@ -141,16 +153,26 @@ describe('the settings of a session', () => {
       'invalid_value',
       'placement.allow',
     ],
+    ['a webhook without an address', { delivery: 'webhook' }, 'invalid_value', 'webhook.url'],
+    ['an address without a webhook', { webhook: { url: 'https://hooks.example.com/' } }, 'invalid_value', 'webhook'],
+    [
+      'an address of the inside',
+      { delivery: 'webhook', webhook: { url: 'https://169.254.169.254/' } },
+      'invalid_value',
+      'webhook.url',
+    ],
+    ['an address that is a list', { delivery: 'webhook', webhook: [] }, 'invalid_type', 'webhook'],
+    ['an address of another type', { delivery: 'webhook', webhook: { url: 1 } }, 'invalid_type', 'webhook.url'],
     // What is not honoured yet, by name.
     ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
     ['own devices', { placement: { own_devices_only: true } }, 'unsupported_field', 'placement.own_devices_only'],
-    ['a webhook', { delivery: 'webhook' }, 'unsupported_field', 'delivery'],
   ])('refuse %s', (_, body, code, param) => {
     expect(refusal(body)).toEqual([code, param]);
   });
 
   it('[B6] say why a parameter is not honoured', () => {
-    expect(() => parseSessionSettings({ delivery: 'webhook' }, null)).toThrow(/the router calls nobody/);
+    const asked = { placement: { own_devices_only: true } };
+    expect(() => parseSessionSettings(asked, null)).toThrow(/cannot be paired/);
   });
 });
 

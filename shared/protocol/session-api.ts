@@ -8,6 +8,7 @@ import { shownText } from './fields.ts';
 import { refuseInheritedNames } from './inherited-names.ts';
 import { type Level, level, strongest } from './level.ts';
 import type { Placement } from './placement.ts';
+import { parseWebhookAddress } from './webhook-address.ts';
 
 /** `POST /v1/sessions`, `PATCH /v1/sessions/:id`. Every parameter is honoured, or refused by name with the reason. */
 
@@ -59,6 +60,7 @@ const sessionRequest = v.strictObject({
   ),
   store: optional(v.boolean()),
   delivery: optional(v.picklist(['stream', 'poll', 'webhook'])),
+  webhook: optional(v.strictObject({ url: v.string() })),
   expires_in_s: optional(whole(60, MAX_SESSION_LIFE_S)),
 });
 type SessionRequest = v.InferOutput<typeof sessionRequest>;
@@ -86,7 +88,9 @@ export interface SessionSettings {
   readonly placement: Placement;
   /** Whether answers that the router can read are kept, to be fetched later. Left out by sessions of earlier releases. */
   readonly store?: boolean;
-  readonly delivery: 'stream' | 'poll';
+  readonly delivery: 'stream' | 'poll' | 'webhook';
+  /** Where events go; with this delivery alone. */
+  readonly webhook?: { readonly url: string };
   readonly lifeS: number;
 }
 
@@ -106,22 +110,21 @@ const NOT_HONOURED: readonly {
     asked: ({ placement }) => placement?.own_devices_only === true,
     why: 'devices cannot be paired with a key yet; name their tabs in placement.allow',
   },
-  {
-    param: 'delivery',
-    asked: ({ delivery }) => delivery === 'webhook',
-    why: 'the router calls nobody; follow the session at /v1/sessions/:id/events',
-  },
 ];
 
 /**
  * The settings that a body asks for, over those that hold already (null: a new session). A null in the body takes a parameter back to its default.
- * Validated as a whole: nothing changes when anything is wrong. Throws an error of the vocabulary that names the field.
+ * Validated as a whole: nothing changes when anything is wrong. `routerHost`: of the router itself. Throws an error of the vocabulary that names the field.
  */
-export function parseSessionSettings(body: unknown, current: SessionSettings | null): SessionSettings {
+export function parseSessionSettings(
+  body: unknown,
+  current: SessionSettings | null,
+  routerHost: string | null = null,
+): SessionSettings {
   if (!isRecord(body)) throw new ShoalError('invalid_json', 'The body must be one JSON object.');
   refuseInheritedNames(body);
   const asked = mergePatch(current === null ? {} : requestOf(current), translateCortensorFields(body));
-  for (const param of ['metadata', 'tabs', 'placement']) {
+  for (const param of ['metadata', 'tabs', 'placement', 'webhook']) {
     // To a schema of an object a list is one too.
     if (!Array.isArray(asked[param])) continue;
     throw new ShoalError('invalid_type', `The field '${param}' must be of type object.`, { param });
@@ -148,7 +151,8 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
     deadlineMs: request.deadline_ms ?? null,
     placement: { allow: request.placement?.allow ?? null, block: request.placement?.block ?? [] },
     store: request.store ?? false,
-    delivery: request.delivery === 'poll' ? 'poll' : 'stream',
+    delivery: request.delivery ?? 'stream',
+    ...(request.webhook !== undefined && { webhook: { url: parseWebhookAddress(request.webhook.url, routerHost) } }),
     lifeS: request.expires_in_s ?? DEFAULT_LIFE_S,
   };
   refuseContradictions(settings);
@@ -190,11 +194,12 @@ export function requestOf(settings: SessionSettings) {
     },
     store: settings.store ?? false,
     delivery: settings.delivery,
+    ...(settings.webhook !== undefined && { webhook: settings.webhook }),
     expires_in_s: settings.lifeS,
   };
 }
 
-/** RFC 7396, as deep as the parameters go: `tabs` and `placement` are merged, null removes, everything else replaces. */
+/** RFC 7396, as deep as the parameters go: `tabs`, `placement` and `webhook` are merged, null removes, everything else replaces. */
 function mergePatch(base: Record<string, unknown>, patch: Record<string, unknown>): Record<string, unknown> {
   const result = { ...base };
   for (const [name, value] of Object.entries(patch)) {
@@ -209,7 +214,10 @@ function mergePatch(base: Record<string, unknown>, patch: Record<string, unknown
 }
 
 function refuseContradictions(settings: SessionSettings): void {
-  const { tabs, placement, budget, priceCeiling } = settings;
+  const { tabs, placement, budget, priceCeiling, delivery, webhook } = settings;
+  if (delivery === 'webhook' && webhook === undefined)
+    throw disagree('webhook.url', 'the delivery is webhook, and nobody is named');
+  if (delivery !== 'webhook' && webhook !== undefined) throw disagree('webhook', `the delivery is ${delivery}`);
   if (tabs.max !== null && tabs.min > tabs.max) throw disagree('tabs.min', `${tabs.min} tabs are more than tabs.max`);
   if (budget !== null && priceCeiling !== null && priceCeiling > budget) {
     throw disagree('price_ceiling', 'one task may not cost more than the budget of all');
