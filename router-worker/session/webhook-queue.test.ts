@@ -166,7 +166,7 @@ describe('an event that is sent', () => {
     try {
       const never = (async (_: string, { signal }: RequestInit) => {
         signal?.throwIfAborted();
-        await new Promise((_resolve, reject) => signal?.addEventListener('abort', reject));
+        return new Promise<Response>((_resolve, reject) => signal?.addEventListener('abort', reject));
       }) as typeof fetch;
       const sent = sendWebhook(never, await message());
       await vi.advanceTimersByTimeAsync(WEBHOOK_DEADLINE_MS);
