@@ -34,6 +34,8 @@ export interface Env {
    * Whether one may ask without a key: `open` (no limits but a large daily allowance: for development), `limited` (the default), or `off`.
    */
   readonly SHOAL_ANONYMOUS?: string;
+  /** Country of the tabs of a router on this machine, for development: `DE`. Elsewhere Cloudflare says where a tab is. */
+  readonly SHOAL_LOCAL_REGION?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

@@ -12,6 +12,7 @@ import { type TokensAtMost, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import type { Outlook } from '../pool/outlook.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { noTabWithin } from '../pool/stream-errors.ts';
 import { slaOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
 import { levelOf } from './level-of.ts';
@@ -112,7 +113,9 @@ export async function verifyRequest(
   const chosen = name === BEST_MODEL ? await bestOf(c, quoted, placement) : quoted;
   const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
   const [first, ...others] = chosen.map(({ served }) => served);
-  if (first === undefined || dearest === undefined) throw noTab(c, 'any model', null);
+  if (first === undefined || dearest === undefined) {
+    throw placement.regions?.length ? noTabWithin(placement.regions, 'any model') : noTab(c, 'any model', null);
+  }
 
   const { model } = first;
   const needsOutlook =
@@ -121,6 +124,7 @@ export async function verifyRequest(
   const outlook = needsOutlook ? await poolStub(c.env).outlook(placement, classes, dearest.tokens.completion) : null;
   if (outlook !== null && purpose !== 'quote') {
     const least = settings?.tabs.min ?? 1;
+    if (outlook.able.tabs === 0 && placement.regions?.length) throw noTabWithin(placement.regions, model.id);
     if (outlook.able.tabs < least) throw noTab(c, model.id, { tabs: outlook.able.tabs, least });
     refuseLate(outlook, settings?.deadlineMs ?? null);
   }

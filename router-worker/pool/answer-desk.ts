@@ -351,8 +351,10 @@ export class AnswerDesk {
     try {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
+      const candidates = checks.candidates(tab, lease, tasks.get(lease.task)?.placement);
       decision = await ports.sessions.committed(lease.task, statement, commit, {
-        candidates: checks.candidates(tab, lease, tasks.get(lease.task)?.placement),
+        candidates,
+        countries: checks.countriesOf(candidates),
         stopped,
         sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
       });

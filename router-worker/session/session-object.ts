@@ -458,7 +458,9 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply((session) => {
       const { task } = parsePayload('lease', leaseSchema, lease);
       // The pool filters too, where it remembers the request; the session always does.
-      const candidates = circumstances.candidates.filter(({ tab }) => this.#setUp.mayRead(task, tab));
+      const candidates = circumstances.candidates.filter(({ tab }) =>
+        this.#setUp.mayRead(task, tab, circumstances.countries?.[tab] ?? null),
+      );
       return session.committed(lease, commit, { ...circumstances, candidates });
     });
   }

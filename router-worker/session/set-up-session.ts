@@ -1,7 +1,7 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_BATCH_WAIT_MS, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
+import { mayRead, type Placement } from '../../shared/protocol/placement.ts';
 import { parseSessionSettings, requestOf, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { unknownTask } from '../keys/router-keys.ts';
@@ -186,7 +186,7 @@ export class SetUpSession {
       max_tasks: maxTasks,
       deadline_ms: deadlineMs,
       webhook: settings.webhook ?? null,
-      placement: { regions: [], own_devices_only: false, ...placement },
+      placement: { own_devices_only: false, ...placement, regions: placement.regions ?? [] },
       use: {
         tasks: use.tasks,
         answering: use.answering,
@@ -240,10 +240,10 @@ export class SetUpSession {
     if (this.#row() !== null && this.#rows('tail = ?', tail).length === 0) throw unknownSession();
   }
 
-  /** Whether this tab may read the prompt of this task. */
-  mayRead(tail: TaskTail, tab: string): boolean {
+  /** Whether this tab, in this country as far as that is known, may read the prompt of this task. */
+  mayRead(tail: TaskTail, tab: string, country: string | null): boolean {
     const [row] = this.#rows('tail = ?', tail);
-    return row === undefined || isAllowed(JSON.parse(row.placement) as Placement, tab);
+    return row === undefined || mayRead(JSON.parse(row.placement) as Placement, tab, country);
   }
 
   /** These parts were thrown away by the router: what they cost comes back. One that has not ended costs nothing when it does. */

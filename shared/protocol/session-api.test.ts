@@ -33,7 +33,7 @@ describe('the settings of a session', () => {
       priceCeiling: null,
       maxTasks: null,
       deadlineMs: null,
-      placement: { allow: null, block: [] },
+      placement: { allow: null, block: [], regions: [] },
       store: false,
       delivery: 'stream',
       lifeS: 604_800,
@@ -54,7 +54,12 @@ describe('the settings of a session', () => {
       price_ceiling: 400,
       max_tasks: 10,
       deadline_ms: 5000,
-      placement: { regions: [], own_devices_only: false, allow: [tab('a'), tab('b'), tab('c')], block: [tab('d')] },
+      placement: {
+        regions: ['EU', 'CH'],
+        own_devices_only: false,
+        allow: [tab('a'), tab('b'), tab('c')],
+        block: [tab('d')],
+      },
       store: true,
       delivery: 'poll',
       expires_in_s: 3600,
@@ -163,8 +168,8 @@ describe('the settings of a session', () => {
     ],
     ['an address that is a list', { delivery: 'webhook', webhook: [] }, 'invalid_type', 'webhook'],
     ['an address of another type', { delivery: 'webhook', webhook: { url: 1 } }, 'invalid_type', 'webhook.url'],
+    ['a region that nobody knows', { placement: { regions: ['EU', 'eu'] } }, 'invalid_value', 'placement.regions[1]'],
     // What is not honoured yet, by name.
-    ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
     ['own devices', { placement: { own_devices_only: true } }, 'unsupported_field', 'placement.own_devices_only'],
   ])('refuse %s', (_, body, code, param) => {
     expect(refusal(body)).toEqual([code, param]);

@@ -8,6 +8,7 @@ import { shownText } from './fields.ts';
 import { refuseInheritedNames } from './inherited-names.ts';
 import { type Level, level, strongest } from './level.ts';
 import type { Placement } from './placement.ts';
+import { parseRegions } from './regions.ts';
 import { parseWebhookAddress } from './webhook-address.ts';
 
 /** `POST /v1/sessions`, `PATCH /v1/sessions/:id`. Every parameter is honoured, or refused by name with the reason. */
@@ -101,11 +102,6 @@ const NOT_HONOURED: readonly {
   readonly why: string;
 }[] = [
   {
-    param: 'placement.regions',
-    asked: ({ placement }) => (placement?.regions ?? []).length > 0,
-    why: 'the router does not know where a tab is',
-  },
-  {
     param: 'placement.own_devices_only',
     asked: ({ placement }) => placement?.own_devices_only === true,
     why: 'devices cannot be paired with a key yet; name their tabs in placement.allow',
@@ -149,7 +145,11 @@ export function parseSessionSettings(
     priceCeiling: request.price_ceiling ?? null,
     maxTasks: request.max_tasks ?? null,
     deadlineMs: request.deadline_ms ?? null,
-    placement: { allow: request.placement?.allow ?? null, block: request.placement?.block ?? [] },
+    placement: {
+      allow: request.placement?.allow ?? null,
+      block: request.placement?.block ?? [],
+      regions: parseRegions(request.placement?.regions ?? []),
+    },
     store: request.store ?? false,
     delivery: request.delivery ?? 'stream',
     ...(request.webhook !== undefined && { webhook: { url: parseWebhookAddress(request.webhook.url, routerHost) } }),
@@ -187,7 +187,7 @@ export function requestOf(settings: SessionSettings) {
     ...(settings.maxTasks !== null && { max_tasks: settings.maxTasks }),
     ...(settings.deadlineMs !== null && { deadline_ms: settings.deadlineMs }),
     placement: {
-      regions: [],
+      regions: settings.placement.regions ?? [],
       own_devices_only: false,
       ...(settings.placement.allow !== null && { allow: settings.placement.allow }),
       block: settings.placement.block,
