@@ -42,22 +42,23 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   return { id, name, owner, settings, keeps };
 }
 
-/** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
-export function refuseSessionHeader(c: AppContext): void {
-  if (c.req.header(SESSION_HEADER) !== undefined) throw outsideOfSessions(c.req.path, SESSION_HEADER);
-}
-
-function outsideOfSessions(what: string, param: string): ShoalError {
+/** Refuses what is no task where a session is named for it. Throws `unsupported_field`. */
+export function refuseSession(c: AppContext, session: NamedSession | null, what: string): void {
+  if (session === null) return;
+  const param = c.req.header(SESSION_HEADER) === undefined ? 'shoal.session' : SESSION_HEADER;
   const message = `${what} cannot be part of a session that was set up: ask for it without one.`;
-  return new ShoalError('unsupported_field', message, { param });
+  throw new ShoalError('unsupported_field', message, { param });
 }
 
-/** The body as its session completes it: with the session's model, where it names none, and without what it says of storing, where the session honours that. */
-export function bodyWithin(session: NamedSession | null, body: unknown): unknown {
+/**
+ * The body as its session completes it: with the session's model, where it names none, and, where `isText`, without what it says of storing, as far as the session honours
+ * that.
+ */
+export function bodyWithin(session: NamedSession | null, body: unknown, isText = true): unknown {
   if (session === null || !isRecord(body)) return body;
   const { model, store } = session.settings;
   const completed = model === null || body.model !== undefined ? body : { ...body, model };
-  if (store !== true || typeof completed.store !== 'boolean') return completed;
+  if (store !== true || !isText || typeof completed.store !== 'boolean') return completed;
   return Object.fromEntries(Object.entries(completed).filter(([field]) => field !== 'store'));
 }
 

@@ -124,7 +124,7 @@ async function viewIfThere(c: AppContext, id: string, owner: string) {
 
 /** A model may come and go with the catalogue; that it never was there is said at once. Throws `model_not_found`. */
 async function refuseUnknownModel(c: AppContext, model: string | null): Promise<void> {
-  if (model !== null && model !== BEST_MODEL) findVariants(await servedCatalogue(c.env), model, 'chat');
+  if (model !== null && model !== BEST_MODEL) findVariants(await servedCatalogue(c.env), model, null);
 }
 
 /** OpenAI's lists name their first and last entry. */

@@ -555,6 +555,10 @@ describe('several parts in a session', () => {
   it('[E2] is not asked within by the table of embeddings, which costs nothing', async () => {
     const { id } = await setUp();
     const body = { model: 'shoal-embed-64', input: 'hello' };
+    expect(await refusal(await call('POST', '/v1/embeddings', { ...body, shoal: { session: id } }))).toEqual([
+      'unsupported_field',
+      'shoal.session',
+    ]);
     expect(await refusal(await call('POST', '/v1/embeddings', body, { 'shoal-session': id }))).toEqual([
       'unsupported_field',
       'shoal-session',

@@ -80,7 +80,7 @@ export async function offerRequest(c: AppContext, session: NamedSession | null, 
   if (settings?.delivery === 'poll' && asked.awaitVerdict) {
     throw mismatch('its delivery is poll: verdicts are fetched, not waited for', 'shoal.await_verdict');
   }
-  const name = settings?.model == null ? asked.model : agreedModel(settings.model, asked.model);
+  const name = modelWithin(session, asked.model);
   const floors = settings === null ? { level: null, checks: 1 as const } : floorsOf(settings);
   const level = strongest(levelOf(c, asked.level ?? floors.level), floors.level);
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
@@ -215,6 +215,12 @@ export function quoteView({ dearest, model, level, checks, sla, tokens, outlook 
     ahead: outlook?.ahead ?? 0,
     expected_wait_ms: outlook?.expectedWaitMs ?? null,
   };
+}
+
+/** What a request may name as its model, within its session. Throws `session_mismatch`. */
+export function modelWithin(session: NamedSession | null, asked: string): string {
+  const model = session?.settings.model ?? null;
+  return model === null ? asked : agreedModel(model, asked);
 }
 
 /** The narrower of both names. Throws `session_mismatch` where neither contains the other. */
