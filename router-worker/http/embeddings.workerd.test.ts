@@ -358,7 +358,7 @@ describe('texts that are embedded within a session', () => {
     expect(await refusal(await within(elsewhere))).toEqual(['no_tab', 'placement.regions']);
     expect(await refusal(await within(await setUp({ model: 'shoal-pup-3m' })))).toEqual(['session_mismatch', 'model']);
     const storing = await setUp({ store: true });
-    expect(await refusal(await within(storing, { store: true }))).toEqual(['invalid_value', 'store']);
+    expect(await refusal(await within(storing, { store: true }))).toEqual(['invalid_type', 'store']);
     const other = { authorization: 'Bearer other' };
     expect(await refusal(await within(storing, {}, other))).toEqual(['session_not_found', 'session']);
   });

@@ -26,8 +26,8 @@ export interface BackgroundReply {
   readonly settled: Promise<void>;
 }
 
-/** Requests of one session that run in the background at a time: each holds a prompt of up to 1 MiB in the memory of the session's object. */
-export const MAX_BACKGROUND_RUNS = 32;
+/** Requests of one session that run in the background at a time: each holds a prompt of up to 1 MiB, some times over, in the 128 MB of the session's object. */
+export const MAX_BACKGROUND_RUNS = 16;
 
 /** When a run may have ended, ms. */
 const BUSY_RETRY_MS = 2_000;
