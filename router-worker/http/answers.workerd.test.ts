@@ -7,6 +7,7 @@ import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
+import { poolStub } from '../pool/pool-address.ts';
 import { sessionStub } from '../pool/session-calls.ts';
 import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 
@@ -246,6 +247,18 @@ describe('a request in the background', () => {
     await tab.tab.close();
     await expect.poll(async () => (await answerOf(task)).status, { timeout: 15_000 }).toBe(502);
     expect(await refusal(await answerOf(task))).toEqual(['tab_lost', null]);
+  });
+
+  it('[B8] is closed when the object that ran it died, and its tab is free again', async () => {
+    await aTab(slow());
+    const session = await setUp();
+    const task = (await background(session, { max_tokens: 400 })).headers.get('shoal-task');
+    await expect.poll(async () => (await call('GET', `/v1/tasks/${task}`)).status).toBe(200);
+    const died = runInDurableObject(await objectOf(session), (_, state) => state.abort('died'));
+    await died.catch(() => undefined);
+    await expect.poll(async () => (await answerOf(task)).status, { timeout: 10_000 }).toBe(500);
+    expect(await refusal(await answerOf(task))).toEqual(['internal_error', null]);
+    await expect.poll(async () => (await poolStub(env).census()).map(({ free }) => free)).toEqual([1]);
   });
 
   it('[B8] is stopped by its owner, and by nobody else', async () => {

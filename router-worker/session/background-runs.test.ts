@@ -8,27 +8,30 @@ const settled = Promise.resolve();
 function runsOf(run: BackgroundPorts['run']) {
   const failures: [string, unknown][] = [];
   const logged: string[] = [];
+  const marked = new Set<string>();
   const runs = new BackgroundRuns({
     run,
+    begun: (task) => void marked.add(task),
+    over: (task) => void marked.delete(task),
     failed: async (task, error) => void failures.push([task, error]),
     log: (event) => void logged.push(event),
   });
-  return { runs, failures, logged };
+  return { runs, failures, logged, marked };
 }
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe('requests in the background', () => {
   it('begin when their task has its name, and go on', async () => {
     const over = Promise.withResolvers<Response>();
-    const { runs, failures } = runsOf(async (_, named) => {
+    const { runs, failures, marked } = runsOf(async (_, named) => {
       named('task_a');
       return { response: await over.promise, settled };
     });
     expect(await runs.begin(CALL)).toEqual({ task: 'task_a' });
-    expect(runs.size).toBe(1);
+    expect([runs.size, runs.has('task_a'), [...marked]]).toEqual([1, true, ['task_a']]);
     over.resolve(new Response('{}'));
     await turn();
-    expect([runs.size, failures]).toEqual([0, []]);
+    expect([runs.size, runs.has('task_a'), [...marked], failures]).toEqual([0, false, [], []]);
   });
 
   it('[B8] are refused as they were, before they have a name; after it whoever asks hears why', async () => {

@@ -15,6 +15,9 @@ export type BackgroundStart =
 export interface BackgroundPorts {
   /** Puts the request to the router's own surface. `named` hears of its task as soon as that may be given to a tab. */
   readonly run: (call: BackgroundCall, named: (task: string) => void) => Promise<BackgroundReply>;
+  /** The task has its name; it is over. */
+  readonly begun: (task: string) => void;
+  readonly over: (task: string) => void;
   /** The task was refused, or failed, after it had its name: whoever asks for its answer is to hear why. */
   readonly failed: (task: string, error: unknown) => Promise<void>;
   readonly log: (event: string, fields: Readonly<Record<string, string>>) => void;
@@ -32,9 +35,10 @@ export const MAX_BACKGROUND_RUNS = 16;
 /** When a run may have ended, ms. */
 const BUSY_RETRY_MS = 2_000;
 
-/** Requests that go on although nobody waits for their response. Lost when the object dies: then their tasks end without an answer. */
+/** Requests that go on although nobody waits for their response. They are in memory only: what the object has begun and does not find here is lost. */
 export class BackgroundRuns {
   readonly #ports: BackgroundPorts;
+  readonly #tasks = new Set<string>();
   #running = 0;
 
   constructor(ports: BackgroundPorts) {
@@ -43,6 +47,10 @@ export class BackgroundRuns {
 
   get size(): number {
     return this.#running;
+  }
+
+  has(task: string): boolean {
+    return this.#tasks.has(task);
   }
 
   /** Resolves when the task has its name, or was refused. Throws `session_busy`. */
@@ -67,13 +75,22 @@ export class BackgroundRuns {
 
   async #run(call: BackgroundCall, started: (start: BackgroundStart) => void): Promise<void> {
     let task: string | null = null;
-    const { response, settled } = await this.#ports.run(call, (name) => {
-      task ??= name;
-      started({ task: name });
-    });
-    const body = await response.text();
-    if (task === null) started({ status: response.status, headers: Object.fromEntries(response.headers), body });
-    else if (!response.ok) await this.#ports.failed(task, JSON.parse(body));
-    await settled;
+    try {
+      const { response, settled } = await this.#ports.run(call, (name) => {
+        task = name;
+        this.#tasks.add(name);
+        this.#ports.begun(name);
+        started({ task: name });
+      });
+      const body = await response.text();
+      if (task === null) started({ status: response.status, headers: Object.fromEntries(response.headers), body });
+      else if (!response.ok) await this.#ports.failed(task, JSON.parse(body));
+      await settled;
+    } finally {
+      if (task !== null) {
+        this.#tasks.delete(task);
+        this.#ports.over(task);
+      }
+    }
   }
 }

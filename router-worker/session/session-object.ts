@@ -25,6 +25,7 @@ import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
 import { openAnswer, sealAnswer } from './answer-seal.ts';
+import { BackgroundMarks } from './background-marks.ts';
 import { type BackgroundCall, BackgroundRuns, type BackgroundStart } from './background-runs.ts';
 import { KeptAnswers } from './kept-answers.ts';
 import { drainToLog } from './log-outbox.ts';
@@ -60,6 +61,9 @@ const KEEPING_MS = 5_000;
 /** When an answer that is not there may be, ms. */
 const ANSWER_RETRY_MS = 1_000;
 
+/** How often a session that runs something in the background looks whether it was lost, ms. */
+const BACKGROUND_LOOK_MS = 30_000;
+
 /** What is kept of a task: its answer, or why there is none. */
 export type KeptAnswer = { readonly answer: Completion } | { readonly error: WireError };
 
@@ -85,6 +89,7 @@ export class SessionObject extends DurableObject<Env> {
   #feeding: ReturnType<typeof setInterval> | null = null;
   #kept: KeptAnswers;
   #webhook: WebhookQueue;
+  #marks: BackgroundMarks;
   readonly #background: BackgroundRuns;
   #awake: ReturnType<typeof setInterval> | null = null;
   #cashier: Cashier;
@@ -100,7 +105,13 @@ export class SessionObject extends DurableObject<Env> {
     this.#setUp = this.#newSetUp();
     this.#kept = this.#newKept();
     this.#webhook = this.#newWebhook();
+    this.#marks = new BackgroundMarks(ctx.storage.sql);
     this.#background = new BackgroundRuns({
+      begun: (task) => {
+        this.#marks.add(task);
+        this.#arm(Date.now() + BACKGROUND_LOOK_MS);
+      },
+      over: (task) => this.#marks.remove(task),
       run: (call, named) => runInBackground(env, call, named),
       failed: async (task, body) => void (await this.keepAnswer(tailOf(task), body as KeptAnswer)),
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
@@ -375,6 +386,7 @@ export class SessionObject extends DurableObject<Env> {
   answer(owner: string, tail: TaskTail): Promise<Reply<Completion>> {
     return this.#reply(async (session) => {
       if (!this.#isOf(owner) || this.#setUp.storing() === null) throw notKept();
+      await this.#closeLost();
       const kept = await this.#keptOf(tail);
       if (kept === null) throw this.#whyNone(session, tail);
       if ('error' in kept) throw ShoalError.fromWire(kept.error);
@@ -412,6 +424,21 @@ export class SessionObject extends DurableObject<Env> {
       this.#awake ??= setInterval(() => this.#stayAwake(), FEED_TICK_MS);
       return start;
     });
+  }
+
+  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none. */
+  async #closeLost(): Promise<void> {
+    const lost = this.#marks.all().filter((task) => !this.#background.has(task));
+    if (lost.length === 0) return;
+    await poolStub(this.env).stop(lost.map(tailOf));
+    const error = new ShoalError(
+      'internal_error',
+      'The router lost the request before its answer was written.',
+    ).toWire();
+    for (const task of lost) {
+      await this.keepAnswer(tailOf(task), { error }); // If its answer was kept, that stays.
+      this.#marks.remove(task);
+    }
   }
 
   /** A timer keeps the object awake, so it runs only while there is work in memory. */
@@ -515,6 +542,7 @@ export class SessionObject extends DurableObject<Env> {
     this.#armedAt = Number.POSITIVE_INFINITY;
     try {
       const session = await this.#open();
+      await this.#closeLost();
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
@@ -538,6 +566,7 @@ export class SessionObject extends DurableObject<Env> {
       const next = [this.#store, this.#cashier, this.#setUp, this.#kept, this.#webhook]
         .map((part) => part.nextDueAt())
         .filter((at) => at !== null);
+      if (this.#marks.all().length > 0) next.push(Date.now() + BACKGROUND_LOOK_MS);
       if (next.length === 0) await this.#dissolve();
       else this.#arm(Math.min(...next));
     } catch (cause) {
@@ -554,6 +583,7 @@ export class SessionObject extends DurableObject<Env> {
     this.#setUp = this.#newSetUp();
     this.#kept = this.#newKept();
     this.#webhook = this.#newWebhook();
+    this.#marks = new BackgroundMarks(this.ctx.storage.sql);
     this.#cashier = this.#newCashier();
     this.#session = null;
   }
