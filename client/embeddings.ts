@@ -7,7 +7,12 @@ export interface EmbeddingParams {
   readonly input: string | readonly string[];
   readonly encoding_format?: 'float' | 'base64';
   readonly dimensions?: number;
-  readonly shoal?: { readonly level?: Level; readonly checks?: 1 | 2 | 3; readonly await_verdict?: boolean };
+  readonly shoal?: {
+    readonly level?: Level;
+    readonly checks?: 1 | 2 | 3;
+    readonly await_verdict?: boolean;
+    readonly session?: string;
+  };
 }
 
 /** The vectors, in the order of the texts. */

@@ -111,10 +111,11 @@ export class Shoal {
   ): Promise<Completion | ChatStream> {
     const { parseChatRequest } = await import('../shared/protocol/chat-api.ts'); // Whoever seals by `sealed` needs none of it.
     const request = parseChatRequest(params);
-    if (request.dryRun || request.n > 1 || request.redundancy > 1) {
-      const what = request.dryRun ? 'is not quoted' : 'has one answer: ask again for another';
+    const { dryRun, background, n, redundancy } = request;
+    if (dryRun || background || n > 1 || redundancy > 1) {
+      const what = dryRun ? 'is not quoted' : background ? 'is read here' : 'has one answer: ask again for another';
       throw new ShoalError('unsupported_field', `A sealed prompt ${what}.`, {
-        param: request.dryRun ? 'shoal.dry_run' : request.n > 1 ? 'n' : 'shoal.redundancy',
+        param: dryRun ? 'shoal.dry_run' : background ? 'shoal.background' : n > 1 ? 'n' : 'shoal.redundancy',
       });
     }
     const { model, messages, stop, sampling, checks } = request;

@@ -24,6 +24,8 @@ export interface Env {
   readonly SESSION_LIST: DurableObjectNamespace<SessionListObject>;
   /** Set by the router itself for a request that is a line of a batch. No client can set it. */
   readonly BATCH_LINE?: BatchLine;
+  /** Set by the router itself for a request that goes on without its client: hears the id of its task. No client can set it. */
+  readonly BACKGROUND?: (task: string) => void;
   /** `off`: the router gives tabs no tasks of its own. */
   readonly SHOAL_NETWORK_TASKS?: string;
   /** Prompts for the network's own tasks, one to a line; the built-in ones otherwise. */
@@ -34,6 +36,8 @@ export interface Env {
    * Whether one may ask without a key: `open` (no limits but a large daily allowance: for development), `limited` (the default), or `off`.
    */
   readonly SHOAL_ANONYMOUS?: string;
+  /** Country of the tabs of a router on this machine, for development: `DE`. Elsewhere Cloudflare says where a tab is. */
+  readonly SHOAL_LOCAL_REGION?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

@@ -87,12 +87,28 @@ describe('the documents', () => {
       stop: 'x',
       n: 1,
       user: 'x',
-      shoal: { level: 'none', checks: 2, await_verdict: true, redundancy: 2, session: 'sess_x', dry_run: true },
+      shoal: {
+        level: 'none',
+        checks: 2,
+        await_verdict: true,
+        redundancy: 2,
+        session: 'sess_x',
+        dry_run: true,
+        background: true,
+      },
     };
     expect(parseChatRequest(request)).toMatchObject({ model: 'm', level: 'none', awaitVerdict: true });
     const accepted = Object.keys(request).flatMap((name) =>
       name === 'shoal'
-        ? ['shoal.level', 'shoal.checks', 'shoal.await_verdict', 'shoal.redundancy', 'shoal.session', 'shoal.dry_run']
+        ? [
+            'shoal.level',
+            'shoal.checks',
+            'shoal.await_verdict',
+            'shoal.redundancy',
+            'shoal.session',
+            'shoal.dry_run',
+            'shoal.background',
+          ]
         : name === 'stream_options'
           ? ['stream_options.include_usage']
           : [name],

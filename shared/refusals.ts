@@ -62,6 +62,10 @@ export const REFUSALS = {
     retryable: true,
   },
   too_many_sessions: { ...bad('Delete sessions that are not needed any more.'), status: 403 },
+  answer_pending: { ...missing('Not there yet: ask again in a moment.'), retryable: true },
+  answer_not_kept: missing(
+    'Ask within a session with store: true, and fetch the answer with the key that set the session up, before the session ends.',
+  ),
   idempotency_mismatch: { ...bad('Use a new key for another request.'), status: 409 },
   idempotency_in_progress: {
     ...bad('Try again after the time in Retry-After, or follow the task that shoal-task names.'),

@@ -10,7 +10,7 @@ import { WaitEstimate } from './wait-estimate.ts';
 import { type Warm, WarmPrefixes } from './warm-prefixes.ts';
 
 /** A tab, and a class that it may serve. */
-export type Seat = Pick<Candidate, 'tab' | 'class' | 'load' | 'rank' | 'isResting'>;
+export type Seat = Pick<Candidate, 'tab' | 'class' | 'load' | 'rank' | 'isResting' | 'country'>;
 
 export type Leased = Extract<Choice, { do: 'lease' }>;
 
@@ -401,6 +401,7 @@ export class Allocator<R> {
       load: seat.load,
       rank: seat.rank,
       isResting: seat.isResting,
+      country: seat.country ?? null,
       busyForMs: seat.load === 0 ? 0 : Math.max(LEAST_BUSY_MS, this.#atWork.busyForMs(seat.tab)),
       speeds: this.#speeds.of(seat.tab, seat.class),
     }));

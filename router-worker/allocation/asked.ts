@@ -8,6 +8,7 @@ export interface Asked {
   readonly only: string | null;
   readonly allow: readonly string[] | null;
   readonly block: readonly string[];
+  readonly regions?: readonly string[];
   readonly prefer: string | null;
   readonly size: Size;
   /** Who shares the tabs with whom: a key, or a class of addresses. */

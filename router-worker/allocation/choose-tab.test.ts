@@ -38,6 +38,17 @@ describe('choosing a tab', () => {
     expect(tabOf(choose([tab('a', { load: 1 })]))).toBe('wait a');
   });
 
+  it('takes none that is not known to be where the request wants it', () => {
+    const tabs = [
+      tab('far', { country: 'US', decode: 200 }),
+      tab('near', { country: 'DE' }),
+      tab('unknown', { decode: 200 }),
+    ];
+    expect(tabOf(choose(tabs, { regions: ['EU'] }))).toBe('lease near');
+    expect(choose(tabs, { regions: ['FR'] })).toEqual({ do: 'refuse' });
+    expect(tabOf(choose(tabs, { regions: [] }))).not.toBe('lease near');
+  });
+
   it('takes the one that is expected to finish first: reading, writing, and how often it fails', () => {
     const reader = tab('reader', { prefill: 4_000, decode: 20 });
     const writer = tab('writer', { prefill: 500, decode: 200 });

@@ -1,3 +1,4 @@
+import { isWithin } from '../../shared/protocol/regions.ts';
 import type { Work } from './expected-work.ts';
 import { NOBODY_WAITS, type TabLine } from './tab-plans.ts';
 import type { Speeds } from './tab-speeds.ts';
@@ -15,6 +16,8 @@ export interface Candidate {
   readonly rank: number;
   /** It missed a deadline not long ago. */
   readonly isResting: boolean;
+  /** Where it is; left out, or null: nobody knows. */
+  readonly country?: string | null;
 }
 
 /** What a request demands of its tab. Its context is a property of the class, and was held against the prompt before. */
@@ -25,6 +28,8 @@ export interface Requirements {
   /** Tabs that may serve; null: all. */
   readonly allow: readonly string[] | null;
   readonly block: readonly string[];
+  /** Where they must be; left out: anywhere. */
+  readonly regions?: readonly string[];
   /** The tab that the client has a link to: taken when it is free, and not under suspicion while another is not. */
   readonly prefer: string | null;
   /** The tab whose engine still holds the beginning of the conversation, and how much of it. */
@@ -219,9 +224,13 @@ interface Scored {
   readonly expected: Expected;
 }
 
-export function mayServe({ tab, class: id }: Pick<Candidate, 'tab' | 'class'>, wanted: Requirements): boolean {
+export function mayServe(
+  { tab, class: id, country }: Pick<Candidate, 'tab' | 'class' | 'country'>,
+  wanted: Requirements,
+): boolean {
   if (wanted.only !== null) return wanted.only === tab && wanted.classes.includes(id);
-  return wanted.classes.includes(id) && wanted.allow?.includes(tab) !== false && !wanted.block.includes(tab);
+  const isNamed = wanted.allow?.includes(tab) !== false && !wanted.block.includes(tab);
+  return wanted.classes.includes(id) && isNamed && isWithin(wanted.regions, country);
 }
 
 function isFree({ load }: Candidate): boolean {

@@ -1,5 +1,6 @@
 import { toBase64Url } from '../../shared/bytes.ts';
 import { ShoalError } from '../../shared/errors.ts';
+import { isLocal } from '../../shared/is-local.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Level } from '../../shared/protocol/level.ts';
 import { accountStub } from '../accounts/account-object.ts';
@@ -15,7 +16,6 @@ import { networkPrefix } from '../keys/network-prefix.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { callSession, sessionStub, unwrap } from '../pool/session-calls.ts';
 import type { AppContext } from './context.ts';
-import { isLocal } from './is-local.ts';
 
 export interface Caller {
   readonly payer: Payer;

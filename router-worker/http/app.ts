@@ -1,9 +1,11 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { ShoalError } from '../../shared/errors.ts';
+import { isLocal } from '../../shared/is-local.ts';
 import { PROTOCOL_VERSION } from '../../shared/protocol/version.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { accountRoutes } from './account.ts';
+import { answerRoutes } from './answers.ts';
 import { batchRoutes } from './batches.ts';
 import { calibrationRoutes } from './calibration.ts';
 import { chatRoutes } from './chat-completions.ts';
@@ -13,7 +15,6 @@ import { deviceRoutes } from './devices.ts';
 import { embeddingRoutes } from './embeddings.ts';
 import { fileRoutes } from './files.ts';
 import { REPLAYED_HEADER } from './idempotent.ts';
-import { isLocal } from './is-local.ts';
 import { ledgerRoutes } from './ledger.ts';
 import { logRoutes } from './log.ts';
 import { mapRoutes } from './map.ts';
@@ -80,6 +81,7 @@ export function createApp(): Hono<AppEnv> {
   embeddingRoutes(app);
   sealedTaskRoutes(app);
   recordRoutes(app);
+  answerRoutes(app);
   logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);

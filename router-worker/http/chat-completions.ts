@@ -10,12 +10,13 @@ import { wantOfPlainTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { openPlainTask, tellGiven } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
+import { beginInBackground, keeperOf } from './answers.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
-import { admitToSession, leaveSession, namedSession, withModelOf } from './named-session.ts';
+import { admitToSession, bodyWithin, leaveSession, namedSession } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { respondRedundant } from './redundant-response.ts';
 import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
@@ -24,7 +25,12 @@ export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
-    const request = parseChatRequest(withModelOf(named, body));
+    const request = parseChatRequest(bodyWithin(named, body));
+    const isInBackground = c.env.BACKGROUND !== undefined;
+    if (request.background) {
+      refuseWithBackground(request);
+      if (!isInBackground) return beginInBackground(c, named, body);
+    }
     if (request.n > 1 || request.redundancy > 1) {
       if (request.dryRun) {
         const message = 'Several answers are not tried in advance: POST /v1/quotes says what they cost.';
@@ -36,7 +42,12 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const asked = { ...request, promptBytes: readablePromptBytes, messages: request.messages.length };
     const offered = await offerRequest(c, named, asked);
     const caller = await admit(c, offered.name, request.dryRun ? 0 : offered.tokensAtMost);
-    const verified = await verifyRequest(c, offered, caller.floor, request.dryRun ? 'dry_run' : 'work');
+    const verified = await verifyRequest(
+      c,
+      offered,
+      caller.floor,
+      request.dryRun || isInBackground ? 'dry_run' : 'work',
+    );
     const { variants, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
@@ -82,15 +93,24 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     });
     c.req.raw.signal?.addEventListener('abort', () => void plain.stop());
     c.get('taskNamed')?.(taskId(task));
+    c.env.BACKGROUND?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
       c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));
-    return respondChat(plain, request, level, suspect, {
+    return respondChat(plain, request, level, suspect, keeperOf(c, named), {
       'shoal-task': taskId(task),
       'shoal-level': level,
       'x-request-id': c.get('requestId'),
     });
   });
+}
+
+/** Throws `unsupported_field` for what a response that only names a task cannot give. */
+function refuseWithBackground({ stream, dryRun, n, redundancy }: ChatRequest): void {
+  const param = stream ? 'stream' : dryRun ? 'shoal.dry_run' : n > 1 ? 'n' : redundancy > 1 ? 'shoal.redundancy' : null;
+  if (param === null) return;
+  const message = `The field '${param}' is not honoured in the background: one answer is written, and fetched as a whole.`;
+  throw new ShoalError('unsupported_field', message, { param });
 }
 
 /**

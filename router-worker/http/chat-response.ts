@@ -7,6 +7,7 @@ import type { Level } from '../../shared/protocol/level.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { collectCompletion, completionChunks } from '../../shared/sealed-task/completion.ts';
 import type { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
+import { type Keep, keepAnswer } from '../task/keep-answer.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { WaitingComments } from './waiting-comments.ts';
 
@@ -31,11 +32,12 @@ export async function respondChat(
   request: ChatRequest,
   level: Level,
   suspect: Parameters<typeof lookAtAnswer>[2],
+  keep: Keep | null,
   headers: Record<string, string>,
 ): Promise<Response> {
   const prompt = request.messages.map(({ content }) => content).join('\n');
   const waiting = new WaitingComments();
-  const updates = lookAtAnswer(waiting.watch(task.updates()), prompt, suspect);
+  const updates = keepAnswer(task, lookAtAnswer(waiting.watch(task.updates()), prompt, suspect), keep);
   const awaitVerdict = request.awaitVerdict || level === 'strict'; // There is no answer before it.
   if (!request.stream) {
     const completion = await collectCompletion(task, updates, awaitVerdict);

@@ -10,7 +10,7 @@ import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import { orStopAll, samplingOfChoice, sourceOf, stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
-import { namedSession, withModelOf } from './named-session.ts';
+import { bodyWithin, namedSession } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { readJson } from './read-body.ts';
 
@@ -19,7 +19,7 @@ export function completionRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
-    const request = parseCompletionRequest(withModelOf(named, body));
+    const request = parseCompletionRequest(bodyWithin(named, body));
     const parts = await openPartsOfRequest(c, named, {
       ...request,
       count: request.prompts.length * request.n,

@@ -95,7 +95,9 @@ async function aTab(address = ''): Promise<WorkerdTab> {
   const table = new Uint8Array(await (await env.ASSETS.fetch(`${ORIGIN}${SENTENCE_EMBEDDING_PATH}`)).arrayBuffer());
   const served = (await servedCatalogue(env)).find(({ variant }) => variant.id === 'q8_0');
   const serves = { model: 'shoal-pup-3m', variant: 'q8_0', embeds: false };
-  const tab = await lendWorkerdTab(served?.class ?? '', table, new ScriptedEngine(), serves, address);
+  const tab = await lendWorkerdTab(served?.class ?? '', table, new ScriptedEngine(), serves, {
+    headers: { 'cf-connecting-ip': address },
+  });
   lent.push(tab);
   return tab;
 }

@@ -3,6 +3,7 @@ import type { ServedVariant } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { type EmbeddingRequest, refuseOtherDimensions } from '../../shared/protocol/embeddings-api.ts';
 import { NOT_SAMPLED } from '../../shared/protocol/lease.ts';
+import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { vectorOfLine } from '../../shared/protocol/vector-lines.ts';
 import { type Completion, collectCompletion } from '../../shared/sealed-task/completion.ts';
 import { embeddedTokensAtMost } from '../models/quote.ts';
@@ -14,16 +15,18 @@ import type { RunningPart } from '../segmentation/parts-run.ts';
 import { SURE_HEADER } from './chat-response.ts';
 import { orStopAll } from './choices-response.ts';
 import type { AppContext } from './context.ts';
+import type { NamedSession } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { refuseTooManyNumbers, respondVectors } from './vectors-response.ts';
 
 /** The vectors of a model that tabs run: the texts in parts, each a task with its own receipt and check, all of one class, in the order of the request. */
 export async function embedInTabs(
   c: AppContext,
+  named: NamedSession | null,
   request: EmbeddingRequest,
   found: readonly [ServedVariant, ...ServedVariant[]],
 ): Promise<Response> {
-  const { served, free } = await classWithMostTabs(c, found);
+  const { served, free } = await classWithMostTabs(c, found, named?.settings.placement ?? ANYWHERE);
   const { model, variant } = served;
   const dimensions = model.embed?.dimensions ?? 0;
   refuseOtherDimensions(request, model.id, dimensions);
@@ -31,7 +34,8 @@ export async function embedInTabs(
   const { inputs, isList } = request;
   const sizes = inputs.map((text) => utf8(text).byteLength);
   const longest = sizes.indexOf(Math.max(...sizes));
-  const parts = await openPartsOfRequest(c, null, {
+  const cuts = cutTexts(inputs, dimensions, free);
+  const parts = await openPartsOfRequest(c, named, {
     model: request.model,
     variants: [served],
     level: request.checking?.level ?? null,
@@ -40,13 +44,12 @@ export async function embedInTabs(
     promptField: isList ? `input[${longest}]` : 'input',
     awaitVerdict: request.checking?.awaitVerdict === true,
     sampling: {},
-    count: 1,
+    count: cuts.length,
     isWhole: true,
     hasOwnDeadlines: false,
     tokensAtMost: () => embeddedTokensAtMost(model, inputs).total,
     sessionSeed: inputs.slice(0, 1),
   });
-  const cuts = cutTexts(inputs, dimensions, free);
   const running = parts.run.add(cuts.map(promptOf));
   c.executionCtx.waitUntil(parts.run.finished());
   const awaitVerdict = request.checking?.awaitVerdict === true || parts.level === 'strict';
@@ -81,12 +84,14 @@ export async function embedInTabs(
   );
 }
 
-/** Of the classes that may serve, the one with the most free tabs, then the most tabs: vectors of two classes are not to be compared to the last digit. */
+/** Of the classes that may serve, by the tabs that may read, the one with the most free tabs, then the most tabs: vectors of two classes are not to be compared to the last digit. */
 async function classWithMostTabs(
   c: AppContext,
   found: readonly [ServedVariant, ...ServedVariant[]],
+  placement: Placement,
 ): Promise<{ readonly served: ServedVariant; readonly free: number }> {
-  const census = new Map((await poolStub(c.env).census()).map((entry) => [entry.class, entry]));
+  const { serving } = await poolStub(c.env).outlook(placement, [], 0);
+  const census = new Map(serving.map((entry) => [entry.class, entry]));
   const counted = found.map((served) => {
     const { free = 0, tabs = 0 } = census.get(served.class) ?? {};
     return { served, free, tabs };
@@ -114,7 +119,7 @@ async function collectVectors(
   try {
     return await collectCompletion(part, part.updates(), awaitVerdict);
   } catch (cause) {
-    if (!(cause instanceof ShoalError) || cause.param === null) throw cause;
+    if (!(cause instanceof ShoalError) || cause.param === null || !/^(messages|input)/.test(cause.param)) throw cause;
     const place = Number(/^input\[(\d+)\]$/.exec(cause.param)?.[1] ?? Number.NaN);
     const isKnown = isList && place < texts.length;
     const param = isKnown ? `input[${from + place}]` : 'input';

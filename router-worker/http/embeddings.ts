@@ -13,17 +13,23 @@ import { admit } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { embedInTabs } from './embed-in-tabs.ts';
 import { idempotent } from './idempotent.ts';
-import { refuseSessionHeader } from './named-session.ts';
+import { bodyWithin, namedSession, refuseSession } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { refuseTooManyNumbers, respondVectors } from './vectors-response.ts';
+import { modelWithin } from './verify-request.ts';
 
 /** Embeddings: by models in tabs, or by the table that comes with the router. Each is named for what it is. */
 export function embeddingRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/embeddings', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
-    refuseSessionHeader(c);
-    const request = parseEmbeddingRequest(await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES));
-    if (request.model === SENTENCE_TABLE_MODEL) return embedByTable(c, request);
-    return embedInTabs(c, request, findVariants(await servedCatalogue(c.env), request.model, 'embed'));
+    const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
+    const named = await namedSession(c, body);
+    const request = parseEmbeddingRequest(bodyWithin(named, body, false));
+    if (request.model === SENTENCE_TABLE_MODEL) {
+      refuseSession(c, named, `What '${SENTENCE_TABLE_MODEL}' looks up`);
+      return embedByTable(c, request);
+    }
+    const model = modelWithin(named, request.model);
+    return embedInTabs(c, named, request, findVariants(await servedCatalogue(c.env), model, 'embed'));
   });
 }
 

@@ -278,7 +278,6 @@ describe('POST /v1/embeddings with a model in tabs', () => {
       ['/v1/chat/completions', { messages, n: 2 }],
       ['/v1/completions', { prompt: 'Hello!' }],
       ['/v1/quotes', { messages }],
-      ['/v1/sessions', {}],
     ];
     for (const [path, body] of bodies) {
       const response = await post(path, { model: MODEL, ...body });
@@ -307,6 +306,80 @@ describe('POST /v1/embeddings with a model in tabs', () => {
       'true',
       ['tea'],
     ]);
+  });
+});
+
+describe('texts that are embedded within a session', () => {
+  const setUp = async (body: object) =>
+    (await (await post('/v1/sessions', { level: 'none', ...body })).json<{ id: string }>()).id;
+  const within = (session: string, part: object = {}, headers: Record<string, string> = {}) =>
+    post('/v1/embeddings', { model: MODEL, input: 'a cup of tea', ...part }, { 'shoal-session': session, ...headers });
+  const useOf = async (session: string) =>
+    (await (await ask(`/v1/sessions/${session}`)).json<{ use: Record<string, number> }>()).use;
+  const refusal = async (response: Response) => {
+    const { error } = await response.json<{ error: { code: string; param: string | null } }>();
+    return [error.code, error.param];
+  };
+  const MANY = Array.from({ length: 40 }, (_, at) => `text ${at}`);
+
+  it('[B2] [B4] are tasks of it: read by the tabs that it allows, paid from its budget, and listed', async () => {
+    const allowed = [(await lend()).identity, (await lend()).identity];
+    const other = await lend();
+    const session = await setUp({ model: MODEL, budget: 100_000, placement: { allow: allowed } });
+    const answer = await (await within(session, { model: undefined, input: MANY })).json<Answer>();
+    expect(answer.data.map(({ embedding }) => embedding)).toEqual(await vectorsOf(MANY));
+    const { data } = await (await ask(`/v1/sessions/${session}/tasks`)).json<{
+      data: { id: string; tab: string; price: unknown; usage: { total_tokens: number } }[];
+    }>();
+    expect(data.map(({ id }) => id).toSorted()).toEqual([...answer.shoal.tasks].toSorted());
+    expect(data.length).toBeGreaterThan(1);
+    expect(data.every(({ tab }) => allowed.includes(tab) && tab !== other.identity)).toBe(true);
+    await expect.poll(() => useOf(session)).toMatchObject({ tasks: data.length, answering: 0, held: 0 });
+    expect((await useOf(session)).spent).toBeGreaterThan(0);
+  });
+
+  it('[B3] [B4] [B6] are refused as everything else in it', async () => {
+    const tab = await lend();
+    expect(await refusal(await within(await setUp({ budget: 1 }), { input: MANY }))).toEqual([
+      'session_exhausted',
+      'budget',
+    ]);
+    expect(await refusal(await within(await setUp({ price_ceiling: 1 }), { input: MANY }))).toEqual([
+      'price_above_ceiling',
+      'price_ceiling',
+    ]);
+    const few = await setUp({ max_tasks: 2 });
+    expect(await refusal(await within(few, { input: MANY }))).toEqual(['session_exhausted', 'max_tasks']);
+    expect((await useOf(few)).tasks).toBe(0);
+    expect(await refusal(await within(await setUp({ tabs: { min: 2 } })))).toEqual(['no_tab', 'tabs.min']);
+    const blocked = await setUp({ placement: { block: [tab.identity] } });
+    expect(await refusal(await within(blocked))).toEqual(['no_tab', null]);
+    const elsewhere = await setUp({ placement: { regions: ['EU'] } });
+    expect(await refusal(await within(elsewhere))).toEqual(['no_tab', 'placement.regions']);
+    expect(await refusal(await within(await setUp({ model: 'shoal-pup-3m' })))).toEqual(['session_mismatch', 'model']);
+    const storing = await setUp({ store: true });
+    expect(await refusal(await within(storing, { store: true }))).toEqual(['invalid_type', 'store']);
+    const other = { authorization: 'Bearer other' };
+    expect(await refusal(await within(storing, {}, other))).toEqual(['session_not_found', 'session']);
+  });
+
+  it('[B6] have its level, its variant, and its deadline, and the name in the body', async () => {
+    await lend();
+    await lend(new ScriptedEngine(), 'q4_0');
+    const narrow = await setUp({ model: `${MODEL}:q4_0` });
+    const named = await post('/v1/embeddings', { model: MODEL, input: 'tea', shoal: { session: narrow } });
+    expect((await named.json<Answer>()).model).toBe(`${MODEL}:q4_0`);
+    const checked = await setUp({ model: `${MODEL}:q4_0`, level: 'cross' });
+    expect((await within(checked)).headers.get('shoal-level')).toBe('cross');
+    class Late extends ScriptedEngine {
+      override async embed(text: string, signal: AbortSignal): Promise<Embedded> {
+        await new Promise((resolve) => setTimeout(resolve, 3_000));
+        return super.embed(text, signal);
+      }
+    }
+    for (const { tab } of tabs.splice(0)) await tab.close();
+    await lend(new Late());
+    expect(await refusal(await within(await setUp({ deadline_ms: 1_000 })))).toEqual(['deadline_exceeded', null]);
   });
 });
 

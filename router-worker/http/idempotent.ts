@@ -73,10 +73,11 @@ export function idempotent(route: IdempotentRoute): MiddlewareHandler<AppEnv> {
     const kept = Object.fromEntries(KEPT_HEADERS.flatMap((name) => pair(name, headers.get(name))));
     const { readable, writable } = new IdentityTransformStream();
     const isStream = (kept['content-type'] ?? '').startsWith('text/event-stream');
-    const passing = passOn(c.res.body, writable.getWriter(), { isStored, isStream }).then(
+    const keepsBody = isStored || status === 202; // That one only names a task.
+    const passing = passOn(c.res.body, writable.getWriter(), { isStored: keepsBody, isStream }).then(
       ({ whole, last }) => {
         const isDone = !isStream || last.includes(END_OF_STREAM);
-        return end(isDone ? { status, headers: kept, body: isStored ? whole : null } : null);
+        return end(isDone ? { status, headers: kept, body: keepsBody ? whole : null } : null);
       },
       () => end(null), // The client hung up, and the task with it.
     );
@@ -130,7 +131,8 @@ function withoutStore(bytes: Bytes, route: IdempotentRoute): { readonly body: By
   if (typeof value !== 'object' || value === null || !('store' in value) || value.store !== true) {
     return { body: bytes, isStored: false };
   }
-  return { body: utf8(JSON.stringify({ ...value, store: false })), isStored: true };
+  const { store: _, ...rest } = value;
+  return { body: utf8(JSON.stringify(rest)), isStored: true };
 }
 
 /**

@@ -10,7 +10,7 @@ import { respondEvents, SURE_HEADER } from './chat-response.ts';
 import { stoppingAll, streamHeaders } from './choices-response.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
-import { namedSession, withModelOf } from './named-session.ts';
+import { bodyWithin, namedSession } from './named-session.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
 import { readJson } from './read-body.ts';
 
@@ -19,7 +19,7 @@ export function mapRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/map', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
-    const request = parseMapRequest(withModelOf(named, body));
+    const request = parseMapRequest(bodyWithin(named, body));
     const parts = await openPartsOfRequest(c, named, {
       ...request,
       count: 1, // More is known when the document is cut.

@@ -23,6 +23,8 @@ export interface NamedSession {
   readonly settings: SessionSettings;
   /** The devices of its account; null where others may read, too. */
   readonly devices: readonly string[] | null;
+  /** Whether the answers of this request are kept: the session stores, and the request does not say otherwise. */
+  readonly keeps: boolean;
 }
 
 /**
@@ -42,9 +44,11 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const owner = await ownerOf(c);
   const settings = unwrap(await sessionStub(c.env, name).settings(owner));
-  if (settings.placement.ownDevicesOnly !== true) return { id, name, owner, settings, devices: null };
+  const keeps = settings.store === true && (!isRecord(body) || body.store !== false);
+  if (settings.placement.ownDevicesOnly !== true) return { id, name, owner, settings, devices: null, keeps };
   const devices = await devicesOfCaller(c);
-  return { id, name, owner, settings: { ...settings, placement: onDevices(settings.placement, devices) }, devices };
+  const placement = onDevices(settings.placement, devices);
+  return { id, name, owner, settings: { ...settings, placement }, devices, keeps };
 }
 
 /** Tabs that are paired with the account of this request, as they are now. None where it has no account. */
@@ -55,20 +59,24 @@ async function devicesOfCaller(c: AppContext): Promise<string[]> {
   return unwrap(await accountStub(c.env, account).devices()).map(({ tab }) => tab);
 }
 
-/** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
-export function refuseSessionHeader(c: AppContext): void {
-  if (c.req.header(SESSION_HEADER) !== undefined) throw outsideOfSessions(c.req.path, SESSION_HEADER);
-}
-
-function outsideOfSessions(what: string, param: string): ShoalError {
+/** Refuses what is no task where a session is named for it. Throws `unsupported_field`. */
+export function refuseSession(c: AppContext, session: NamedSession | null, what: string): void {
+  if (session === null) return;
+  const param = c.req.header(SESSION_HEADER) === undefined ? 'shoal.session' : SESSION_HEADER;
   const message = `${what} cannot be part of a session that was set up: ask for it without one.`;
-  return new ShoalError('unsupported_field', message, { param });
+  throw new ShoalError('unsupported_field', message, { param });
 }
 
-/** The body with the session's model, where it names none. */
-export function withModelOf(session: NamedSession | null, body: unknown): unknown {
-  const model = session?.settings.model ?? null;
-  return model === null || !isRecord(body) || body.model !== undefined ? body : { ...body, model };
+/**
+ * The body as its session completes it: with the session's model, where it names none, and, where `isText`, without what it says of storing, as far as the session honours
+ * that.
+ */
+export function bodyWithin(session: NamedSession | null, body: unknown, isText = true): unknown {
+  if (session === null || !isRecord(body)) return body;
+  const { model, store } = session.settings;
+  const completed = model === null || body.model !== undefined ? body : { ...body, model };
+  if (store !== true || !isText || typeof completed.store !== 'boolean') return completed;
+  return Object.fromEntries(Object.entries(completed).filter(([field]) => field !== 'store'));
 }
 
 /** Gives the task's place back: it was not begun. Where that cannot be told, the session asks the pool itself. */

@@ -1,10 +1,10 @@
 import { toBase64Url } from '../../shared/bytes.ts';
+import { isLocal } from '../../shared/is-local.ts';
 import { anonymousPolicy } from '../accounts/anonymous.ts';
 import { networkPrefix } from '../keys/network-prefix.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { accountOf } from './admission.ts';
 import type { AppContext } from './context.ts';
-import { isLocal } from './is-local.ts';
 
 /**
  * Whose files, batches and idempotency keys these are: a name that nobody can guess. All keys of an account are one owner; without a key it is whoever gives the

@@ -12,6 +12,7 @@ import { sessionStub } from '../pool/session-calls.ts';
 import { type PartPrompt, partsOfPool } from '../segmentation/open-parts.ts';
 import { PartsRun } from '../segmentation/parts-run.ts';
 import { admit, holdFor } from './admission.ts';
+import { keeperOf } from './answers.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
 import { admitToSession, type NamedSession } from './named-session.ts';
@@ -131,6 +132,7 @@ export async function openPartsOfRequest(
             .catch(() => undefined), // Then they count as given.
         ),
       onTask: (task) => tasks.push(task),
+      keep: keeperOf(c, named),
       suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),
     }),
     { isWhole: asked.isWhole },

@@ -4,7 +4,7 @@ import { parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { floorOfKey } from './admission.ts';
 import type { AppEnv } from './context.ts';
-import { namedSession, withModelOf } from './named-session.ts';
+import { bodyWithin, namedSession } from './named-session.ts';
 import { readJson } from './read-body.ts';
 import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
@@ -13,7 +13,7 @@ export function quoteRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/quotes', async (c) => {
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
-    const request = parseChatRequest(withModelOf(named, body));
+    const request = parseChatRequest(bodyWithin(named, body));
     const asked = { ...request, promptBytes: promptBytes(request.messages), messages: request.messages.length };
     const offered = await offerRequest(c, named, asked);
     const verified = await verifyRequest(c, offered, await floorOfKey(c), 'quote');

@@ -179,7 +179,7 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
   invalid_type: () => refused(chat({ temperature: 'hot' })),
   invalid_value: () => refused(chat({ temperature: 9 })),
   unknown_field: () => refused(chat({ temprature: 1 })),
-  unsupported_field: () => refused(call('POST', '/v1/sessions', { store: true })),
+  unsupported_field: () => refused(chat({ store: true })),
   empty_messages: () => refused(chat({ messages: [] })),
   context_length_exceeded: () => refused(chat({ messages: [{ role: 'user', content: 'x'.repeat(50_000) }] })),
   insecure_transport: () => refused(SELF.fetch('http://shoal.test/healthz')),
@@ -276,6 +276,19 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
       call('POST', '/v1/credits', { id: 'gift', account, amount }, { authorization: await operator() });
     await give(5);
     return refused(give(6));
+  },
+  answer_pending: async () => {
+    await aTab(paced(50));
+    const running = await begun({ shoal: { session: await setUp({ level: 'none', store: true }) } });
+    const pending = await refused(call('GET', `/v1/tasks/${running.headers.get('shoal-task')}/answer`));
+    await running.body?.cancel();
+    return pending;
+  },
+  answer_not_kept: async () => {
+    await aTab();
+    const answer = await chat(NONE);
+    await answer.text();
+    return refused(call('GET', `/v1/tasks/${answer.headers.get('shoal-task')}/answer`));
   },
   idempotency_mismatch: async () => {
     await answered('mismatch');

@@ -2,12 +2,13 @@ import type { Hono } from 'hono';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import { BEST_MODEL, parseSessionSettings, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { tailOf } from '../../shared/protocol/task-ids.ts';
-import { routerKeys } from '../keys/router-keys.ts';
+import { type RouterKeys, routerKeys } from '../keys/router-keys.ts';
 import { newSessionName, sessionIdOf, sessionOfId } from '../keys/session-ids.ts';
+import { webhookSecret } from '../keys/webhook-secret.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
 import { sessionListStub } from '../session/session-list-object.ts';
-import type { SessionView } from '../session/set-up-session.ts';
+import type { ShownSession } from '../session/session-object.ts';
 import { accountOf } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { listQuery } from './list-query.ts';
@@ -24,7 +25,8 @@ const TASK_PAGE = { most: 100, usual: 20 };
 /** Sessions that somebody sets up. Whoever sets none up has an implicit one for each conversation. Another owner's session is none. */
 export function sessionRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/sessions', async (c) => {
-    const settings = parseSessionSettings(await readJson(c.req.raw, MAX_SESSION_BODY_BYTES), null);
+    const routerHost = new URL(c.req.url).hostname;
+    const settings = parseSessionSettings(await readJson(c.req.raw, MAX_SESSION_BODY_BYTES), null, routerHost);
     await refuseUnknownModel(c, settings.model);
     await refuseWithoutAccount(c, settings);
     const owner = await ownerOf(c);
@@ -34,7 +36,7 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
     // Listed first: what is listed and does not exist is found out, what exists and is not listed is not.
     unwrap(await sessionListStub(c.env, owner).add(id, Date.now() + settings.lifeS * 1000));
     const view = unwrap(await sessionStub(c.env, name).setUp(id, owner, settings));
-    return c.json(view, 201);
+    return c.json(await withSecret(keys, view, null), 201);
   });
 
   app.get('/v1/sessions', async (c) => {
@@ -57,12 +59,15 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   app.patch('/v1/sessions/:id', async (c) => {
     const body = await readJson(c.req.raw, MAX_SESSION_BODY_BYTES);
     const { id, session, owner } = await sessionOf(c);
-    const changed = parseSessionSettings(body, unwrap(await session.settings(owner)));
+    const routerHost = new URL(c.req.url).hostname;
+    const before = unwrap(await session.settings(owner));
+    const changed = parseSessionSettings(body, before, routerHost);
     await refuseUnknownModel(c, changed.model);
     await refuseWithoutAccount(c, changed);
-    const view: SessionView = unwrap(await session.patch(owner, body));
+    const view: ShownSession = unwrap(await session.patch(owner, body, routerHost));
     await sessionListStub(c.env, owner).renew(id, view.expires_at);
-    return c.json(view);
+    const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
+    return c.json(await withSecret(keys, view, before.webhook?.url ?? null));
   });
 
   app.delete('/v1/sessions/:id', async (c) => {
@@ -106,6 +111,12 @@ async function sessionOf(c: AppContext) {
   return { id, session: sessionStub(c.env, name), owner: await ownerOf(c) };
 }
 
+/** The session with the secret of its webhook, when its address is new: it is told this once. */
+async function withSecret(keys: RouterKeys, view: ShownSession, known: string | null) {
+  if (view.webhook === null || view.webhook.url === known) return view;
+  return { ...view, webhook: { ...view.webhook, secret: await webhookSecret(keys, view.id, view.webhook.url) } };
+}
+
 async function viewIfThere(c: AppContext, id: string, owner: string) {
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const reply = await sessionStub(c.env, name).sessionView(owner);
@@ -116,7 +127,7 @@ async function viewIfThere(c: AppContext, id: string, owner: string) {
 
 /** A model may come and go with the catalogue; that it never was there is said at once. Throws `model_not_found`. */
 async function refuseUnknownModel(c: AppContext, model: string | null): Promise<void> {
-  if (model !== null && model !== BEST_MODEL) findVariants(await servedCatalogue(c.env), model, 'chat');
+  if (model !== null && model !== BEST_MODEL) findVariants(await servedCatalogue(c.env), model, null);
 }
 
 /** Own devices are those that are paired with an account. Throws `invalid_api_key`. */

@@ -131,6 +131,7 @@ describe('a session that is set up', () => {
       placement: { regions: [], own_devices_only: false, allow: null, block: [tab] },
       store: false,
       delivery: 'stream',
+      webhook: null,
       expires_in_s: 7 * 24 * 3600,
       use: { tasks: 0, answering: 0, unit: 'micro-credit', spent: 0, held: 0, free: 5000 },
     });
@@ -238,7 +239,12 @@ describe('[E1] a body that sets up a session', () => {
     ['is longer than any session needs', { metadata: 'x'.repeat(70_000) }, 'body_too_large', null],
     ['names a model that does not exist', { model: 'toString' }, 'model_not_found', 'model'],
     ['has a list of another type', { placement: { allow: 'everybody' } }, 'invalid_type', 'placement.allow'],
-    ['wants what is not there yet', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
+    [
+      'wants devices of an account and names none',
+      { placement: { own_devices_only: true } },
+      'invalid_api_key',
+      'placement.own_devices_only',
+    ],
   ])('%s', async (_, body, code, param) => {
     const response = await SELF.fetch(`${ORIGIN}/v1/sessions`, {
       method: 'POST',
@@ -549,6 +555,10 @@ describe('several parts in a session', () => {
   it('[E2] is not asked within by the table of embeddings, which costs nothing', async () => {
     const { id } = await setUp();
     const body = { model: 'shoal-embed-64', input: 'hello' };
+    expect(await refusal(await call('POST', '/v1/embeddings', { ...body, shoal: { session: id } }))).toEqual([
+      'unsupported_field',
+      'shoal.session',
+    ]);
     expect(await refusal(await call('POST', '/v1/embeddings', body, { 'shoal-session': id }))).toEqual([
       'unsupported_field',
       'shoal-session',

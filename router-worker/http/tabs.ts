@@ -1,15 +1,17 @@
 import type { Hono } from 'hono';
 import * as v from 'valibot';
 import { ShoalError } from '../../shared/errors.ts';
+import { isLocal } from '../../shared/is-local.ts';
 import { classId, key32 } from '../../shared/protocol/fields.ts';
+import { countryOf } from '../../shared/protocol/regions.ts';
 import { networkDigest } from '../keys/network-digest.ts';
 import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { roleOf } from '../models/tab-role.ts';
 import { networkStub } from '../network/network-address.ts';
 import { poolStub } from '../pool/pool-address.ts';
-import { NETWORK_HEADER } from '../pool/pool-object.ts';
-import type { AppEnv } from './context.ts';
+import { COUNTRY_HEADER, NETWORK_HEADER } from '../pool/pool-object.ts';
+import type { AppContext, AppEnv } from './context.ts';
 import { readJson } from './read-body.ts';
 
 const standingRequest = v.strictObject({ class: classId, standing: v.picklist(['banned', 'new']) });
@@ -21,6 +23,18 @@ function tabOf(id: string): string {
   return id;
 }
 
+/** Where a request comes from: as Cloudflare has it, or, for a router on this machine, as its operator says. Null: not known. Throws `router_not_configured`. */
+function countryOfCaller(c: AppContext): string | null {
+  if (isLocal(new URL(c.req.url).hostname)) return localCountry(c.env.SHOAL_LOCAL_REGION);
+  return countryOf((c.req.raw.cf as { readonly country?: unknown } | undefined)?.country);
+}
+
+function localCountry(said: string | undefined): string | null {
+  const country = countryOf(said);
+  if (country !== null || said === undefined || said === '') return country;
+  throw new ShoalError('router_not_configured', "SHOAL_LOCAL_REGION must be a country, as in 'DE'.");
+}
+
 /** Where tabs connect, and how they stand. */
 export function tabRoutes(app: Hono<AppEnv>): void {
   app.get('/v1/tabs/socket', async (c) => {
@@ -30,6 +44,7 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const request = new Request(c.req.raw);
     request.headers.set(NETWORK_HEADER, await networkDigest(keys, c.req.header('cf-connecting-ip') ?? ''));
+    request.headers.set(COUNTRY_HEADER, countryOfCaller(c) ?? '');
     c.executionCtx.waitUntil(networkStub(c.env).watch()); // Where tabs are, there is something to show. The tab does not wait for it.
     return poolStub(c.env).fetch(request);
   });

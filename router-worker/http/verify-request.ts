@@ -12,6 +12,7 @@ import { type TokensAtMost, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
 import type { Outlook } from '../pool/outlook.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { noTabWithin } from '../pool/stream-errors.ts';
 import { slaOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
 import { levelOf } from './level-of.ts';
@@ -79,7 +80,7 @@ export async function offerRequest(c: AppContext, session: NamedSession | null, 
   if (settings?.delivery === 'poll' && asked.awaitVerdict) {
     throw mismatch('its delivery is poll: verdicts are fetched, not waited for', 'shoal.await_verdict');
   }
-  const name = settings?.model == null ? asked.model : agreedModel(settings.model, asked.model);
+  const name = modelWithin(session, asked.model);
   const floors = settings === null ? { level: null, checks: 1 as const } : floorsOf(settings);
   const level = strongest(levelOf(c, asked.level ?? floors.level), floors.level);
   const checks = asked.checks > floors.checks ? asked.checks : floors.checks;
@@ -112,7 +113,9 @@ export async function verifyRequest(
   const chosen = name === BEST_MODEL ? await bestOf(c, quoted, placement) : quoted;
   const [dearest] = chosen.toSorted((a, b) => b.price - a.price);
   const [first, ...others] = chosen.map(({ served }) => served);
-  if (first === undefined || dearest === undefined) throw noTab(c, 'any model', null);
+  if (first === undefined || dearest === undefined) {
+    throw placement.regions?.length ? noTabWithin(placement.regions, 'any model') : noTab(c, 'any model', null);
+  }
 
   const { model } = first;
   const needsOutlook =
@@ -121,6 +124,7 @@ export async function verifyRequest(
   const outlook = needsOutlook ? await poolStub(c.env).outlook(placement, classes, dearest.tokens.completion) : null;
   if (outlook !== null && purpose !== 'quote') {
     const least = settings?.tabs.min ?? 1;
+    if (outlook.able.tabs === 0 && placement.regions?.length) throw noTabWithin(placement.regions, model.id);
     if (outlook.able.tabs < least) {
       throw noTab(c, model.id, { tabs: outlook.able.tabs, least, isBound: placement.allow !== null });
     }
@@ -213,6 +217,12 @@ export function quoteView({ dearest, model, level, checks, sla, tokens, outlook 
     ahead: outlook?.ahead ?? 0,
     expected_wait_ms: outlook?.expectedWaitMs ?? null,
   };
+}
+
+/** What a request may name as its model, within its session. Throws `session_mismatch`. */
+export function modelWithin(session: NamedSession | null, asked: string): string {
+  const model = session?.settings.model ?? null;
+  return model === null ? asked : agreedModel(model, asked);
 }
 
 /** The narrower of both names. Throws `session_mismatch` where neither contains the other. */

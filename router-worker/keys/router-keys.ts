@@ -129,7 +129,7 @@ export async function drawSecret(keys: RouterKeys, tail: TaskTail): Promise<stri
   return toBase64Url(await keys.mac('draw', tail));
 }
 
-function unknownTask(): ShoalError {
+export function unknownTask(): ShoalError {
   return new ShoalError('task_not_found', 'There is no task with this id.');
 }
 

@@ -352,8 +352,10 @@ export class AnswerDesk {
     try {
       await active?.open();
       const stopped = active === null || active.stoppedAt !== null;
+      const candidates = checks.candidates(tab, lease, tasks.get(lease.task)?.placement);
       decision = await ports.sessions.committed(lease.task, statement, commit, {
-        candidates: checks.candidates(tab, lease, tasks.get(lease.task)?.placement),
+        candidates,
+        countries: checks.countriesOf(candidates),
         stopped,
         // Whether two tabs wrote the same only a reader knows, and of a sealed one the word alone frees nobody from paying: a check says who wrote what the model writes.
         sampled:

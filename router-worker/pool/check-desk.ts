@@ -4,7 +4,7 @@ import type { UncheckedReason } from '../../shared/checking/verdict.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Lease, lease as leaseSchema } from '../../shared/protocol/lease.ts';
-import { ANYWHERE, isAllowed, type Placement } from '../../shared/protocol/placement.ts';
+import { ANYWHERE, mayRead, type Placement } from '../../shared/protocol/placement.ts';
 import { RUNGS, type Rung } from '../../shared/protocol/rungs.ts';
 import type { ReadyModel } from '../../shared/protocol/tab-socket.ts';
 import { checkReveal } from '../../shared/receipt/statements.ts';
@@ -14,7 +14,7 @@ import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
 import { nameApartFirst } from './name-candidates.ts';
 import type { PoolPorts } from './pool-ports.ts';
-import { haveOneOwner, independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
+import { countryOfTab, haveOneOwner, independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { TaskBook } from './task-book.ts';
@@ -60,6 +60,16 @@ export class CheckDesk {
     }));
   }
 
+  /** Where candidates are, by identity, as far as it is known. */
+  countriesOf(candidates: readonly DrawCandidate[]): Record<string, string> {
+    const known = candidates.flatMap(({ tab }): [string, string][] => {
+      const found = this.#host.roster.get(tab);
+      const country = found === undefined ? null : countryOfTab(found);
+      return country === null ? [] : [[tab, country]];
+    });
+    return Object.fromEntries(known);
+  }
+
   /**
    * Everybody who can check on the strongest rung on which anybody can, and may by the record of the class that this takes: whoever may not check in the class
    * itself compares nothing either.
@@ -68,7 +78,7 @@ export class CheckDesk {
     const { roster, records } = this.#host;
     const byRung = new Map<Rung, Tab[]>();
     for (const tab of roster.connected()) {
-      if (!isAllowed(placement, tab.identity)) continue;
+      if (!mayRead(placement, tab.identity, countryOfTab(tab))) continue;
       const running = tab.identity === answered.identity ? null : strongestOf(tab, lease);
       if (running === null || records.rank(tab, running.class) === null) continue;
       byRung.set(running.rung, [...(byRung.get(running.rung) ?? []), tab]);

@@ -1,6 +1,6 @@
-import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
+import { mayRead, type Placement } from '../../shared/protocol/placement.ts';
 import type { Allocator, Seat } from '../allocation/allocator.ts';
-import type { Tab } from './tab.ts';
+import { countryOfTab, type Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { WaitingRequest } from './waiting-line.ts';
@@ -37,7 +37,7 @@ export function outlookOf(seen: {
   const able = new Set<Tab>();
   let model = '';
   for (const tab of roster.connected()) {
-    if (!isAllowed(placement, tab.identity)) continue;
+    if (!mayRead(placement, tab.identity, countryOfTab(tab))) continue;
     for (const ready of tab.models) {
       const id = ready.class;
       if (records.rank(tab, id) === null) continue;

@@ -4,6 +4,7 @@ import type { ProbeRow } from '../../shared/checking/probe-row.ts';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
+import { countryOf } from '../../shared/protocol/regions.ts';
 import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
@@ -30,6 +31,7 @@ import type { Demand } from './wanted-classes.ts';
 
 const TICK_MS = 1000;
 const NETWORK_HEADER = 'shoal-network-prefix';
+const COUNTRY_HEADER = 'shoal-country';
 /** Where the router's origin is kept: tasks of the network's own name it as everybody's do. */
 const ORIGIN_KEY = 'origin';
 
@@ -54,7 +56,8 @@ export class PoolObject extends DurableObject<Env> {
     const pool = await this.#pool();
     this.#cameBy(new URL(request.url).origin);
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
-    this.ctx.acceptWebSocket(server);
+    const country = countryOf(request.headers.get(COUNTRY_HEADER));
+    this.ctx.acceptWebSocket(server, country === null ? [] : [country]); // A tag is kept with the socket while the object sleeps.
     pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown');
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -232,7 +235,9 @@ export class PoolObject extends DurableObject<Env> {
   #socketOf(socket: WebSocket): TabSocket {
     let found = this.#sockets.get(socket);
     if (found === undefined) {
+      const country = countryOf(this.ctx.getTags(socket)[0]);
       found = {
+        country,
         send: (data) => socket.send(data),
         close: (code, reason) => socket.close(code, reason),
         remember: (attachment) => socket.serializeAttachment(attachment),
@@ -296,4 +301,4 @@ function random(): number {
   return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
 }
 
-export { NETWORK_HEADER };
+export { COUNTRY_HEADER, NETWORK_HEADER };

@@ -138,10 +138,10 @@ export class Pool {
     return tasks.filter((task) => this.#tasks.get(task) !== undefined);
   }
 
-  /** Stops what is waited for, or being written, for these tasks: their session is over. */
+  /** Stops what is waited for, or being written, for these tasks: their session is over, or its owner wants no more of them. */
   stop(tasks: readonly TaskTail[]): void {
     for (const task of tasks)
-      this.#answers.stop(task, new ShoalError('cancelled', 'The session of the task was deleted.'));
+      this.#answers.stop(task, new ShoalError('cancelled', "The owner of the task's session stopped it."));
   }
 
   /** What the network knows of a tab: `GET /v1/tabs/:id`. */

@@ -35,6 +35,42 @@ describe('[B2] the tabs that may read a prompt', () => {
   });
 });
 
+describe('[B10] the regions that a session wants', () => {
+  it('are where every tab is that reads a prompt, to answer and to check', async () => {
+    const network = await TestNetwork.create();
+    const german = await network.addTab({ country: 'DE' });
+    const french = await network.addTab({ country: 'FR' });
+    const swiss = await network.addTab({ country: 'CH' });
+    const unknown = await network.addTab();
+    const readersOf = async (regions: readonly string[]) => {
+      const { want } = await network.ask('x', within({ ...ANYWHERE, regions }));
+      const view = (await network.session(want.task)).view(want.task);
+      return [view.tab, ...view.checkers.map(({ tab }) => tab)];
+    };
+    const union = [german.identity, french.identity];
+    for (let i = 0; i < 6; i++) expect((await readersOf(['EU'])).toSorted()).toEqual(union.toSorted());
+    const continent = [...union, swiss.identity];
+    for (let i = 0; i < 4; i++) for (const tab of await readersOf(['europe'])) expect(continent).toContain(tab);
+    // Alone in its country, it answers and nobody checks.
+    expect(await readersOf(['CH'])).toEqual([swiss.identity]);
+    const able = (regions: readonly string[]) => network.pool.outlook({ ...ANYWHERE, regions }, [TEST_CLASS], 60).able;
+    expect([able([]).tabs, able(['europe']).tabs, able(['EU']).tabs, able(['JP']).tabs]).toEqual([4, 3, 2, 0]);
+    expect(JSON.stringify(network.pool.tabView(unknown.identity))).not.toContain('country');
+    expect(JSON.stringify(network.pool.tabView(german.identity))).not.toContain('DE"');
+  });
+
+  it('are named when nobody is there, although others serve: refused at once, not queued', async () => {
+    const network = await TestNetwork.create();
+    await network.addTab({ country: 'US' });
+    await network.addTab();
+    await expect(network.ask('x', within({ ...ANYWHERE, regions: ['DE', 'FR'] }))).rejects.toMatchObject({
+      code: 'no_tab',
+      param: 'placement.regions',
+      message: 'No tab that is known to be in DE, FR serves test-model at the moment.',
+    });
+  });
+});
+
 describe('[B3] a deadline of a session', () => {
   it('stops the answer, tells the client why, and blames no tab', async () => {
     const network = await TestNetwork.create();

@@ -16,11 +16,25 @@ export function overloaded(message: string): ShoalError {
 
 export function noTab(want: LeaseWant): ShoalError {
   const model = want.variants[0]?.model ?? 'this model';
+  const { regions = [], allow } = want.claim;
+  if (regions.length > 0) return noTabWithin(regions, model);
   const message =
-    want.claim.allow === null
+    allow === null
       ? `No tab serves ${model} at the moment. Open ${want.network}/join to lend one.`
       : `None of the tabs that the session allows serves ${model} at the moment.`;
   return new ShoalError('no_tab', message, { retryAfterMs: 15_000 });
+}
+
+/** Somebody may serve it elsewhere. */
+export function noTabWithin(regions: readonly string[], model: string): ShoalError {
+  return new ShoalError(
+    'no_tab',
+    `No tab that is known to be in ${regions.join(', ')} serves ${model} at the moment.`,
+    {
+      retryAfterMs: 15_000,
+      param: 'placement.regions',
+    },
+  );
 }
 
 export function lost(code: ErrorCode): ShoalError {

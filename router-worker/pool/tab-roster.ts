@@ -15,7 +15,7 @@ import { isSealingKey } from '../../shared/sealing/sealing-key.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Seat } from '../allocation/allocator.ts';
 import { RestingTabs } from './resting-tabs.ts';
-import { attachmentOf, type Tab, type TabAttachment, type TabSocket, tabFrom } from './tab.ts';
+import { attachmentOf, countryOfTab, type Tab, type TabAttachment, type TabSocket, tabFrom } from './tab.ts';
 
 export interface Census {
   readonly class: string;
@@ -86,7 +86,7 @@ export class TabRoster {
         const rank = rankOf(tab, id);
         if (rank === null) return [];
         const isResting = this.isResting(tab);
-        return [{ tab: tab.identity, class: id, load: tab.leases.size, rank, isResting }];
+        return [{ tab: tab.identity, class: id, load: tab.leases.size, rank, isResting, country: countryOfTab(tab) }];
       }),
     );
   }

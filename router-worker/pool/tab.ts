@@ -4,6 +4,8 @@ import type { Signed } from '../../shared/signing/signed-statement.ts';
 
 /** A tab's socket as the pool sees it. */
 export interface TabSocket {
+  /** The country that it came from, ISO 3166-1 alpha-2: kept with the socket, told to nobody. Left out, or null: not known. */
+  readonly country?: string | null;
   send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code: number, reason: string): void;
   /** Keeps what must survive hibernation, with the socket itself. */
@@ -86,6 +88,11 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     leases: new Set(),
     partners: new Set(),
   };
+}
+
+/** Where a tab is, as far as it is known. */
+export function countryOfTab({ socket }: Pick<Tab, 'socket'>): string | null {
+  return socket?.country ?? null;
 }
 
 /** What a tab gives itself out for. */

@@ -14,6 +14,7 @@ import { wantOfPlainTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
+import { type Keep, keepAnswer } from '../task/keep-answer.ts';
 import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { plainTask } from '../task/plain-task.ts';
 import { onlyVectors } from './only-vectors.ts';
@@ -55,6 +56,8 @@ export interface PartTerms {
   readonly tell: (tasks: readonly TaskTail[], word: PartWord) => void;
   /** Told of every task that is opened, in order. */
   readonly onTask: (task: TaskTail) => void;
+  /** Takes the text of each part to keep it; null where none is kept. Vectors never are. */
+  readonly keep: Keep | null;
   readonly suspect: (tab: string, classId: string, reason: Suspicion) => void;
 }
 
@@ -119,7 +122,8 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
           ];
         }
         const text = prompt.messages.map(({ content }) => content).join('\n');
-        return [{ task, updates: lookAtAnswer(task.updates(), text, terms.suspect), tell }];
+        const updates = keepAnswer(task, lookAtAnswer(task.updates(), text, terms.suspect), terms.keep);
+        return [{ task, updates, tell }];
       });
     },
   };

@@ -6,8 +6,9 @@ import { RECEIPT_KEPT_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { lease as leaseSchema } from '../../shared/protocol/lease.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
-import { taskId } from '../../shared/protocol/task-ids.ts';
+import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
 import { receipt as receiptSchema } from '../../shared/receipt/receipt.ts';
+import type { Completion } from '../../shared/sealed-task/completion.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import { billedTasks } from '../billing/billed-tasks.ts';
 import { Cashier, type HoldOrder } from '../billing/cashier.ts';
@@ -15,14 +16,21 @@ import type { PartWord } from '../billing/grant.ts';
 import { ownPrice, type PriceView } from '../billing/price-view.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import type { Env } from '../env.ts';
-import { routerKeys } from '../keys/router-keys.ts';
+import { routerKeys, unknownTask } from '../keys/router-keys.ts';
+import { webhookSecret } from '../keys/webhook-secret.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { tellNetwork } from '../network/tell-network.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
+import { openAnswer, sealAnswer } from './answer-seal.ts';
+import { BackgroundMarks } from './background-marks.ts';
+import { type BackgroundCall, BackgroundRuns, type BackgroundStart } from './background-runs.ts';
+import { KeptAnswers } from './kept-answers.ts';
 import { drainToLog } from './log-outbox.ts';
+import { runInBackground } from './run-in-background.ts';
+import { sendWebhook, type WebhookOutcome } from './send-webhook.ts';
 import { type CommitCircumstances, type Decision, Session, type TaskView, viewOf } from './session.ts';
 import { SessionFeed } from './session-feed.ts';
 import { LOG_AFTER_MS, SqlSessionStore } from './session-store.ts';
@@ -33,6 +41,7 @@ import {
   type SessionView,
   SetUpSession,
 } from './set-up-session.ts';
+import { type WebhookCounts, type WebhookEvent, WebhookQueue } from './webhook-queue.ts';
 
 /** An answer across an RPC hop: errors of the vocabulary travel as data, because thrown ones lose their class. */
 export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
@@ -49,12 +58,43 @@ const FEED_TICK_MS = 5_000;
 /** How long a write to a reader that went away takes to fail, ms, with room to spare. */
 const PROBE_MS = 200;
 
+/** An answer that was signed just now may still be on its way here from whoever reads it, ms. */
+const KEEPING_MS = 5_000;
+
+/** When an answer that is not there may be, ms. */
+const ANSWER_RETRY_MS = 1_000;
+
+/** How often a session that runs something in the background looks whether it was lost, ms. */
+const BACKGROUND_LOOK_MS = 30_000;
+
+/** What is kept of a task: its answer, or why there is none. */
+export type KeptAnswer = { readonly answer: Completion } | { readonly error: WireError };
+
+/** A session as its owner sees it, with what became of its events. */
+export type ShownSession = Omit<SessionView, 'webhook'> & {
+  readonly webhook: ({ readonly url: string } & WebhookCounts) | null;
+};
+
+/** What an event says of a task: nothing that anybody wrote. */
+function toldOf({ id, status, outcome, model, usage, verdict, sure, receipt }: TaskView) {
+  return { id, object: 'task', status, outcome, model, usage, verdict, sure, receipt };
+}
+
+function notKept(): ShoalError {
+  return new ShoalError('answer_not_kept', 'No answer of this task is kept for you.');
+}
+
 /** Doorman of {@link Session}, and of {@link SetUpSession} where somebody set it up: storage, alarm, RPC. */
 export class SessionObject extends DurableObject<Env> {
   #store: SqlSessionStore;
   #setUp: SetUpSession;
   readonly #feed = new SessionFeed(() => Date.now());
   #feeding: ReturnType<typeof setInterval> | null = null;
+  #kept: KeptAnswers;
+  #webhook: WebhookQueue;
+  #marks: BackgroundMarks;
+  readonly #background: BackgroundRuns;
+  #awake: ReturnType<typeof setInterval> | null = null;
   #cashier: Cashier;
   #session: Promise<Session> | null = null;
   /** When the one alarm goes off; it stands for all deadlines. */
@@ -66,6 +106,19 @@ export class SessionObject extends DurableObject<Env> {
     super(ctx, env);
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#kept = this.#newKept();
+    this.#webhook = this.#newWebhook();
+    this.#marks = new BackgroundMarks(ctx.storage.sql);
+    this.#background = new BackgroundRuns({
+      begun: (task) => {
+        this.#marks.add(task);
+        this.#arm(Date.now() + BACKGROUND_LOOK_MS);
+      },
+      over: (task) => this.#marks.remove(task),
+      run: (call, named) => runInBackground(env, call, named),
+      failed: async (task, body) => void (await this.keepAnswer(tailOf(task), body as KeptAnswer)),
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
     this.#cashier = this.#newCashier();
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAt = (await ctx.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
@@ -135,12 +188,25 @@ export class SessionObject extends DurableObject<Env> {
     );
   }
 
+  #newKept(): KeptAnswers {
+    return new KeptAnswers(this.ctx.storage.sql, () => Date.now());
+  }
+
+  #newWebhook(): WebhookQueue {
+    return new WebhookQueue({
+      sql: this.ctx.storage.sql,
+      now: () => Date.now(),
+      wake: (at) => this.#arm(at),
+      send: (event) => this.#sendEvent(event),
+    });
+  }
+
   // ---- a session that somebody set up --------------------------------------------------------------------------------
 
-  setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<SessionView>> {
+  setUp(id: string, owner: string, settings: SessionSettings): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
       this.#setUp.create(id, owner, settings);
-      return this.#setUp.view(owner);
+      return this.#shown(owner);
     });
   }
 
@@ -148,19 +214,21 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async () => this.#setUp.settings(owner));
   }
 
-  sessionView(owner: string): Promise<Reply<SessionView>> {
+  sessionView(owner: string): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
       this.#setUp.settings(owner);
       await this.#releaseLost();
-      return this.#setUp.view(owner);
+      return this.#shown(owner);
     });
   }
 
   /** `body` is the caller's: it is validated together with what it does not change. */
-  patch(owner: string, body: unknown): Promise<Reply<SessionView>> {
+  patch(owner: string, body: unknown, routerHost: string): Promise<Reply<ShownSession>> {
     return this.#reply(async () => {
-      this.#setUp.patch(owner, body);
-      const view = this.#setUp.view(owner);
+      this.#setUp.patch(owner, body, routerHost);
+      if (this.#setUp.calling() === null) this.#webhook.clear();
+      if (this.#setUp.storing() === null) this.#kept.clear();
+      const view = this.#shown(owner);
       this.#feed.tell('session', view);
       return view;
     });
@@ -179,6 +247,8 @@ export class SessionObject extends DurableObject<Env> {
         left = this.#setUp.running(owner).filter((tail) => !stopped.has(tail)); // Admitted meanwhile.
       }
       this.#setUp.end(owner);
+      this.#kept.clear();
+      this.#webhook.clear();
       this.#feed.end('session_deleted');
       return stopped.size;
     });
@@ -226,7 +296,7 @@ export class SessionObject extends DurableObject<Env> {
           cut: () => void writer.abort().catch(() => undefined),
         },
         [
-          { event: 'session', data: this.#setUp.view(owner) },
+          { event: 'session', data: this.#shown(owner) },
           ...this.#setUp.underWay().map((task) => ({ event: 'task', data: this.#listed(session, task) })),
         ],
       );
@@ -264,13 +334,152 @@ export class SessionObject extends DurableObject<Env> {
 
   #giveBack(tails: readonly TaskTail[]): void {
     for (const tail of this.#setUp.release(tails)) {
-      this.#feed.tell('task', { id: taskId(tail), object: 'task', status: 'not_begun' });
+      const task = { id: taskId(tail), object: 'task', status: 'not_begun' };
+      this.#feed.tell('task', task);
+      if (this.#setUp.calling() !== null) this.#webhook.tell('task.not_begun', tail, task);
     }
   }
 
   #heard(task: Task, signedReceipt: Signed | null): void {
     const price = signedReceipt === null ? null : parsePayload('receipt', receiptSchema, signedReceipt).price;
-    if (this.#setUp.heard(task, price?.charged ?? null)) this.#feed.tell('task', viewOf(task, signedReceipt !== null));
+    const before = this.#setUp.stateOf(task.task);
+    if (!this.#setUp.heard(task, price?.charged ?? null)) return;
+    const view = viewOf(task, signedReceipt !== null);
+    this.#feed.tell('task', view);
+    if (before === this.#setUp.stateOf(task.task) || task.phase === 'running' || this.#setUp.calling() === null) return;
+    this.#webhook.tell(task.phase === 'ended' ? 'task.ended' : 'task.answered', task.task, toldOf(view));
+  }
+
+  /** The session as its owner sees it. */
+  #shown(owner: string): ShownSession {
+    const view = this.#setUp.view(owner);
+    return { ...view, webhook: view.webhook === null ? null : { ...view.webhook, ...this.#webhook.counts() } };
+  }
+
+  /** One attempt to tell whoever the session names. The text of the answer goes along where it is kept. */
+  async #sendEvent({ id, type, tail, at, data }: WebhookEvent): Promise<WebhookOutcome> {
+    const called = this.#setUp.calling();
+    if (called === null) return { isTaken: false, why: 'nobody is called', isFinal: true };
+    try {
+      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+      const kept = await this.#keptOf(tail);
+      const told = {
+        ...{ session: called.id, ...data },
+        ...(kept !== null && ('answer' in kept ? { answer: kept.answer.choices[0]?.message.content ?? '' } : kept)),
+      };
+      const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data: told });
+      const secret = await webhookSecret(keys, called.id, called.url);
+      return await sendWebhook(fetch, { url: called.url, id, body, secret, at: Date.now() });
+    } catch (cause) {
+      console.error(JSON.stringify({ event: 'webhook_failed', reason: String(cause) }));
+      return { isTaken: false, why: 'a fault of the router', isFinal: false };
+    }
+  }
+
+  // ---- answers that are kept -----------------------------------------------------------------------------------------
+
+  /** Keeps what became of a task, sealed, if the session stores. Says whether it did. Called by the router itself. */
+  keepAnswer(tail: TaskTail, kept: KeptAnswer): Promise<Reply<boolean>> {
+    return this.#reply(async () => {
+      const id = this.#setUp.storing();
+      if (id === null) return false;
+      const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+      const sealed = await sealAnswer(keys, id, tail, JSON.stringify(kept));
+      if (this.#setUp.storing() === null) return false; // Deleted meanwhile.
+      const isKept = this.#kept.keep(tail, sealed);
+      const dueAt = this.#kept.nextDueAt();
+      if (dueAt !== null) this.#arm(dueAt);
+      return isKept;
+    });
+  }
+
+  /** The answer of one of the owner's tasks, with the verdict as it is now. Throws `task_not_found`, `answer_pending`, `answer_not_kept`, or what the task failed of. */
+  answer(owner: string, tail: TaskTail): Promise<Reply<Completion>> {
+    return this.#reply(async (session) => {
+      if (!this.#isOf(owner) || this.#setUp.storing() === null) throw notKept();
+      await this.#closeLost();
+      const kept = await this.#keptOf(tail);
+      if (kept === null) throw this.#whyNone(session, tail);
+      if ('error' in kept) throw ShoalError.fromWire(kept.error);
+      const { verdict, sure } = session.view(tail);
+      const { answer } = kept;
+      return { ...answer, shoal: { ...answer.shoal, verdict: verdict ?? answer.shoal.verdict, sure } };
+    });
+  }
+
+  /** Null where nothing is kept of the task. */
+  async #keptOf(tail: TaskTail): Promise<KeptAnswer | null> {
+    const id = this.#setUp.storing();
+    const sealed = this.#kept.read(tail);
+    if (id === null || sealed === null) return null;
+    const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
+    return JSON.parse(await openAnswer(keys, id, tail, sealed)) as KeptAnswer;
+  }
+
+  /** Stops one of the owner's tasks, as a client that hangs up does. Gives the task as it is then. Throws `task_not_found`. */
+  stopTask(owner: string, tail: TaskTail): Promise<Reply<ListedTask>> {
+    return this.#reply(async (session) => {
+      if (!this.#isOf(owner)) throw unknownTask();
+      const task = this.#setUp.task(owner, tail);
+      const state = this.#setUp.stateOf(tail);
+      if (state === 'waiting' || state === 'answering') await poolStub(this.env).stop([tail]);
+      return this.#listed(session, task);
+    });
+  }
+
+  /** Goes on with a request when its client has gone. Throws `session_not_found` or `session_busy`. */
+  runInBackground(owner: string, call: BackgroundCall): Promise<Reply<BackgroundStart>> {
+    return this.#reply(async () => {
+      this.#setUp.settings(owner);
+      const start = this.#background.begin(call);
+      this.#awake ??= setInterval(() => this.#stayAwake(), FEED_TICK_MS);
+      return start;
+    });
+  }
+
+  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none. */
+  async #closeLost(): Promise<void> {
+    const lost = this.#marks.all().filter((task) => !this.#background.has(task));
+    if (lost.length === 0) return;
+    await poolStub(this.env).stop(lost.map(tailOf));
+    const error = new ShoalError(
+      'internal_error',
+      'The router lost the request before its answer was written.',
+    ).toWire();
+    for (const task of lost) {
+      await this.keepAnswer(tailOf(task), { error }); // If its answer was kept, that stays.
+      this.#marks.remove(task);
+    }
+  }
+
+  /** A timer keeps the object awake, so it runs only while there is work in memory. */
+  #stayAwake(): void {
+    if (this.#background.size > 0 || this.#awake === null) return;
+    clearInterval(this.#awake);
+    this.#awake = null;
+  }
+
+  /** Whether the session was set up by this owner. Another's is not told apart from nobody's. */
+  #isOf(owner: string): boolean {
+    try {
+      this.#setUp.settings(owner);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #whyNone(session: Session, tail: TaskTail): ShoalError {
+    const state = this.#setUp.stateOf(tail);
+    if (state === null) return unknownTask();
+    const pending = new ShoalError('answer_pending', 'The answer is not written yet.', {
+      retryAfterMs: ANSWER_RETRY_MS,
+    });
+    if (state === 'waiting') return pending;
+    const view = session.view(tail);
+    if (view.private) return notKept();
+    const hasJustEnded = view.ended_at !== null && Date.now() - view.ended_at < KEEPING_MS;
+    return view.ended_at === null || (hasJustEnded && view.usage !== null) ? pending : notKept();
   }
 
   // ---- tasks ---------------------------------------------------------------------------------------------------------
@@ -289,7 +498,9 @@ export class SessionObject extends DurableObject<Env> {
       // More than one tab may have written at it, and the router reads it: it will say whether they wrote the same.
       if (!isPrivate && session.hadOtherTabs(task)) this.#cashier.awaitWord(task, READER_WORD_MS);
       // The pool filters too, where it remembers the request; the session always does.
-      const candidates = circumstances.candidates.filter(({ tab }) => this.#setUp.mayRead(task, tab));
+      const candidates = circumstances.candidates.filter(({ tab }) =>
+        this.#setUp.mayRead(task, tab, circumstances.countries?.[tab] ?? null),
+      );
       return session.committed(lease, commit, { ...circumstances, candidates });
     });
   }
@@ -348,6 +559,7 @@ export class SessionObject extends DurableObject<Env> {
     this.#armedAt = Number.POSITIVE_INFINITY;
     try {
       const session = await this.#open();
+      await this.#closeLost();
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
       this.#untold = [];
@@ -364,11 +576,19 @@ export class SessionObject extends DurableObject<Env> {
         ),
         this.#cashier.sweep(),
       ]);
-      if (this.#setUp.sweep()) this.#feed.end('session_expired');
+      if (this.#setUp.sweep()) {
+        this.#feed.end('session_expired');
+        this.#kept.clear();
+        this.#webhook.clear();
+      }
+      // Not waited for: a receiver that takes its time holds nothing up here.
+      this.ctx.waitUntil(this.#webhook.drain());
+      this.#kept.sweep();
       for (const result of told) if (result.status === 'rejected') throw result.reason;
-      const next = [this.#store.nextDueAt(), this.#cashier.nextDueAt(), this.#setUp.nextDueAt()].filter(
-        (at) => at !== null,
-      );
+      const next = [this.#store, this.#cashier, this.#setUp, this.#kept, this.#webhook]
+        .map((part) => part.nextDueAt())
+        .filter((at) => at !== null);
+      if (this.#marks.all().length > 0) next.push(Date.now() + BACKGROUND_LOOK_MS);
       if (next.length === 0) await this.#dissolve();
       else this.#arm(Math.min(...next));
     } catch (cause) {
@@ -383,6 +603,9 @@ export class SessionObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = this.#newStore();
     this.#setUp = this.#newSetUp();
+    this.#kept = this.#newKept();
+    this.#webhook = this.#newWebhook();
+    this.#marks = new BackgroundMarks(this.ctx.storage.sql);
     this.#cashier = this.#newCashier();
     this.#session = null;
   }

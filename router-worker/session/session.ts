@@ -72,6 +72,8 @@ export interface Ended {
 export interface CommitCircumstances {
   /** Who could check, in any order. */
   readonly candidates: readonly DrawCandidate[];
+  /** Where they are, by identity, as far as it is known: for a session that wants them somewhere, and written nowhere. */
+  readonly countries?: Readonly<Record<string, string>>;
   /** Whether the client had asked to stop. */
   readonly stopped: boolean;
   /** Level `basic`: whether this answer is checked. */

@@ -1,9 +1,10 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_BATCH_WAIT_MS, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import { isAllowed, onDevices, type Placement } from '../../shared/protocol/placement.ts';
+import { mayRead, onDevices, type Placement } from '../../shared/protocol/placement.ts';
 import { parseSessionSettings, requestOf, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
+import { unknownTask } from '../keys/router-keys.ts';
 import { unknownSession } from '../keys/session-ids.ts';
 import type { Task } from '../task/task.ts';
 import { costOfUse, judgeAdmission, type SessionUse } from './judge-admission.ts';
@@ -38,7 +39,7 @@ const ON_ITS_WAY_MS = 5_000;
 /** How long a session that is over is remembered, ms: a task of it that was still on its way must find it closed. */
 const TOMBSTONE_MS = SUBTASK_DEADLINE_MS;
 
-type AdmittedState = 'waiting' | 'answering' | 'checking' | 'over';
+export type AdmittedState = 'waiting' | 'answering' | 'checking' | 'over';
 
 interface SetUpRow extends Record<string, SqlStorageValue> {
   readonly id: string;
@@ -122,16 +123,40 @@ export class SetUpSession {
     this.#onDue(at + settings.lifeS * 1000);
   }
 
+  /** The id of the session, if it lives and keeps answers; null otherwise. */
+  storing(): string | null {
+    const alive = this.#alive();
+    return alive?.settings.store === true ? alive.id : null;
+  }
+
+  /** Where the session's events go, if it lives and calls anybody; null otherwise. */
+  calling(): { readonly id: string; readonly url: string } | null {
+    const alive = this.#alive();
+    const url = alive?.settings.webhook?.url;
+    return alive == null || url === undefined ? null : { id: alive.id, url };
+  }
+
+  #alive(): { readonly id: string; readonly settings: SessionSettings } | null {
+    const row = this.#row();
+    if (row === null || row.gone_at !== null || row.expires_at <= this.#now()) return null;
+    return { id: row.id, settings: JSON.parse(row.settings) as SessionSettings };
+  }
+
+  /** How far a task is that was admitted here; null for one that was not, or got no tab. */
+  stateOf(tail: TaskTail): AdmittedState | null {
+    return this.#rows('tail = ?', tail)[0]?.state ?? null;
+  }
+
   /** The settings of the owner's session. Throws `session_not_found`, to any other owner too. */
   settings(owner: string): SessionSettings {
     return JSON.parse(this.#living(owner).settings) as SessionSettings;
   }
 
   /** Changes what the body names, or nothing. What is under way goes on as it was admitted. Throws what is wrong with it. */
-  patch(owner: string, body: unknown): SessionSettings {
+  patch(owner: string, body: unknown, routerHost: string): SessionSettings {
     const before = this.#living(owner);
     const current = JSON.parse(before.settings) as SessionSettings;
-    const settings = parseSessionSettings(body, current);
+    const settings = parseSessionSettings(body, current, routerHost);
     // The life counts from the change that names it.
     const isRenewed = typeof body === 'object' && body !== null && 'expires_in_s' in body;
     const expiresAt = isRenewed ? this.#now() + settings.lifeS * 1000 : before.expires_at;
@@ -162,8 +187,9 @@ export class SetUpSession {
       price_ceiling: priceCeiling,
       max_tasks: maxTasks,
       deadline_ms: deadlineMs,
+      webhook: settings.webhook ?? null,
       placement: {
-        regions: [],
+        regions: placement.regions ?? [],
         own_devices_only: placement.ownDevicesOnly ?? false,
         allow: placement.allow,
         block: placement.block,
@@ -225,10 +251,10 @@ export class SetUpSession {
     if (this.#row() !== null && this.#rows('tail = ?', tail).length === 0) throw unknownSession();
   }
 
-  /** Whether this tab may read the prompt of this task. */
-  mayRead(tail: TaskTail, tab: string): boolean {
+  /** Whether this tab, in this country as far as that is known, may read the prompt of this task. */
+  mayRead(tail: TaskTail, tab: string, country: string | null): boolean {
     const [row] = this.#rows('tail = ?', tail);
-    return row === undefined || isAllowed(JSON.parse(row.placement) as Placement, tab);
+    return row === undefined || mayRead(JSON.parse(row.placement) as Placement, tab, country);
   }
 
   /** These parts were thrown away by the router: what they cost comes back. One that has not ended costs nothing when it does. */
@@ -273,6 +299,14 @@ export class SetUpSession {
     }
     const rows = this.#rows('seq < ? ORDER BY seq DESC LIMIT ?', before, limit + 1);
     return { tasks: rows.slice(0, limit).map(admittedTask), more: rows.length > limit };
+  }
+
+  /** One of the owner's tasks. Throws `session_not_found`, or `task_not_found`. */
+  task(owner: string, tail: TaskTail): AdmittedTask {
+    this.#living(owner);
+    const [row] = this.#rows('tail = ?', tail);
+    if (row === undefined) throw unknownTask();
+    return admittedTask(row);
   }
 
   /** Tasks that have not ended, the oldest first. */

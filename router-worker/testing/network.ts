@@ -186,6 +186,8 @@ export class TestNetwork {
       readonly onIdentity?: (identity: string) => void;
       /** Whether its model embeds, and does not chat. */
       readonly embeds?: boolean;
+      /** Where it comes from, as far as the router knows. */
+      readonly country?: string;
     } = {},
   ): Promise<TestTab> {
     const engine = options.engine ?? new ScriptedEngine();
@@ -198,7 +200,7 @@ export class TestNetwork {
     const tab = new LendingTab({
       identity,
       connect: (events) => {
-        wire = new Wire(() => this.pool, events, options.network);
+        wire = new Wire(() => this.pool, events, options.network, options.country ?? null);
         return wire;
       },
       work: {

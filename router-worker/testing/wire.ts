@@ -18,7 +18,10 @@ export class Wire implements Connection {
   /** Changes or drops what the tab sends; the hostile part of a hostile tab. */
   tamper: (data: Sent) => Sent | null | Promise<Sent | null> = (data) => data;
 
-  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home') {
+  readonly #country: string | null;
+
+  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home', country: string | null = null) {
+    this.#country = country;
     this.#pool = pool;
     this.#events = events;
     this.#network = network;
@@ -46,6 +49,7 @@ export class Wire implements Connection {
         this.#pool().closed(socket, code);
         this.#events.onState({ state: 'closed', code, reason });
       },
+      this.#country,
     );
     this.#socket = socket;
     this.#events.onState({ state: 'open' });
@@ -89,6 +93,7 @@ export class Wire implements Connection {
 }
 
 class WireSocket implements TabSocket {
+  readonly country: string | null;
   attachment: TabAttachment | null = null;
   readonly #deliver: (data: string | Uint8Array<ArrayBuffer>) => void;
   readonly #onClose: (code: number, reason: string) => void;
@@ -97,7 +102,9 @@ class WireSocket implements TabSocket {
   constructor(
     deliver: (data: string | Uint8Array<ArrayBuffer>) => void,
     onClose: (code: number, reason: string) => void,
+    country: string | null,
   ) {
+    this.country = country;
     this.#deliver = deliver;
     this.#onClose = onClose;
   }

@@ -29,8 +29,8 @@ export async function lendWorkerdTab(
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
-  /** Of its network, as the platform tells it. */
-  address = '',
+  /** What the platform says of its socket, and what its client does. */
+  from: { readonly cf?: object; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
@@ -60,8 +60,9 @@ export async function lendWorkerdTab(
       };
       connect = async () => {
         const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', {
-          headers: { upgrade: 'websocket', 'cf-connecting-ip': address },
-        });
+          ...from,
+          headers: { ...from.headers, upgrade: 'websocket' },
+        } as RequestInit);
         const opened = response.webSocket;
         if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
         opened.accept();

@@ -27,6 +27,7 @@ describe('a chat request', () => {
       awaitVerdict: false,
       session: null,
       dryRun: false,
+      background: false,
       n: 1,
       redundancy: 1,
       sampling: {},

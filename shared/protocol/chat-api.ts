@@ -87,6 +87,8 @@ const chatRequest = v.strictObject({
       session: sessionName,
       /** Verify and quote, and do nothing. */
       dry_run: v.optional(v.boolean()),
+      /** Give the task's name at once; its answer is fetched later. */
+      background: v.optional(v.boolean()),
     }),
   ),
 });
@@ -141,6 +143,8 @@ export interface ChatRequest {
   /** Null: the conversation has an implicit one. */
   readonly session: string | null;
   readonly dryRun: boolean;
+  /** Whether the response is the task's name, and the answer is fetched when it is there. */
+  readonly background: boolean;
   /** Answers to the prompt, each with a seed of its own. */
   readonly n: number;
   /** Tabs that write the same answer. */
@@ -188,6 +192,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
     redundancy: request.shoal?.redundancy ?? 1,
     session: request.shoal?.session ?? null,
     dryRun: request.shoal?.dry_run ?? false,
+    background: request.shoal?.background ?? false,
     sampling: { ...samplingOf(request), ...(maxTokens != null && { maxTokens }) },
   };
 }

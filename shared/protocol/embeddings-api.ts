@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { ShoalError } from '../errors.ts';
 import { MAX_EMBEDDING_INPUTS } from '../limits.ts';
-import { checking } from './chat-api.ts';
+import { checking, sessionName } from './chat-api.ts';
 import { fieldError, isRecord } from './field-errors.ts';
 import { unicodeText } from './fields.ts';
 import type { Level } from './level.ts';
@@ -14,7 +14,7 @@ const embeddingRequest = v.strictObject({
   dimensions: v.optional(v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1)))),
   user: v.optional(v.string()),
   store: v.optional(v.literal(false)), // Asked for with an `Idempotency-Key`, it is honoured before this is read.
-  shoal: v.optional(v.strictObject(checking)),
+  shoal: v.optional(v.strictObject({ ...checking, session: sessionName })),
 });
 
 export interface EmbeddingRequest {

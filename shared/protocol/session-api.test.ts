@@ -33,7 +33,8 @@ describe('the settings of a session', () => {
       priceCeiling: null,
       maxTasks: null,
       deadlineMs: null,
-      placement: { ownDevicesOnly: false, allow: null, block: [] },
+      placement: { ownDevicesOnly: false, allow: null, block: [], regions: [] },
+      store: false,
       delivery: 'stream',
       lifeS: 604_800,
     });
@@ -53,8 +54,13 @@ describe('the settings of a session', () => {
       price_ceiling: 400,
       max_tasks: 10,
       deadline_ms: 5000,
-      placement: { regions: [], own_devices_only: true, allow: [tab('a'), tab('b'), tab('c')], block: [tab('d')] },
-      store: false,
+      placement: {
+        regions: ['EU', 'CH'],
+        own_devices_only: true,
+        allow: [tab('a'), tab('b'), tab('c')],
+        block: [tab('d')],
+      },
+      store: true,
       delivery: 'poll',
       expires_in_s: 3600,
     };
@@ -62,6 +68,18 @@ describe('the settings of a session', () => {
     expect(requestOf(settings)).toEqual(asked);
     expect(parseSessionSettings({}, settings)).toEqual(settings);
     expect(floorsOf(settings)).toEqual({ level: 'strict', checks: 2 });
+  });
+
+  it('name who hears of events, in one notation', () => {
+    const asked = { delivery: 'webhook', webhook: { url: 'HTTPS://Hooks.Example.com/shoal' } };
+    const settings = parseSessionSettings(asked, null);
+    expect(settings.webhook).toEqual({ url: 'https://hooks.example.com/shoal' });
+    expect(parseSessionSettings({}, settings)).toEqual(settings);
+    const { webhook: _, ...rest } = settings;
+    expect(parseSessionSettings({ delivery: 'stream', webhook: null }, settings)).toEqual({
+      ...rest,
+      delivery: 'stream',
+    });
   });
 
   it('make redundancy a level and a number of checks', () => {
@@ -140,18 +158,25 @@ describe('the settings of a session', () => {
       'invalid_value',
       'placement.allow',
     ],
-    // What is not honoured yet, by name.
-    ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
+    ['a webhook without an address', { delivery: 'webhook' }, 'invalid_value', 'webhook.url'],
+    ['an address without a webhook', { webhook: { url: 'https://hooks.example.com/' } }, 'invalid_value', 'webhook'],
+    [
+      'an address of the inside',
+      { delivery: 'webhook', webhook: { url: 'https://169.254.169.254/' } },
+      'invalid_value',
+      'webhook.url',
+    ],
+    ['an address that is a list', { delivery: 'webhook', webhook: [] }, 'invalid_type', 'webhook'],
+    ['an address of another type', { delivery: 'webhook', webhook: { url: 1 } }, 'invalid_type', 'webhook.url'],
+    ['a region that nobody knows', { placement: { regions: ['EU', 'eu'] } }, 'invalid_value', 'placement.regions[1]'],
     ['own devices by a word', { placement: { own_devices_only: 'yes' } }, 'invalid_type', 'placement.own_devices_only'],
-    ['storage', { store: true }, 'unsupported_field', 'store'],
-    ['a webhook', { delivery: 'webhook' }, 'unsupported_field', 'delivery'],
   ])('refuse %s', (_, body, code, param) => {
     expect(refusal(body)).toEqual([code, param]);
   });
 
-  it('[B6] say why a parameter is not honoured', () => {
-    expect(() => parseSessionSettings({ delivery: 'webhook' }, null)).toThrow(/the router calls nobody/);
-    expect(() => parseSessionSettings({ store: true }, null)).toThrow(/keeps neither prompts nor answers/);
+  it('[B6] say why a value is not honoured', () => {
+    const asked = { delivery: 'webhook', webhook: { url: 'https://169.254.169.254/' } };
+    expect(() => parseSessionSettings(asked, null)).toThrow(/webhook/);
   });
 });
 

@@ -8,6 +8,8 @@ import { shownText } from './fields.ts';
 import { refuseInheritedNames } from './inherited-names.ts';
 import { type Level, level, strongest } from './level.ts';
 import type { SessionPlacement } from './placement.ts';
+import { parseRegions } from './regions.ts';
+import { parseWebhookAddress } from './webhook-address.ts';
 
 /** `POST /v1/sessions`, `PATCH /v1/sessions/:id`. Every parameter is honoured, or refused by name with the reason. */
 
@@ -59,9 +61,9 @@ const sessionRequest = v.strictObject({
   ),
   store: optional(v.boolean()),
   delivery: optional(v.picklist(['stream', 'poll', 'webhook'])),
+  webhook: optional(v.strictObject({ url: v.string() })),
   expires_in_s: optional(whole(60, MAX_SESSION_LIFE_S)),
 });
-type SessionRequest = v.InferOutput<typeof sessionRequest>;
 
 /** What a session asks for, complete. Kept as JSON: fields may be added, never repurposed. */
 export interface SessionSettings {
@@ -84,42 +86,27 @@ export interface SessionSettings {
   /** From a request to the last token of its answer. */
   readonly deadlineMs: number | null;
   readonly placement: SessionPlacement;
-  readonly delivery: 'stream' | 'poll';
+  /** Whether answers that the router can read are kept, to be fetched later. Left out by sessions of earlier releases. */
+  readonly store?: boolean;
+  readonly delivery: 'stream' | 'poll' | 'webhook';
+  /** Where events go; with this delivery alone. */
+  readonly webhook?: { readonly url: string };
   readonly lifeS: number;
 }
 
-/** What cannot be honoured yet, by its path, and why. */
-const NOT_HONOURED: readonly {
-  readonly param: string;
-  readonly asked: (request: SessionRequest) => boolean;
-  readonly why: string;
-}[] = [
-  {
-    param: 'placement.regions',
-    asked: ({ placement }) => (placement?.regions ?? []).length > 0,
-    why: 'the router does not know where a tab is',
-  },
-  {
-    param: 'store',
-    asked: ({ store }) => store === true,
-    why: 'the router keeps neither prompts nor answers',
-  },
-  {
-    param: 'delivery',
-    asked: ({ delivery }) => delivery === 'webhook',
-    why: 'the router calls nobody; follow the session at /v1/sessions/:id/events',
-  },
-];
-
 /**
  * The settings that a body asks for, over those that hold already (null: a new session). A null in the body takes a parameter back to its default.
- * Validated as a whole: nothing changes when anything is wrong. Throws an error of the vocabulary that names the field.
+ * Validated as a whole: nothing changes when anything is wrong. `routerHost`: of the router itself. Throws an error of the vocabulary that names the field.
  */
-export function parseSessionSettings(body: unknown, current: SessionSettings | null): SessionSettings {
+export function parseSessionSettings(
+  body: unknown,
+  current: SessionSettings | null,
+  routerHost: string | null = null,
+): SessionSettings {
   if (!isRecord(body)) throw new ShoalError('invalid_json', 'The body must be one JSON object.');
   refuseInheritedNames(body);
   const asked = mergePatch(current === null ? {} : requestOf(current), translateCortensorFields(body));
-  for (const param of ['metadata', 'tabs', 'placement']) {
+  for (const param of ['metadata', 'tabs', 'placement', 'webhook']) {
     // To a schema of an object a list is one too.
     if (!Array.isArray(asked[param])) continue;
     throw new ShoalError('invalid_type', `The field '${param}' must be of type object.`, { param });
@@ -127,10 +114,6 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
   const parsed = v.safeParse(sessionRequest, asked);
   if (!parsed.success) throw fieldError(parsed.issues[0], asked);
   const request = parsed.output;
-  for (const { param, asked: isAsked, why } of NOT_HONOURED) {
-    if (!isAsked(request)) continue;
-    throw new ShoalError('unsupported_field', `The field '${param}' is not honoured at this value: ${why}.`, { param });
-  }
   const settings: SessionSettings = {
     name: request.name ?? '',
     metadata: request.metadata ?? {},
@@ -148,8 +131,11 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
       ownDevicesOnly: request.placement?.own_devices_only ?? false,
       allow: request.placement?.allow ?? null,
       block: request.placement?.block ?? [],
+      regions: parseRegions(request.placement?.regions ?? []),
     },
-    delivery: request.delivery === 'poll' ? 'poll' : 'stream',
+    store: request.store ?? false,
+    delivery: request.delivery ?? 'stream',
+    ...(request.webhook !== undefined && { webhook: { url: parseWebhookAddress(request.webhook.url, routerHost) } }),
     lifeS: request.expires_in_s ?? DEFAULT_LIFE_S,
   };
   refuseContradictions(settings);
@@ -184,18 +170,19 @@ export function requestOf(settings: SessionSettings) {
     ...(settings.maxTasks !== null && { max_tasks: settings.maxTasks }),
     ...(settings.deadlineMs !== null && { deadline_ms: settings.deadlineMs }),
     placement: {
-      regions: [],
+      regions: settings.placement.regions ?? [],
       own_devices_only: settings.placement.ownDevicesOnly ?? false,
       ...(settings.placement.allow !== null && { allow: settings.placement.allow }),
       block: settings.placement.block,
     },
-    store: false,
+    store: settings.store ?? false,
     delivery: settings.delivery,
+    ...(settings.webhook !== undefined && { webhook: settings.webhook }),
     expires_in_s: settings.lifeS,
   };
 }
 
-/** RFC 7396, as deep as the parameters go: `tabs` and `placement` are merged, null removes, everything else replaces. */
+/** RFC 7396, as deep as the parameters go: `tabs`, `placement` and `webhook` are merged, null removes, everything else replaces. */
 function mergePatch(base: Record<string, unknown>, patch: Record<string, unknown>): Record<string, unknown> {
   const result = { ...base };
   for (const [name, value] of Object.entries(patch)) {
@@ -210,7 +197,10 @@ function mergePatch(base: Record<string, unknown>, patch: Record<string, unknown
 }
 
 function refuseContradictions(settings: SessionSettings): void {
-  const { tabs, placement, budget, priceCeiling } = settings;
+  const { tabs, placement, budget, priceCeiling, delivery, webhook } = settings;
+  if (delivery === 'webhook' && webhook === undefined)
+    throw disagree('webhook.url', 'the delivery is webhook, and nobody is named');
+  if (delivery !== 'webhook' && webhook !== undefined) throw disagree('webhook', `the delivery is ${delivery}`);
   if (tabs.max !== null && tabs.min > tabs.max) throw disagree('tabs.min', `${tabs.min} tabs are more than tabs.max`);
   if (budget !== null && priceCeiling !== null && priceCeiling > budget) {
     throw disagree('price_ceiling', 'one task may not cost more than the budget of all');
