@@ -23,6 +23,7 @@ import { contextOf, cutIntoFiles, type MlcConfig, type ModelFile, mlcConfig, sto
 import { likeliest, likeliestTokens, logSumExp, Sampler } from './sampler.ts';
 import { StopStrings } from './stop-strings.ts';
 import { readTokenTable, type TokenTable } from './token-table.ts';
+import { Turns } from './turns.ts';
 
 /** Weights of some gigabytes are copied to the GPU and a few hundred shaders compiled within this time, or the load is given up, ms. */
 const LOAD_DEADLINE_MS = 300_000;
@@ -79,7 +80,7 @@ const NOTHING_HELD = { ids: [] as readonly number[], logits: null } as const;
  */
 export class WebLlmEngine implements Engine {
   #loaded: Loaded | null = null;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   /** What the package's last step left. */
   #caught: Float32Array | null = null;
   /** `null`: unknown, after a step that failed. */
@@ -158,7 +159,7 @@ export class WebLlmEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    const release = await this.#turn(signal);
+    const release = await this.#turns.take(signal);
     try {
       yield* this.#write(request, signal);
     } catch (cause) {
@@ -221,9 +222,8 @@ export class WebLlmEngine implements Engine {
     };
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
-    const release = await this.#turn(signal);
-    try {
+  embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    return this.#inTurn(signal, async () => {
       const { mlc, inside, options, over } = this.#ready();
       if (!options.embeddings) throw new EngineError('unsupported', 'The model was loaded without embeddings.');
       const tokens = inside.tokenizer.encode(text).length;
@@ -235,16 +235,11 @@ export class WebLlmEngine implements Engine {
       const norm = Math.hypot(...vector);
       if (!(norm > 0)) throw new EngineError('crashed', 'The engine gave no vector.');
       return { vector: vector.map((x) => x / norm), tokens };
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+    });
   }
 
-  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
-    const release = await this.#turn(signal);
-    try {
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#inTurn(signal, async () => {
       const text = this.#encode(request.text);
       const first = await this.#read(text, signal);
       const choices: number[] = [];
@@ -258,22 +253,11 @@ export class WebLlmEngine implements Engine {
         choices.push(sum);
       }
       return { candidates: this.#candidates(first), choices };
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+    });
   }
 
-  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
-    const release = await this.#turn(signal);
-    try {
-      return await this.#forced(request, signal);
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    return this.#inTurn(signal, () => this.#forced(request, signal));
   }
 
   /**
@@ -321,17 +305,13 @@ export class WebLlmEngine implements Engine {
     await unload(loaded.mlc);
   }
 
-  /** One request at a time. Throws `AbortError` when the signal aborts while waiting. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const before = this.#tail;
-    const mine = Promise.withResolvers<void>();
-    this.#tail = before.then(() => mine.promise);
-    await before;
-    if (signal.aborted) {
-      mine.resolve();
-      throw abortError();
+  /** Throws {@link EngineError} and `AbortError`, whatever the package throws. */
+  async #inTurn<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#turns.run(signal, act);
+    } catch (cause) {
+      throw failureOf(cause);
     }
-    return mine.resolve;
   }
 
   #ready(): Loaded {
