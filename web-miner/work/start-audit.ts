@@ -18,7 +18,7 @@ import type { Engine } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
 import { type AuditResult, compareWithModel, readWithModel } from './audit.ts';
-import { batchTokensFor } from './start-lending.ts';
+import { batchTokensFor } from './load-model.ts';
 
 /** Where an audit is on its way from two files to its finding. */
 export type AuditPhase =

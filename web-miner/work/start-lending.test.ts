@@ -156,7 +156,7 @@ describe('lending a tab', () => {
   it('leads from a click to serving, and ends when it is stopped', async () => {
     const { lending, engine, phases, last } = await lend(identity);
     const seen = [...new Set(phases.map(({ phase }) => phase))];
-    expect(seen).toEqual(['preparing', 'downloading', 'loading', 'testing', 'serving']);
+    expect(seen).toEqual(['preparing', 'downloading', 'loading', 'testing', 'joining', 'serving']);
     expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
     await lending.stop();
     expect(last()).toEqual({ phase: 'stopped' });
