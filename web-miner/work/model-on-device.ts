@@ -13,6 +13,8 @@ export interface ModelPorts {
   /** A fresh engine for the variant. */
   readonly engineFor: (served: ServedVariant) => Engine;
   readonly deadlines?: EngineDeadlines;
+  /** For its own test, ms; left out: as long as a person waits for it. */
+  readonly selfTestMs?: number;
   /** Questions of this class whose answers are published. */
   readonly known: readonly SelfTestQuestion[];
   /** The engine was ended between two pieces of work, and why. */
@@ -71,15 +73,15 @@ export class ModelOnDevice {
   /** Asks it a question whose answer is known. Throws {@link WrongDevice} when it writes something else than its class, twice; and `EngineError`. */
   async prove(): Promise<void> {
     const { engine, renderer } = this;
-    const { signal, known } = this.#ports;
+    const { signal, known, selfTestMs } = this.#ports;
     if (kindOf(this.served.model) === 'embed') {
       return this.#found({ outcome: 'steady', speed: await warmUpEmbedding(engine, signal) });
     }
     const question = known[Math.floor(Math.random() * known.length)] ?? null;
-    let result = await selfTest(engine, renderer, question, signal);
+    let result = await selfTest(engine, renderer, question, signal, selfTestMs);
     if (result.outcome === 'wrong') {
       await this.load(); // A process that went wrong may be the only thing that is.
-      result = await selfTest(engine, renderer, question, signal);
+      result = await selfTest(engine, renderer, question, signal, selfTestMs);
     }
     this.#found(result);
     if (result.outcome !== 'wrong') return;

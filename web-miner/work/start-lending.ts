@@ -77,6 +77,8 @@ export interface LendingOptions {
   readonly engineFor: (served: ServedVariant) => Engine;
   /** How long an engine may take for what it does; left out: as long as the router waits. */
   readonly deadlines?: EngineDeadlines;
+  /** How long a model's own test may take, ms; left out: as long as a person waits for it. */
+  readonly selfTestMs?: number;
   /** How the engine computes; left out: as an exact class does. */
   readonly arithmetic?: Arithmetic;
   readonly links: (events: () => DirectLinks) => LinkPort;
@@ -336,10 +338,11 @@ export class Lending {
   }
 
   #open(served: ServedVariant, weights: Blob): ModelOnDevice {
-    const { engineFor, deadlines } = this.#options;
+    const { engineFor, deadlines, selfTestMs } = this.#options;
     return new ModelOnDevice(served, weights, {
       engineFor,
       ...(deadlines !== undefined && { deadlines }),
+      ...(selfTestMs !== undefined && { selfTestMs }),
       known: this.#known[served.class] ?? [],
       onEnded: (reason) => this.#tab?.broke(reason),
       signal: this.#abort.signal,
