@@ -144,7 +144,6 @@ describe('a page of a browser that', () => {
     await expect.poll(servingTabs, PATIENCE).toBe(1);
     expect(lending.told()).toEqual(['hello 1']);
     expect((await ask()).status).toBe(200);
-    expect(await lending.text('tab-log ol')).toContain('The browser has put this page aside.');
     await lending.page.close();
     await expect.poll(servingTabs, PATIENCE).toBe(0);
   });
