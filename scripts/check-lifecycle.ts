@@ -2,7 +2,7 @@ import './require-node.ts';
 import { findBrowser } from './browser/find-browser.ts';
 import { launchPlainBrowser, type PlainBrowser } from './browser/plain-browser.ts';
 import { readArguments, runCommand } from './command-line.ts';
-import { lendPlainly, openJoin, type PlainLending } from './testing/plain-lending.ts';
+import { inPage, lendPlainly, openJoin, type PlainLending } from './testing/plain-lending.ts';
 import { type RunningNetwork, startNetwork } from './testing/running-network.ts';
 
 /**
@@ -23,8 +23,7 @@ if (values.browser !== undefined) process.env.SHOAL_BROWSER = values.browser;
 const ENERGY_SAVER_MS = Number(values['energy-saver-minutes']) * 60_000;
 
 const MODEL = 'shoal-pup-3m:q8_0';
-/** A router that is told nothing finds a dead socket by its heartbeats. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 30_000;
 /** Another message would have come by then, ms. */
 const SETTLE_MS = 700;
 /** `performance_tuning.battery_saver_mode.state`: on, whatever the battery. */
@@ -119,7 +118,7 @@ const offline = (isOffline: boolean) => ({
   uploadThroughput: -1,
 });
 
-async function watchAll(network: RunningNetwork, browser: PlainBrowser, watch: Watch): Promise<void> {
+async function watchPage(network: RunningNetwork, browser: PlainBrowser, watch: Watch): Promise<void> {
   const { url } = network.router;
   const lending = await openJoin(browser, url);
   const { page } = lending;
@@ -165,7 +164,8 @@ async function watchAll(network: RunningNetwork, browser: PlainBrowser, watch: W
   await page.send('Network.enable');
   await page.send('Network.emulateNetworkConditions', offline(true));
   // What the tab says then goes nowhere: the router has to find out by itself.
-  await watch.see(lending, 'offline', 0);
+  const missed = await ask(network);
+  await watch.see(lending, 'offline, after a request was lost', 0, () => `That request was told ${missed}.`);
   await page.send('Network.emulateNetworkConditions', offline(false));
   await watch.see(lending, 'online again', 1);
 
@@ -179,14 +179,11 @@ async function watchAll(network: RunningNetwork, browser: PlainBrowser, watch: W
     async () => `It says: ${await second.text('#state')}.`,
   );
   await second.click('#take-over');
+  await second.page.until(inPage(`deep('#finish') !== null`), 'the second tab serves');
   await watch.see(second, 'the second tab took over', 1, () => `The first told: ${lending.told().join(', ')}.`);
   await second.page.close();
   await page.toFront();
   await watch.see(lending, 'the second tab was closed', 0);
-  await page.close();
-  await other.close();
-
-  await watchDevice(browser, url, watch);
 }
 
 /** The rules of comfort, which a tab on a server begins without. */
@@ -230,45 +227,38 @@ async function watchDevice(browser: PlainBrowser, url: string, watch: Watch): Pr
 }
 
 /** With the browser's Energy Saver on, a page that lends in the background. */
-async function watchEnergySaver(network: RunningNetwork, watch: Watch): Promise<void> {
-  const found = await findBrowser(() => undefined);
-  const browser = await launchPlainBrowser(found, { localState: ENERGY_SAVER_ON });
-  try {
-    const lending = await openJoin(browser, network.router.url);
-    await lendPlainly(lending, MODEL);
-    await watch.see(lending, 'Energy Saver: serves', 1);
-    const other = await browser.open('about:blank');
-    await other.toFront();
-    const end = Date.now() + ENERGY_SAVER_MS;
-    let answers = 0;
-    while (Date.now() < end) if ((await ask(network, 200)) === '200') answers++;
-    await watch.see(
-      lending,
-      'Energy Saver: hidden',
-      1,
-      () => `${answers} answers in ${ENERGY_SAVER_MS / 60_000} minutes.`,
-    );
-  } finally {
-    await browser.close();
-  }
+async function watchEnergySaver(network: RunningNetwork, browser: PlainBrowser, watch: Watch): Promise<void> {
+  const lending = await openJoin(browser, network.router.url);
+  await lendPlainly(lending, MODEL);
+  await watch.see(lending, 'Energy Saver: serves', 1);
+  const other = await browser.open('about:blank');
+  await other.toFront();
+  const end = Date.now() + ENERGY_SAVER_MS;
+  let answers = 0;
+  while (Date.now() < end) if ((await ask(network, 200)) === '200') answers++;
+  await watch.see(
+    lending,
+    'Energy Saver: hidden',
+    1,
+    () => `${answers} answers in ${ENERGY_SAVER_MS / 60_000} minutes.`,
+  );
 }
 
 await runCommand(async () => {
   const network = await startNetwork();
   const watch = new Watch(network);
   let product = '';
-  try {
-    const browser = await launchPlainBrowser(await findBrowser((line) => console.log(line)), {
-      flags: ['--enable-features=ComputePressure'],
-    });
+  /** A profile that nobody used before. */
+  const inBrowser = async (act: (browser: PlainBrowser) => Promise<void>, localState?: object) => {
+    const found = await findBrowser((line) => console.log(line));
+    const browser = await launchPlainBrowser(found, localState === undefined ? {} : { localState });
     product = browser.product;
-    console.log(product);
-    try {
-      await watchAll(network, browser, watch);
-    } finally {
-      await browser.close();
-    }
-    if (ENERGY_SAVER_MS > 0) await watchEnergySaver(network, watch);
+    await act(browser).finally(() => browser.close());
+  };
+  try {
+    await inBrowser((browser) => watchPage(network, browser, watch));
+    await inBrowser((browser) => watchDevice(browser, network.router.url, watch));
+    if (ENERGY_SAVER_MS > 0) await inBrowser((browser) => watchEnergySaver(network, browser, watch), ENERGY_SAVER_ON);
   } finally {
     await network.stop();
   }
