@@ -36,9 +36,12 @@ export class ModelPlan {
     return { first: plan.first.served, next: plan.next?.served ?? null, because: plan.because };
   }
 
-  /** The largest that is smaller, in memory and on disk; null where there is none. */
+  /** The largest that is smaller and runs on the processor, without terms that must be shown first; null where there is none. */
   smallerThan({ variant }: ServedVariant): ServedVariant | null {
-    const smaller = this.#rungs.filter(({ bytes, format }) => bytes < variant.weights.bytes && format === 'gguf');
+    const smaller = this.#rungs.filter(
+      ({ bytes, format, served: { model } }) =>
+        bytes < variant.weights.bytes && format === 'gguf' && !model.licence.mustShow,
+    );
     return smaller.toSorted((a, b) => b.bytes - a.bytes)[0]?.served ?? null;
   }
 
