@@ -208,10 +208,8 @@ async function watchDevice(browser: PlainBrowser, url: string, watch: Watch): Pr
   await state('critical');
   await watch.see(lending, 'under critical pressure again', 0);
   await page.send('Emulation.setFocusEmulationEnabled', { enabled: false });
-  await page.evaluate(`window.dispatchEvent(new Event('blur'))`);
   await watch.see(lending, 'without the focus: nobody says any more', 1);
   await page.send('Emulation.setFocusEmulationEnabled', { enabled: true });
-  await page.evaluate(`window.dispatchEvent(new Event('focus'))`);
   await watch.see(lending, 'with the focus, still under pressure', 0);
   await state('nominal');
   await watch.see(lending, 'at ease', 1);

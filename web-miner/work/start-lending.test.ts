@@ -243,7 +243,7 @@ describe('lending a tab', () => {
   });
 
   it.each(['prefill', 'decode'] as const)(
-    'ends an engine that hangs in %s: the lease is given back, another engine serves, and when that hangs too the page says so',
+    '[I1] ends an engine that hangs in %s: the lease is given back, another engine serves, and when that hangs too the page says so',
     async (place) => {
       const engines: HangingEngine[] = [];
       const engineFor = () => {
@@ -667,7 +667,7 @@ describe('a tab with a second model', () => {
     return phase;
   };
 
-  it('does not fetch it while its owner has paused it, says so, and goes on afterwards', async () => {
+  it('[I3] does not fetch it while its owner has paused it, says so, and goes on afterwards', async () => {
     const budget = { settings: DEFAULT_BUDGET, signals: QUIET_PAGE, data: NO_DATA, keepData: () => undefined };
     const { lending, last } = await lend(identity, { model: null, budget, engineFor: () => new WatchedEngine() });
     await until(() => serving(last()).coming !== null, 'the larger one comes down');
@@ -683,7 +683,7 @@ describe('a tab with a second model', () => {
     await lending.stop();
   });
 
-  it('whose engine throws serves on with the first, and shows what that one found in its own test', async () => {
+  it('[I2] whose engine throws serves on with the first, and shows what that one found in its own test', async () => {
     arrives.resolve();
     const engineFor: LendingOptions['engineFor'] = ({ model }) => {
       const engine = new WatchedEngine();
