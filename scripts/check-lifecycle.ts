@@ -7,7 +7,8 @@ import { type RunningNetwork, startNetwork } from './testing/running-network.ts'
 
 /**
  * What the router is told when a browser hides a page, freezes it, takes it offline, or says that the device is busy or used: by the messages of the tab's socket, the tabs
- * that the router counts, and a request to it, not by the word of the page. The browser does it for real: no event is made up.
+ * that the router counts, and a request to it, not by the word of the page. The browser does it for real; only that a page loses and gets the focus is an event that the command sends: a
+ * headless browser has no window to lose it to.
  */
 
 const USAGE = `npm run check:lifecycle [-- --browser FILE --energy-saver-minutes N]
@@ -208,8 +209,10 @@ async function watchDevice(browser: PlainBrowser, url: string, watch: Watch): Pr
   await state('critical');
   await watch.see(lending, 'under critical pressure again', 0);
   await page.send('Emulation.setFocusEmulationEnabled', { enabled: false });
+  await page.evaluate(`window.dispatchEvent(new Event('blur'))`);
   await watch.see(lending, 'without the focus: nobody says any more', 1);
   await page.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+  await page.evaluate(`window.dispatchEvent(new Event('focus'))`);
   await watch.see(lending, 'with the focus, still under pressure', 0);
   await state('nominal');
   await watch.see(lending, 'at ease', 1);
