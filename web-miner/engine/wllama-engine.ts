@@ -23,7 +23,9 @@ import {
   type ProbeResult,
 } from './engine.ts';
 import { literalGrammar } from './literal-grammar.ts';
+import { noEngineCache } from './no-engine-cache.ts';
 import { Turns } from './turns.ts';
+import { hasWasmMemory64 } from './wasm-features.ts';
 
 /** More than any model has. On a graphics processor this adapter is not tried: no adapter at hand had half-precision numbers. */
 const EVERY_LAYER = 999;
@@ -85,13 +87,23 @@ export class WllamaEngine implements Engine {
   async load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
     await this.dispose();
     signal.throwIfAborted();
+    if (!hasWasmMemory64()) {
+      // The package would fail, and not say why.
+      throw new EngineError(
+        'load_failed',
+        'This browser’s WebAssembly has no 64-bit memory, for which the engine is built.',
+      );
+    }
     if (this.#arithmetic.backend === 'webgpu' && (await probeGpu())?.hasShaderF16 !== true) {
       // The package would compute on the processor in silence, and answer in the name of another class.
       throw new EngineError('load_failed', 'This browser has no graphics processor with half-precision numbers.');
     }
     const wllama = new Wllama(
       { default: this.#wasmUrl },
-      { logger: { debug() {}, log() {}, warn() {}, error: (...parts: unknown[]) => this.#note(parts) } },
+      {
+        cacheManager: noEngineCache(),
+        logger: { debug() {}, log() {}, warn() {}, error: (...parts: unknown[]) => this.#note(parts) },
+      },
     );
     this.#wllama = wllama;
     const stop = Promise.withResolvers<never>();
