@@ -41,10 +41,12 @@ const keyRequest = v.strictObject({
 const creditRequest = v.strictObject({
   /** Names the transfer: the same id again gives nothing more. */
   id: v.pipe(v.string(), v.regex(/^[\w.-]{1,100}$/)),
-  /** `acct_…`, or `network`: for checks that no user pays for. */
+  /** `acct_…` */
   account: v.pipe(v.string(), v.maxLength(100)),
   /** Micro-credits. */
   amount,
+  /** Left out: for work. `checks`: for those checks of its work that the account is not charged for. */
+  for: v.optional(v.literal('checks')),
 });
 
 const LINES_BY_DEFAULT = 100;
@@ -102,14 +104,14 @@ export function accountRoutes(app: Hono<AppEnv>): void {
     if (!(await isOperator(c))) {
       throw new ShoalError('operator_only', 'Only the operator of this router gives credits.');
     }
-    const { id, account, amount: credits } = await parse(c, creditRequest);
-    const name = account === 'network' ? null : accountName(account);
-    unwrap(await ledgerStub(c.env).credit({ id: `credit:${id}`, account: name, amount: credits }));
-    return c.json({ object: 'credit', id, account, amount: credits });
+    const { id, account, amount: credits, for: purpose } = await parse(c, creditRequest);
+    const order = { id: `credit:${id}`, account: accountName(account), amount: credits };
+    unwrap(await ledgerStub(c.env).credit({ ...order, isForChecks: purpose === 'checks' }));
+    return c.json({ object: 'credit', id, account, amount: credits, ...(purpose !== undefined && { for: purpose }) });
   });
 }
 
-const accountId = (name: AccountName) => `acct_${name}`;
+export const accountId = (name: AccountName) => `acct_${name}`;
 
 /** Throws `invalid_value`. */
 function accountName(id: string): AccountName {
@@ -145,7 +147,7 @@ async function isOperator(c: AppContext): Promise<boolean> {
 }
 
 /** Whose key this is. `manages`: keys with limits may not. Throws `invalid_api_key` or `key_not_allowed`. */
-async function owner(
+export async function owner(
   c: AppContext,
   manages: boolean,
 ): Promise<{ readonly account: AccountName; readonly key: KeyRecord }> {
@@ -157,7 +159,7 @@ async function owner(
   if (manages && !mayManage(key)) {
     throw new ShoalError(
       'key_not_allowed',
-      'A key with a budget, models, origins or a level of its own cannot manage keys.',
+      'A key with a budget, models, origins or a level of its own cannot manage keys or devices.',
     );
   }
   return { account, key };
@@ -226,7 +228,7 @@ function wholeNumber(c: AppContext, name: string, byDefault: number, most: numbe
   throw new ShoalError('invalid_value', `'${name}' must be a whole number up to ${most}.`, { param: name });
 }
 
-async function parse<T>(c: AppContext, schema: v.GenericSchema<unknown, T>): Promise<T> {
+export async function parse<T>(c: AppContext, schema: v.GenericSchema<unknown, T>): Promise<T> {
   const parsed = v.safeParse(schema, await readJson(c.req.raw, MAX_BODY_BYTES));
   if (parsed.success) return parsed.output;
   const param = v.getDotPath(parsed.issues[0]) ?? null;

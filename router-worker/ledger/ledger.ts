@@ -1,7 +1,10 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting } from './ledger-store.ts';
+import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type TabSums } from './ledger-store.ts';
+import { stepOfPay, wholeSteps } from './steps-of-pay.ts';
 import {
+  type CreditOrder,
+  checksAccount,
   type DrawLimits,
   type DrawOrder,
   type DrawResult,
@@ -13,9 +16,11 @@ import {
   type LedgerOrder,
   type Leg,
   type OrderResult,
+  type PairOrder,
   type Pay,
   type StandingOrder,
   type StatementLine,
+  type TabMoney,
   type TransferKind,
   tabAccount,
   userAccount,
@@ -27,10 +32,14 @@ export const GRANT_LIFE_MS = 2 * 60 * 60 * 1000;
 /** Of the free balance a session takes at most one part in so many beyond what it needs, so that the others of the same owner find something. */
 const DRAW_SHARE = 8;
 
+/**
+ * Percent of every charge that the network keeps, whatever else its fee pays: all that a payer's tasks can bring to tabs is less than it was charged for them, so that whoever
+ * pays, answers and checks under three names has less after it than before.
+ */
+const KEPT_PERCENT = 1;
+
 /** Grants that are closed in one look at the clock. */
 const EXPIRE_BATCH = 500;
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 export interface AccountView {
   /** Micro-credits. */
@@ -47,7 +56,9 @@ export interface LedgerHealth extends LedgerTotals {
   readonly fees: number;
 }
 
-type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays'>> & {
+type Change = Partial<
+  Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays' | 'payee' | 'tabs'>
+> & {
   readonly task?: string;
 };
 
@@ -64,19 +75,19 @@ export class Ledger {
     this.#now = now;
   }
 
-  /** Credits out of the faucet, by the operator's word. `account` null: for the network's own checks. */
-  credit(order: { readonly id: string; readonly account: string | null; readonly amount: number }): void {
-    const { id, account, amount } = order;
+  /** Credits out of the faucet, by the operator's word. `isForChecks`: they pay those checks of the account's tasks that it is not charged for. */
+  credit(order: CreditOrder): void {
+    const { id, account, amount, isForChecks = false } = order;
     if (!Number.isSafeInteger(amount) || amount <= 0) {
       throw new ShoalError('invalid_value', 'Credits are a whole number above 0, in micro-credits.', {
         param: 'amount',
       });
     }
-    this.#once(id, 'credit', { account, amount }, () => {
-      const to = account === null ? FEES : userAccount(account);
-      this.#post(id, 'credit', { account, amount }, null, {
-        legs: move(FAUCET, to, amount),
-        lines: account === null ? [] : [{ owner: account, amount }],
+    const content = { account, amount, ...(isForChecks && { for: 'checks' }) };
+    this.#once(id, 'credit', content, () => {
+      this.#post(id, 'credit', content, null, {
+        legs: move(FAUCET, isForChecks ? checksAccount(account) : userAccount(account), amount),
+        lines: isForChecks ? [] : [{ owner: account, amount }],
       });
       return null;
     });
@@ -134,13 +145,61 @@ export class Ledger {
     this.#once(id, kind, content, () => {
       const held = this.#store.balance(escrow);
       const released = releasedOf(held, depositOf(this.#store.meanPay(classId)));
-      const amount = standing === 'untrusted' ? 0 : standing === 'trusted' ? released : held;
+      const isTrusted = standing === 'trusted';
+      const amount = standing === 'untrusted' ? 0 : isTrusted ? released : held;
       this.#post(id, kind, content, null, {
-        legs: move(escrow, standing === 'trusted' ? tabAccount(tab) : FEES, amount),
-        trust: { escrow, isTrusted: standing === 'trusted' },
+        legs: move(escrow, isTrusted ? tabAccount(tab) : FEES, amount),
+        trust: { escrow, isTrusted },
+        tabs: [{ tab, earned: 0, collected: 0, lost: isTrusted ? 0 : amount, step: null }],
       });
+      this.#collect(id, tab);
       return null;
     });
+  }
+
+  /**
+   * A tab earns for an account from now on, and what waited is the account's. What is held back stays where it is: it is the tab's standing that frees it. Throws
+   * `already_paired` where it earns for another.
+   */
+  pair({ id, tab, account }: PairOrder): void {
+    const content = { tab, account };
+    this.#once(id, 'pair', content, () => {
+      const before = this.#store.payee(tab);
+      if (before !== null && before.account !== account) {
+        throw new ShoalError('already_paired', 'This tab is paired with another account: end that first.');
+      }
+      this.#post(id, 'pair', content, null, { payee: { tab, payee: { account, order: id } } });
+      this.#collect(id, tab);
+      return null;
+    });
+  }
+
+  /** A tab earns for this account no longer. What it was given stays given. False where it earns for another, or nobody. */
+  leave(tab: string, account: string): boolean {
+    const payee = this.#store.payee(tab);
+    if (payee?.account !== account) return false;
+    this.#post(`leave:${payee.order}`, 'leave', { tab, account }, null, { payee: { tab, payee: null } });
+    return true;
+  }
+
+  /** The account that a tab earns for; null: nobody's. */
+  payeeOf(tab: string): string | null {
+    return this.#store.payee(tab)?.account ?? null;
+  }
+
+  /** In whole steps: see {@link stepOfPay}. */
+  tabMoney(tab: string): TabMoney {
+    const { collected, lost, earnedToday, step } = this.#store.tabSums(tab, this.#now());
+    const shown = (amount: number) => wholeSteps(amount, step);
+    return {
+      payee: this.payeeOf(tab),
+      waiting: shown(this.#store.balance(tabAccount(tab))),
+      held: shown(this.#store.heldBack(tab)),
+      collected,
+      lost: shown(lost),
+      today: shown(earnedToday),
+      step,
+    };
   }
 
   account(account: string): AccountView {
@@ -174,47 +233,66 @@ export class Ledger {
       const isOpen = grant.state === 'open' && grant.remaining >= charge;
       const source = isOpen ? grantAccount(name) : userAccount(grant.account);
       if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
-      const due = this.#payable(charge, pays);
+      const checks = checksAccount(grant.account);
+      const answers = sumOf(pays.filter(({ role }) => role === 'answer'));
+      if (answers > charge) throw new Error('an answer is paid more than its task was charged');
+      const kept = Math.min(charge - answers, Math.ceil((charge * KEPT_PERCENT) / 100));
+      const due = payable(pays, charge - answers - kept + this.#store.balance(checks));
       const meanPays = this.#meanPaysWith(due);
-      const earned = due.flatMap((pay) => this.#split(pay));
+      const earned = due.map((pay) => this.#split(pay));
       const result: OrderResult = { status: 'done' };
       this.#post(id, 'settle', content, result, {
         task,
-        legs: [{ account: source, amount: -charge }, ...earned, { account: FEES, amount: charge - sumOf(due) }],
+        legs: [
+          { account: source, amount: -charge },
+          ...earned.flatMap(({ legs }) => legs),
+          { account: FEES, amount: kept },
+          { account: checks, amount: charge - sumOf(due) - kept },
+        ],
         lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
+        tabs: earned.map(({ sums }) => sums),
         grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
         meanPays,
       });
+      for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(id, tab);
       return result;
     });
   }
 
-  /** Answers are paid out of the charge. Checks that it does not cover are paid out of the network's fees, as far as these go, all in the same measure. */
-  #payable(charge: number, pays: readonly Pay[]): Pay[] {
-    const answers = pays.filter(({ role }) => role === 'answer');
-    if (sumOf(answers) > charge) throw new Error('an answer is paid more than its task was charged');
-    const checks = pays.filter(({ role }) => role === 'check');
-    const wanted = sumOf(checks);
-    const there = charge - sumOf(answers) + this.#store.balance(FEES);
-    if (wanted <= there) return [...pays];
-    const part = (amount: number) => Number((BigInt(amount) * BigInt(there)) / BigInt(wanted));
-    return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
-  }
-
-  #split({ tab, class: classId, amount }: Pay): Leg[] {
+  #split({ tab, class: classId, amount }: Pay): { readonly legs: Leg[]; readonly sums: TabSums } {
     const escrow = escrowAccount(tab, classId);
     const standing = { isTrusted: this.#store.isTrusted(escrow), held: this.#store.balance(escrow) };
-    const held = heldBack(amount, standing, depositOf(this.#store.meanPay(classId)));
-    return [
-      { account: tabAccount(tab), amount: amount - held },
-      { account: escrow, amount: held },
-    ];
+    const meanPay = this.#store.meanPay(classId);
+    const held = heldBack(amount, standing, depositOf(meanPay));
+    return {
+      legs: [
+        { account: tabAccount(tab), amount: amount - held },
+        { account: escrow, amount: held },
+      ],
+      sums: { tab, earned: amount, collected: 0, lost: 0, step: stepOfPay(meanPay, amount) },
+    };
+  }
+
+  /** What waits with a paired tab goes to its account, in whole steps. `by`: the transfer that brought it. */
+  #collect(by: string, tab: string): void {
+    const account = this.payeeOf(tab);
+    const { step } = this.#store.tabSums(tab, this.#now());
+    const amount = wholeSteps(this.#store.balance(tabAccount(tab)), step);
+    if (account === null || amount === 0) return;
+    this.#post(`collect:${by}:${tab}`, 'collect', { tab, account, amount }, null, {
+      legs: move(tabAccount(tab), userAccount(account), amount),
+      lines: [{ owner: account, amount }],
+      tabs: [{ tab, earned: 0, collected: amount, lost: 0, step: null }],
+    });
   }
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
     const answers = pays.filter(({ role }) => role === 'answer');
-    return answers.map(({ class: id, amount }) => ({ class: id, ...withPay(this.#store.meanPay(id), amount) }));
+    return answers.map(({ class: id, amount }) => ({
+      class: id,
+      ...withPay(this.#store.meanPay(id), amount, this.#now()),
+    }));
   }
 
   #close({ id, grant: name }: Extract<LedgerOrder, { kind: 'close' }>): OrderResult {
@@ -236,7 +314,7 @@ export class Ledger {
 
   /** Fills somebody without an account up, once a day. */
   #allow(account: string, allowance: number, at: number): void {
-    const id = `allowance:${account}:${Math.floor(at / DAY_MS)}`;
+    const id = `allowance:${account}:${dayOf(at)}`;
     if (this.#store.transfer(id) !== null) return;
     const amount = Math.max(0, allowance - this.account(account).balance);
     this.#post(id, 'allowance', { account, allowance }, null, {
@@ -279,8 +357,18 @@ export class Ledger {
       keySpend: change.keySpend ?? null,
       trust: change.trust ?? null,
       meanPays: change.meanPays ?? [],
+      payee: change.payee ?? null,
+      tabs: change.tabs ?? [],
     });
   }
+}
+
+/** What is paid, where so much is there for checks: all of them in the same measure. */
+function payable(pays: readonly Pay[], forChecks: number): readonly Pay[] {
+  const wanted = sumOf(pays.filter(({ role }) => role === 'check'));
+  if (wanted <= forChecks) return pays;
+  const part = (amount: number) => Number((BigInt(amount) * BigInt(forChecks)) / BigInt(wanted));
+  return pays.map((pay) => (pay.role === 'check' ? { ...pay, amount: part(pay.amount) } : pay));
 }
 
 function move(from: string, to: string, amount: number): Leg[] {

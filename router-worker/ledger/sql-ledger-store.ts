@@ -1,6 +1,13 @@
 import { type MeanPay, NO_PAY } from './deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting, StoredTransfer } from './ledger-store.ts';
-import type { Grant, GrantState, StatementLine, TransferKind } from './transfer.ts';
+import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type StoredTransfer } from './ledger-store.ts';
+import {
+  escrowAccount,
+  type Grant,
+  type GrantState,
+  type Payee,
+  type StatementLine,
+  type TransferKind,
+} from './transfer.ts';
 
 interface GrantRow extends Record<string, SqlStorageValue> {
   readonly id: string;
@@ -35,13 +42,23 @@ export class SqlLedgerStore implements LedgerStore {
       CREATE INDEX IF NOT EXISTS owners_grant ON held_grant (owner) WHERE state = 'open';
       CREATE TABLE IF NOT EXISTS key_spend (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS trusted (escrow TEXT PRIMARY KEY) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS payee (tab TEXT PRIMARY KEY, account TEXT NOT NULL, by_order TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS tab_sums (
+        tab TEXT PRIMARY KEY, collected INTEGER NOT NULL, lost INTEGER NOT NULL, day INTEGER NOT NULL, earned INTEGER NOT NULL,
+        step INTEGER NOT NULL
+      ) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS line (
         number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, transfer TEXT NOT NULL,
         amount INTEGER NOT NULL, balance INTEGER NOT NULL
       );
       CREATE INDEX IF NOT EXISTS line_of_owner ON line (owner, number);
     `);
+    // Written before the mean was weighted by amount: it was of so many answers.
+    const columns = sql.exec<{ name: string }>('PRAGMA table_info(mean_pay)').toArray();
+    if (!columns.some(({ name }) => name === 'at')) {
+      sql.exec('ALTER TABLE mean_pay ADD COLUMN at INTEGER NOT NULL DEFAULT 0');
+    }
   }
 
   transfer(id: string): StoredTransfer | null {
@@ -86,11 +103,33 @@ export class SqlLedgerStore implements LedgerStore {
   }
 
   meanPay(classId: string): MeanPay {
-    const query = 'SELECT mean, count FROM mean_pay WHERE class = ?';
-    return this.#sql.exec<{ mean: number; count: number }>(query, classId).toArray()[0] ?? NO_PAY;
+    const query = 'SELECT mean, count, at FROM mean_pay WHERE class = ?';
+    return this.#sql.exec<{ mean: number; count: number; at: number }>(query, classId).toArray()[0] ?? NO_PAY;
   }
 
-  post({ transfer, legs, lines, grant, keySpend, trust, meanPays }: Posting): void {
+  payee(tab: string): Payee | null {
+    const query = 'SELECT account, by_order FROM payee WHERE tab = ?';
+    const row = this.#sql.exec<{ account: string; by_order: string }>(query, tab).toArray()[0];
+    return row === undefined ? null : { account: row.account, order: row.by_order };
+  }
+
+  heldBack(tab: string): number {
+    const first = escrowAccount(tab, '');
+    return this.#number(
+      'SELECT COALESCE(SUM(amount), 0) AS n FROM balance WHERE account >= ? AND account < ?',
+      ...[first, `${first.slice(0, -1)}0`], // What follows the slash, as keys are ordered.
+    );
+  }
+
+  tabSums(tab: string, at: number) {
+    type Row = { collected: number; lost: number; day: number; earned: number; step: number };
+    const row = this.#sql.exec<Row>('SELECT * FROM tab_sums WHERE tab = ?', tab).toArray()[0];
+    if (row === undefined) return { collected: 0, lost: 0, earnedToday: 0, step: 1 };
+    const { collected, lost, step } = row;
+    return { collected, lost, earnedToday: row.day === dayOf(at) ? row.earned : 0, step };
+  }
+
+  post({ transfer, legs, lines, grant, keySpend, trust, meanPays, payee, tabs }: Posting): void {
     this.#transact(() => {
       const { id, kind, task, content, result, at } = transfer;
       this.#sql.exec(
@@ -123,10 +162,20 @@ export class SqlLedgerStore implements LedgerStore {
       if (keySpend !== null) this.#add('key_spend', 'key', keySpend.key, keySpend.amount);
       if (trust?.isTrusted === true) this.#sql.exec('INSERT OR IGNORE INTO trusted (escrow) VALUES (?)', trust.escrow);
       if (trust?.isTrusted === false) this.#sql.exec('DELETE FROM trusted WHERE escrow = ?', trust.escrow);
-      for (const { class: classId, mean, count } of meanPays) {
+      for (const { class: classId, mean, count, at: paidAt } of meanPays) {
         this.#sql.exec(
-          'INSERT OR REPLACE INTO mean_pay (class, mean, count) VALUES (?, ?, ?)',
-          ...[classId, mean, count],
+          'INSERT OR REPLACE INTO mean_pay (class, mean, count, at) VALUES (?, ?, ?, ?)',
+          ...[classId, mean, count, paidAt],
+        );
+      }
+      if (payee !== null) this.#setPayee(payee.tab, payee.payee);
+      for (const { tab, earned, collected, lost, step } of tabs) {
+        this.#sql.exec(
+          `INSERT INTO tab_sums (tab, collected, lost, day, earned, step) VALUES (?, ?, ?, ?, ?, COALESCE(?6, 1)) ON CONFLICT (tab) DO UPDATE SET
+            collected = collected + excluded.collected, lost = lost + excluded.lost,
+            earned = excluded.earned + CASE WHEN day = excluded.day THEN earned ELSE 0 END, day = excluded.day,
+            step = COALESCE(?6, step)`,
+          ...[tab, collected, lost, dayOf(at), earned, step],
         );
       }
     });
@@ -152,6 +201,16 @@ export class SqlLedgerStore implements LedgerStore {
         "SELECT COALESCE(SUM(amount), 0) AS n FROM balance WHERE account >= 'grant:' AND account < 'grant;'",
       ),
     };
+  }
+
+  #setPayee(tab: string, payee: Payee | null): void {
+    if (payee === null) this.#sql.exec('DELETE FROM payee WHERE tab = ?', tab);
+    else {
+      this.#sql.exec(
+        'INSERT OR REPLACE INTO payee (tab, account, by_order) VALUES (?, ?, ?)',
+        ...[tab, payee.account, payee.order],
+      );
+    }
   }
 
   /** The one number of a query; 0 without a row. */

@@ -139,6 +139,11 @@ export class PoolObject extends DurableObject<Env> {
     (await this.#pool()).setStanding(identity, classId, standing);
   }
 
+  /** A tab was paired with an account, or is nobody's any more. */
+  async owned(identity: string, owner: string | null): Promise<void> {
+    (await this.#pool()).owned(identity, owner);
+  }
+
   /** What a session decided by its own clock. */
   async decided(tasks: readonly { readonly tail: TaskTail; readonly decision: Decision }[]): Promise<void> {
     const pool = await this.#pool();
@@ -211,6 +216,7 @@ export class PoolObject extends DurableObject<Env> {
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null
           : networkTasksOf(this.env, keys, { random, origin: () => this.#origin }),
+      ownerOf: async (tab) => unwrap(await ledgerStub(this.env).payeeOf(tab)),
       isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random,

@@ -6,7 +6,7 @@ import { decodePacket, encodePacket, type Packet } from '../../shared/protocol/p
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../../shared/protocol/tab-socket.ts';
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
-import { peekFrame } from '../../shared/sealing/frames.ts';
+import { peekFrame, saysSomething } from '../../shared/sealing/frames.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { Allocator } from '../allocation/allocator.ts';
 import { NetworkTasks } from '../network-tasks/network-tasks.ts';
@@ -63,7 +63,7 @@ export class Pool {
     this.#wanted = new WantedClasses(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#marked = new MarkedTasks(ports.now);
-    this.#tasks = new TaskBook(ports.now, (served, stream) => this.#answers.clientGone(served, stream));
+    this.#tasks = new TaskBook(ports.now, ports.random, (served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     const host = {
       ports,
@@ -161,6 +161,14 @@ export class Pool {
     this.#records.suspect(identity, classId, reason);
   }
 
+  /** Whose device this tab is now; null: nobody's that is known. Checks by tabs of one owner are not independent. */
+  owned(identity: string, owner: string | null): void {
+    const tab = this.#roster.get(identity);
+    if (tab === undefined || tab.owner === owner) return;
+    tab.owner = owner;
+    this.#roster.remember(tab);
+  }
+
   /** Bans a tab in a class, or takes a ban or a quarantine back, by word of the operator. */
   setStanding(identity: string, classId: string, standing: 'banned' | 'new'): void {
     if (standing === 'banned') this.#records.ban(identity, classId);
@@ -236,9 +244,18 @@ export class Pool {
       if (active.stoppedAt !== null) this.#roster.send(tab, { t: 'stop', number });
       this.#roster.send(tab, { t: 'resend', number, from: active.nextFrame });
     }
+    this.#learnOwner(tab);
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();
     this.#network?.tick();
+  }
+
+  /** The tab need not wait for it. */
+  #learnOwner({ identity }: Tab): void {
+    this.#ports.ownerOf(identity).then(
+      (owner) => this.owned(identity, owner),
+      (cause) => this.#ports.log('owner_unknown', { tab: identity, reason: String(cause) }),
+    );
   }
 
   #lose(tab: Tab): void {
@@ -378,6 +395,10 @@ export class Pool {
     if (packet.kind === 'frame') {
       if (active.lease.tab !== tab.identity || active.lease.role !== 'answer') return;
       if (packet.payload.byteLength > MAX_FRAME_BYTES) throw new ShoalError('invalid_value', 'A frame is too long.');
+      // Or it would be the first to write without having written: the other of two would be stopped for it. What is padded its reader refuses.
+      if (!active.lease.private && !saysSomething(packet.payload)) {
+        throw new ShoalError('invalid_value', 'A frame says nothing.');
+      }
       const isFirst = active.state !== 'running';
       if (isFirst) this.#allocator.firstToken(packet.number);
       this.#leases.moved(active, 'running');

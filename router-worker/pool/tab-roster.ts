@@ -163,6 +163,7 @@ export class TabRoster {
         direct: hello.direct,
         checkOnly: hello.checkOnly,
         guard,
+        owner: before?.owner ?? null, // What is known of it until the ledger is heard.
       },
       keys.filter((key) => key.oneTime).map((key) => key.statement),
       socket,

@@ -26,6 +26,8 @@ export type TabAttachment =
       readonly checkOnly: boolean;
       /** Whether it proved to be a guard of the operator. */
       readonly guard: boolean;
+      /** The account that it is paired with, as far as the pool was told. Left out by earlier releases. */
+      readonly owner?: string | null;
     };
 
 export type ReadyAttachment = Extract<TabAttachment, { state: 'ready' }>;
@@ -46,6 +48,8 @@ export interface Tab {
   direct: boolean;
   checkOnly: boolean;
   readonly guard: boolean;
+  /** The account that it is paired with; null: none is known. Told to nobody. */
+  owner: string | null;
   /** Numbers of the leases that the tab works on. */
   readonly leases: Set<number>;
   /** Tabs that this one may open a link to: it hands subtasks on to them. */
@@ -62,6 +66,7 @@ export function attachmentOf(tab: Tab): ReadyAttachment {
     direct: tab.direct,
     checkOnly: tab.checkOnly,
     guard: tab.guard,
+    owner: tab.owner,
   };
 }
 
@@ -77,6 +82,7 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     direct: attachment.direct,
     checkOnly: attachment.checkOnly,
     guard: attachment.guard,
+    owner: attachment.owner ?? null,
     leases: new Set(),
     partners: new Set(),
   };
@@ -88,8 +94,19 @@ export interface Served {
   readonly checkOnly: boolean;
 }
 
-/** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
-export function independenceOf(a: Pick<Tab, 'network' | 'guard'>, b: Pick<Tab, 'network' | 'guard'>): Independence {
+/**
+ * How far apart two tabs are known to be. Their keys differ, or they would be one tab. Two that are paired with one account have one owner, wherever they are. That their
+ * accounts differ says nothing: one person may have two.
+ */
+export function independenceOf(
+  a: Pick<Tab, 'network' | 'guard' | 'owner'>,
+  b: Pick<Tab, 'network' | 'guard' | 'owner'>,
+): Independence {
+  if (haveOneOwner(a, b)) return 'key';
   if (a.network !== b.network) return 'network';
   return a.guard === b.guard ? 'key' : 'owner'; // One of them is the operator's, the other one is not.
+}
+
+export function haveOneOwner(a: Pick<Tab, 'owner'>, b: Pick<Tab, 'owner'>): boolean {
+  return a.owner !== null && a.owner === b.owner;
 }

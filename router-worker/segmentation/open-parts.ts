@@ -1,5 +1,3 @@
-import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
-import { drawCommitment } from '../../shared/checking/draw.ts';
 import type { ServedVariant } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -11,7 +9,8 @@ import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import type { PartWord } from '../billing/grant.ts';
 import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
-import { drawSecret, newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
+import { newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
+import { wantOfPlainTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
@@ -156,28 +155,13 @@ async function leaseWantOf(
   { prompt, avoid, class: only }: AttemptWant<PartPrompt>,
 ): Promise<LeaseWant> {
   const task = await newTaskTail(terms.keys, terms.session);
-  const variants = terms.variants.map(({ model, variant, class: id }) => ({
-    model: model.id,
-    variant: variant.id,
-    class: id,
-  }));
-  return {
-    task,
-    network: terms.network,
-    variants: only === null ? variants : variants.filter((variant) => variant.class === only),
-    level: terms.level,
-    wanted: terms.checks,
-    draw: await drawCommitment(await drawSecret(terms.keys, task)),
-    private: false,
-    kind: prompt.kind ?? 'chat',
-    sampling: prompt.sampling,
-    client: terms.keys.signer.publicKey,
-    nonce: toBase64Url(randomBytes(16)),
-    prefer: null,
-    only: null,
-    claim: { ...terms.claim, block: [...terms.claim.block, ...avoid] },
-    token: '', // For clients that seal for themselves; here the router is the client.
-    readablePromptBytes: promptBytes(prompt.messages),
-    deadlineAt: terms.deadlineAt(),
-  };
+  const { network, level, variants, checks: wanted } = terms;
+  const served = only === null ? variants : variants.filter((variant) => variant.class === only);
+  const claim = { ...terms.claim, block: [...terms.claim.block, ...avoid] };
+  const { kind = 'chat', sampling } = prompt;
+  return wantOfPlainTask(
+    terms.keys,
+    { task, network, served, level, wanted, kind, sampling, claim, deadlineAt: terms.deadlineAt() },
+    promptBytes(prompt.messages),
+  );
 }

@@ -1,10 +1,12 @@
 import type { ChatRequest } from '../../shared/protocol/chat-api.ts';
+import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { SealedTask } from '../../shared/sealed-task/sealed-task.ts';
+import type { PartWord } from '../billing/grant.ts';
 import type { Env } from '../env.ts';
-import type { RouterKeys } from '../keys/router-keys.ts';
+import { type RouterKeys, sessionOfTask } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
-import { unwrap } from '../pool/session-calls.ts';
+import { callSession, unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
@@ -18,6 +20,25 @@ export async function openPlainTask(
   held: Promise<void>,
 ): Promise<SealedTask> {
   return plainTask(env, keys, request, want, await poolStub(env).request(want), held);
+}
+
+/**
+ * Says of an answer that nobody found a fault in that it was read, where its session waits for that: several tabs may have written at it. One that was said to be disputed
+ * stays so. Never rejects: without a word it counts as given.
+ */
+export async function tellGiven(
+  env: Env,
+  keys: RouterKeys,
+  { held, leases }: Pick<SealedTask, 'held' | 'leases'>,
+): Promise<void> {
+  if (held !== null && leases > 1) await tellRead(env, keys, held.lease.task, 'given');
+}
+
+async function tellRead(env: Env, keys: RouterKeys, task: TaskTail, word: PartWord): Promise<void> {
+  const session = await sessionOfTask(keys, task);
+  await callSession(env, session, (stub) => stub.tellRead([task], word)).catch((cause) =>
+    console.error(JSON.stringify({ event: 'word_not_told', task, word, reason: String(cause) })),
+  );
 }
 
 /** What is sealed beside the sampling of the lease. */
@@ -56,7 +77,11 @@ export function plainTask(
         unwrap(await pool.handOn(want.task, wrap));
       },
       // A stream that crossed to this Worker and is cancelled while nothing comes on it is not seen to end by the pool: workerd 1.20261023.
-      leave: (why) => poolStub(env).leave(want.task, why),
+      async leave(why) {
+        const told: Promise<unknown>[] = [poolStub(env).leave(want.task, why)];
+        if (why === 'answer_disputed') told.push(tellRead(env, keys, want.task, 'discarded'));
+        await Promise.all(told);
+      },
       reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
     },
   );

@@ -2,6 +2,7 @@ import { SELF } from 'cloudflare:test';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import type { Connection } from '../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import type { Signer } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
@@ -11,6 +12,7 @@ import { until } from './network.ts';
 export interface WorkerdTab {
   readonly tab: LendingTab;
   readonly identity: string;
+  readonly signer: Signer;
   readonly snapshot: () => TabSnapshot | null;
   /** The network breaks, without a word. */
   break(): void;
@@ -27,6 +29,8 @@ export async function lendWorkerdTab(
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
+  /** Of its network, as the platform tells it. */
+  address = '',
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
@@ -55,7 +59,9 @@ export async function lendWorkerdTab(
         retryNow() {},
       };
       connect = async () => {
-        const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', { headers: { upgrade: 'websocket' } });
+        const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', {
+          headers: { upgrade: 'websocket', 'cf-connecting-ip': address },
+        });
         const opened = response.webSocket;
         if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
         opened.accept();
@@ -96,6 +102,7 @@ export async function lendWorkerdTab(
   return Object.assign(made, {
     tab,
     identity: identity.signer.publicKey,
+    signer: identity.signer,
     snapshot: () => snapshot,
     break() {
       socket?.close(1011, 'cut');

@@ -3,7 +3,7 @@ import { Cashier, type LedgerPort } from '../../router-worker/billing/cashier.ts
 import { IDLE_GRANT_MS } from '../../router-worker/billing/grant.ts';
 import { GRANT_LIFE_MS, Ledger } from '../../router-worker/ledger/ledger.ts';
 import type { Posting } from '../../router-worker/ledger/ledger-store.ts';
-import { FAUCET, type LedgerOrder } from '../../router-worker/ledger/transfer.ts';
+import { FAUCET, type LedgerOrder, tabAccount } from '../../router-worker/ledger/transfer.ts';
 import { MemoryLedgerStore } from '../../router-worker/testing/memory-ledger-store.ts';
 import { MemoryPurseStore } from '../../router-worker/testing/memory-purse-store.ts';
 import { ShoalError } from '../../shared/errors.ts';
@@ -32,6 +32,13 @@ export interface MoneyOutcome {
   readonly lostSessions: number;
   readonly lostReplies: number;
   readonly expiredGrants: number;
+  readonly paired: number;
+  readonly parted: number;
+  /** Given to owners for what their tabs did, micro-credits. */
+  readonly collected: number;
+  /** Words of readers that were heard in time, and answers that were thrown away by them. */
+  readonly words: number;
+  readonly thrownAway: number;
   readonly transfers: number;
   readonly charged: number;
 }
@@ -39,6 +46,8 @@ export interface MoneyOutcome {
 const OWNERS = 12;
 const SESSIONS = 24;
 const TABS = 20;
+/** How long after its end a task's reader may say what became of it, ms. */
+const WORD_MS = 10_000;
 const CLASS = 'cls';
 /** Steps between two looks at the whole ledger; every posting is looked at by itself. */
 const LOOK_EVERY = 100;
@@ -46,12 +55,22 @@ const LOOK_EVERY = 100;
 /** Checks every posting as it is written: it adds up, is the first of its id, and leaves nobody but the faucet below zero. */
 class WatchedStore extends MemoryLedgerStore {
   readonly posted = new Set<string>();
+  /** What tabs earned in all, and what came to owners for it, micro-credits: kept apart from the balances. */
+  readonly earned = new Map<string, number>();
+  readonly collected = new Map<string, number>();
 
   override post(posting: Posting): void {
     const { id } = posting.transfer;
     demand(!this.posted.has(id), `transfer ${id} is written twice`);
     super.post(posting);
     this.posted.add(id);
+    for (const { tab, earned } of posting.tabs) this.earned.set(tab, (this.earned.get(tab) ?? 0) + earned);
+    for (const { owner, amount } of posting.lines) {
+      if (amount <= 0 || posting.transfer.kind !== 'collect') continue;
+      this.collected.set(owner, (this.collected.get(owner) ?? 0) + amount);
+      const isPayee = posting.tabs.some(({ tab }) => this.payee(tab)?.account === owner);
+      demand(isPayee, `${owner} is paid in ${id} for a tab that is not its own`);
+    }
     demand(posting.legs.reduce((sum, { amount }) => sum + amount, 0) === 0, `transfer ${id} does not add up`);
     for (const { account } of posting.legs) {
       const balance = this.balance(account);
@@ -65,6 +84,13 @@ interface SimTask {
   readonly owner: string;
   state: 'unknown' | 'open' | 'ended';
   charge: number;
+  endedAt: number | null;
+  /** Its reader said in time that it was thrown away: nothing is charged for it from then on. */
+  isFree: boolean;
+  /** Its receipt says so. */
+  saysDiscarded: boolean;
+  /** Its receipt was given to somebody: it may not change any more. */
+  isPublic: boolean;
 }
 
 /** A call of a session on its way to the ledger, or its reply on the way back. */
@@ -128,6 +154,10 @@ class MoneySimulation {
     lostSessions: 0,
     lostReplies: 0,
     expiredGrants: 0,
+    paired: 0,
+    parted: 0,
+    words: 0,
+    thrownAway: 0,
   };
   #fault: unknown = null;
   step = 0;
@@ -158,14 +188,17 @@ class MoneySimulation {
     if (dice < 0.15) this.#begin();
     else if (dice < 0.3) this.#endTask();
     else if (dice < 0.42) this.#sweep(this.#pick(this.#sessions));
+    else if (dice < 0.45) this.#read(this.#pick(this.#sessions));
+    else if (dice < 0.47) this.#publish(this.#pick(this.#sessions));
     else if (dice < 0.85) this.#moveCall();
     else if (dice < 0.91) this.#repeatCall();
     else if (dice < 0.935) this.#kill(this.#pick(this.#sessions));
     else if (dice < 0.955) this.#pass();
     else if (dice < 0.97) this.#count.expiredGrants += this.#ledger.expire();
     else if (dice < 0.974) this.#credit(`owner${this.#below(OWNERS)}`, 1 + this.#below(20_000));
-    else if (dice < 0.98) this.#judge();
-    else if (dice < 0.985) this.#ledger = this.#newLedger();
+    else if (dice < 0.979) this.#judge();
+    else if (dice < 0.984) this.#pairOrPart();
+    else if (dice < 0.986) this.#ledger = this.#newLedger();
     else if (dice < 0.993) this.#isLedgerAway = this.#random() < 0.1;
     else if (dice < 0.994) this.#lose(this.#below(SESSIONS));
     else this.#contradict();
@@ -177,12 +210,15 @@ class MoneySimulation {
     const owner = `owner${this.#below(OWNERS)}`;
     const task = `task${++this.#names}`;
     const amount = 1 + this.#below(this.#random() < 0.05 ? 12_000 : 1_500);
-    const known: SimTask = { owner, state: 'unknown', charge: this.#below(amount + 1) };
+    const charge = this.#below(amount + 1);
+    const fresh = { endedAt: null, isFree: false, saysDiscarded: false, isPublic: false };
+    const known: SimTask = { owner, state: 'unknown', charge, ...fresh };
+    const wordMs = this.#random() < 0.3 ? { wordMs: WORD_MS } : {};
     const key = this.#random() < 0.3 ? `key of ${owner}` : null;
     const payer = { account: owner, key, budget: key === null ? null : 200_000, allowance: null };
     const terms = { prices: {}, level: 'none', wanted: 1, sla: 'standard', promptTokens: 0, tokens: 0 } as const;
     const { life } = session;
-    session.cashier.hold({ task, payer, amount, terms }).then(
+    session.cashier.hold({ task, payer, amount, terms, ...wordMs }).then(
       () => {
         if (session.life !== life) return; // Nobody is left to hear it.
         this.#count.holds++;
@@ -208,7 +244,45 @@ class MoneySimulation {
   #endTask(): void {
     const session = this.#pick(this.#sessions);
     const open = [...session.tasks.values()].filter(({ state }) => state === 'open');
-    if (open.length > 0) this.#pick(open).state = 'ended';
+    if (open.length > 0) this.#end(session, this.#pick(open));
+  }
+
+  #end({ cashier, tasks }: SimSession, task: SimTask): void {
+    const [id] = [...tasks].find(([, known]) => known === task) ?? [''];
+    if (this.#random() < 0.2) cashier.awaitWord(id, WORD_MS); // Another tab had written at it.
+    task.state = 'ended';
+    task.endedAt = this.#now;
+    task.saysDiscarded = cashier.holdOf(id)?.discarded ?? false;
+  }
+
+  /** A reader says what became of some task, whatever has become of it since; receipts that say otherwise are signed again, now or later. */
+  #read({ cashier, tasks }: SimSession): void {
+    const held = [...tasks].filter(([one]) => this.#random() < 0.1 || cashier.holdOf(one) !== null);
+    const [id, task] = this.#pick(held.slice(-20)) ?? [];
+    if (id !== undefined && task !== undefined) {
+      const before = cashier.holdOf(id);
+      cashier.tell([id], this.#random() < 0.5 ? 'given' : 'discarded');
+      const { word, discarded = false } = cashier.holdOf(id) ?? {};
+      if (word !== undefined && before?.word === undefined) this.#count.words++;
+      if (discarded && !task.isFree) this.#count.thrownAway++;
+      task.isFree ||= discarded;
+      demand(!task.isFree || !task.isPublic || task.saysDiscarded, `${id} is free, and its receipt says a price`);
+    }
+    if (this.#random() < 0.5) this.#sign({ cashier, tasks });
+  }
+
+  #sign({ cashier, tasks }: Pick<SimSession, 'cashier' | 'tasks'>): void {
+    for (const tail of cashier.toSayDiscarded) {
+      const task = tasks.get(tail);
+      demand(task !== undefined && !task.isPublic, `the receipt of ${tail} was given away, and changes`);
+      task.saysDiscarded = true;
+    }
+  }
+
+  /** Somebody asks for the receipts of a session. */
+  #publish({ cashier, tasks }: SimSession): void {
+    const unsaid = new Set(cashier.unsaid);
+    for (const [id, task] of tasks) if (task.state === 'ended' && !unsaid.has(id)) task.isPublic = true;
   }
 
   #sweep(session: SimSession): void {
@@ -288,6 +362,32 @@ class MoneySimulation {
     this.#remember(act);
   }
 
+  /** A tab comes to an account, or goes; an account that is told again does not get it back. */
+  #pairOrPart(): void {
+    const tab = `tab${this.#below(TABS)}`;
+    const account = this.#ledger.payeeOf(tab);
+    if (account !== null && this.#random() < 0.7) {
+      demand(
+        !this.#ledger.leave(tab, 'nobody') && this.#ledger.leave(tab, account),
+        `${tab} does not leave ${account}`,
+      );
+      this.#count.parted++;
+      return;
+    }
+    const order = { id: `pair${++this.#names}`, tab, account: `owner${this.#below(OWNERS)}` };
+    const act = () => {
+      try {
+        this.#ledger.pair(order);
+      } catch (cause) {
+        if (ShoalError.from(cause).code !== 'already_paired') throw cause;
+        demand(this.#ledger.payeeOf(tab) !== order.account, `${tab} is refused to its own account`);
+      }
+    };
+    act();
+    if (this.#ledger.payeeOf(tab) === order.account) this.#count.paired++;
+    this.#remember(act);
+  }
+
   #credit(owner: string, amount: number): void {
     const order = { id: `credit${++this.#names}`, account: owner, amount };
     const act = () => this.#ledger.credit(order);
@@ -330,7 +430,8 @@ class MoneySimulation {
       ledger: this.#portOf(session),
       tasks: {
         standing: (task) => session.tasks.get(task)?.state ?? 'unknown',
-        endedAt: () => null, // No parts: nothing waits for a word.
+        endedAt: (task) => session.tasks.get(task)?.endedAt ?? null,
+        saysDiscarded: (task) => session.tasks.get(task)?.saysDiscarded ?? false,
         bill: (task, hold) => this.#billOf(session, task, hold),
       },
       now: () => this.#now,
@@ -340,8 +441,10 @@ class MoneySimulation {
     });
   }
 
-  #billOf(session: SimSession, task: string, { amount }: PricedHold): Bill {
-    const charged = session.tasks.get(task)?.charge ?? 0;
+  #billOf(session: SimSession, task: string, { amount, discarded }: PricedHold): Bill {
+    const known = session.tasks.get(task);
+    demand(discarded === known?.saysDiscarded, `bill and receipt of ${task} differ`);
+    const charged = discarded ? 0 : (known?.charge ?? 0);
     const n = Number(task.slice(4));
     const pay = Math.floor(charged * 0.95);
     const by = (role: 'answer' | 'check', tab: number) => ({
@@ -350,7 +453,14 @@ class MoneySimulation {
       role,
       amount: pay,
     });
-    const pays = pay === 0 ? [] : n % 3 === 0 ? [by('answer', n), by('check', n + 1)] : [by('answer', n)];
+    const check = { ...by('check', n + 1), amount: known?.charge ?? 0 };
+    const pays = discarded
+      ? [check]
+      : pay === 0
+        ? []
+        : n % 3 === 0
+          ? [by('answer', n), by('check', n + 1)]
+          : [by('answer', n)];
     const figures = { tokens: { prompt: 0, completion: 0 }, perToken: 0, percent: { level: 100, sla: 100 } };
     return { task, endedAt: this.#now, ...figures, held: amount, charged, pays };
   }
@@ -372,7 +482,8 @@ class MoneySimulation {
     const results = this.#ledger.settle(orders);
     for (const [i, order] of orders.entries()) {
       if (order.kind !== 'settle' || results[i]?.status !== 'done') continue;
-      const owner = this.#tasks.get(order.task)?.owner ?? 'nobody';
+      const { owner = 'nobody', isFree = false } = this.#tasks.get(order.task) ?? {};
+      demand(order.charge === 0 || !isFree, `${order.task} was said to be free, and charged`);
       const before = this.#taken.get(order.task);
       demand(before === undefined || before.charge === order.charge, `${order.task} was charged twice`);
       this.#taken.set(order.task, { owner, charge: order.charge });
@@ -411,6 +522,18 @@ class MoneySimulation {
   #lookAtAll(): void {
     const health = this.#ledger.health();
     demand(health.healthy, `the ledger is not healthy: ${JSON.stringify(health)}`);
+    let collected = 0;
+    for (const [tab, earned] of this.#ledgerStore.earned) {
+      const money = this.#ledger.tabMoney(tab);
+      const told = money.waiting + money.held + money.collected + money.lost;
+      demand(told <= earned && earned - told < 3 * money.step, `${tab} earned ${earned}, and is told of ${told}`);
+      const { lost } = this.#ledgerStore.tabSums(tab, this.#now);
+      const there = this.#ledgerStore.balance(tabAccount(tab)) + this.#ledgerStore.heldBack(tab);
+      demand(there + money.collected + lost === earned, `${tab} earned ${earned}, and ${there} are there`);
+      collected += money.collected;
+    }
+    const came = [...this.#ledgerStore.collected.values()].reduce((sum, amount) => sum + amount, 0);
+    demand(came === collected, `tabs gave ${collected} to owners, and ${came} came`);
   }
 
   /** Nothing is lost or doubled any more; everything that is open ends, idle grants go back, and lost ones expire. */
@@ -418,10 +541,14 @@ class MoneySimulation {
     this.#isCalm = true;
     this.#isLedgerAway = false;
     for (let round = 0; round < 20; round++) {
-      for (const { tasks } of this.#sessions) {
-        for (const task of tasks.values()) if (task.state === 'open') task.state = 'ended';
+      for (const session of this.#sessions) {
+        const { tasks } = session;
+        for (const task of tasks.values()) if (task.state === 'open') this.#end(session, task);
       }
-      for (const session of this.#sessions) this.#sweep(session);
+      for (const session of this.#sessions) {
+        this.#sign(session);
+        this.#sweep(session);
+      }
       for (let moves = 0; moves < 10_000; moves++) {
         await idle();
         if (this.#calls.length === 0) break;
@@ -444,14 +571,15 @@ class MoneySimulation {
     demand(held === 0 && openGrants === 0, `${held} are still held`);
     for (const [owner, given] of this.#given) {
       const charges = [...this.#taken.values()].filter((taken) => taken.owner === owner);
-      const expected = given - charges.reduce((sum, { charge }) => sum + charge, 0);
+      const earned = this.#ledgerStore.collected.get(owner) ?? 0;
+      const expected = given + earned - charges.reduce((sum, { charge }) => sum + charge, 0);
       const { free } = this.#ledger.account(owner);
       demand(free === expected, `${owner} has ${free} instead of ${expected}`);
       const lines = this.#ledger.statement(owner, 0, Number.MAX_SAFE_INTEGER);
       demand((lines.at(-1)?.balance ?? 0) === free, `the statement of ${owner} does not end at its balance`);
     }
-    for (const [task, { state, charge }] of this.#tasks) {
-      if (state !== 'ended' || charge === 0 || this.#orphans.has(task)) continue;
+    for (const [task, { state, charge, isFree }] of this.#tasks) {
+      if (state !== 'ended' || charge === 0 || isFree || this.#orphans.has(task)) continue;
       const taken = this.#taken.get(task);
       demand(
         taken !== undefined ? taken.charge === charge : this.#writtenOff.has(task),
@@ -463,6 +591,7 @@ class MoneySimulation {
       tasks: this.#tasks.size,
       settled: this.#taken.size,
       writtenOff: this.#writtenOff.size,
+      collected: [...this.#ledgerStore.collected.values()].reduce((sum, amount) => sum + amount, 0),
       transfers,
       charged: [...this.#taken.values()].reduce((sum, { charge }) => sum + charge, 0),
     };
