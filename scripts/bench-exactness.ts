@@ -5,7 +5,7 @@ import { proportionInterval } from '../shared/checking/intervals.ts';
 import { chatFormOf, servedVariants, variantsNamed } from '../shared/classes/catalogue.ts';
 import type { GenerateRequest } from '../web-miner/engine/engine.ts';
 import { promptRenderer } from '../web-miner/engine/render-prompt.ts';
-import { batchTokensFor } from '../web-miner/work/start-lending.ts';
+import { batchTokensFor } from '../web-miner/work/load-model.ts';
 import { trialRequests } from './attack/trial-requests.ts';
 import { type FoundBrowser, findEveryBrowser } from './browser/find-browser.ts';
 import { launchBrowser } from './browser/launch-browser.ts';

@@ -165,7 +165,7 @@ async function engineCost(name: string): Promise<number> {
   const { promptRenderer } = await import('../web-miner/engine/render-prompt.ts');
   const { chatFormOf } = await import('../shared/classes/catalogue.ts');
   const { completeSampling } = await import('../router-worker/models/complete-sampling.ts');
-  const { batchTokensFor } = await import('../web-miner/work/start-lending.ts');
+  const { batchTokensFor } = await import('../web-miner/work/load-model.ts');
   const [id, variantId] = name.split(':');
   const model = models.find((entry) => entry.id === id);
   const variant = model?.variants.find((entry) => entry.id === variantId);

@@ -66,6 +66,9 @@ export class DeviceSignals {
     on(document, 'resume', () => this.#set({ isAway: false }));
     on(globalThis, 'pagehide', () => this.#set({ isAway: true }));
     on(globalThis, 'pageshow', () => this.#set({ isAway: false }));
+    // A page without the focus hears no more of it: what it heard last would hold until somebody comes back.
+    on(globalThis, 'blur', () => this.#set({ pressure: null }));
+    on(globalThis, 'focus', () => void this.#watchPressure());
     for (const input of INPUTS) on(globalThis, input, () => this.#touched());
     void this.#watchBattery(on);
     void this.#watchPressure();
@@ -128,14 +131,17 @@ export class DeviceSignals {
     look();
   }
 
+  /** From the beginning: what has not changed is told only once. */
   async #watchPressure(): Promise<void> {
+    this.#pressure?.disconnect();
+    this.#pressure = null;
     const { PressureObserver } = globalThis as GlobalExtras;
     if (PressureObserver === undefined) return;
     try {
       const watch = new PressureObserver((records) => this.#set({ pressure: records.at(-1)?.state ?? null }));
+      this.#pressure = watch;
       await watch.observe('cpu', { sampleInterval: PRESSURE_SAMPLE_MS });
-      if (this.#end.signal.aborted) watch.disconnect();
-      else this.#pressure = watch;
+      if (this.#end.signal.aborted || this.#pressure !== watch) watch.disconnect();
     } catch {
       // The platform has no figure for it.
     }

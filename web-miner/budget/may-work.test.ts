@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BudgetSettings, DEFAULT_BUDGET, SHARES } from './budget-settings.ts';
 import { addBytes, bytesToday, NO_DATA } from './data-meter.ts';
-import { type BudgetRule, IDLE_AFTER_MS, mayWork, type WorkSignals } from './may-work.ts';
+import { type BudgetRule, IDLE_AFTER_MS, mayDownload, mayWork, type WorkSignals } from './may-work.ts';
 import { Slowdown } from './slowdown.ts';
 import { WorkShare } from './work-share.ts';
 
@@ -68,6 +68,30 @@ describe('whether a tab may work', () => {
   ])('is no by the rule %s alone, with a sentence', (rule, asked, seen) => {
     const answer = mayWork({ ...DEFAULT_BUDGET, ...asked }, { ...FREE, ...seen }, NOON);
     expect(answer).toMatchObject({ may: false, rule, because: expect.stringMatching(/^[A-Z].{8,}\.$|: switch/) });
+  });
+
+  it.each<[string, Partial<BudgetSettings>, Partial<WorkSignals>, BudgetRule | null]>([
+    ['nothing is the matter', {}, {}, null],
+    ['it is paused', {}, { isPaused: true }, 'paused'],
+    ['the device is offline', {}, { isOnline: false }, 'offline'],
+    ['it is outside the hours', { hours: { from: 22, to: 6 } }, {}, 'hours'],
+    ['the data of the day is used up', { dailyBytes: 10 }, { bytesToday: 10 }, 'data'],
+    [
+      'the data of the day is used up in the background',
+      { dailyBytes: 10, onlyInForeground: true },
+      { bytesToday: 10, isHidden: true },
+      'data',
+    ],
+    [
+      'only the processor is asked to rest',
+      {},
+      { pressure: 'critical', restsUntil: NOON + 1, coolsUntil: NOON + 1 },
+      null,
+    ],
+    ['somebody uses the device', { onlyWhenIdle: true }, { lastInputAt: NOON }, null],
+  ])('a model comes down or not, by the rules that are about data: %s', (_, asked, seen, rule) => {
+    const answer = mayDownload({ ...DEFAULT_BUDGET, ...asked }, { ...FREE, ...seen }, NOON);
+    expect(answer.may ? null : answer.rule).toBe(rule);
   });
 
   it('is yes again at the instant that it named, unless another rule holds, and never before', () => {

@@ -42,58 +42,75 @@ export const IDLE_AFTER_MS = 3 * 60_000;
 
 const HOUR_MS = 3_600_000;
 
+interface Hold {
+  readonly because: string;
+  readonly until: number | null;
+}
+type Rule = (settings: BudgetSettings, signals: WorkSignals, now: number) => Hold | null;
+
+const hold = (holds: boolean, because: string, until: number | null = null): Hold | null =>
+  holds ? { because, until } : null;
+
+/** In the order in which they are named to the owner, where several hold. */
+const RULES: Readonly<Record<BudgetRule, Rule>> = {
+  paused: (_, { isPaused }) => hold(isPaused, 'You paused it.'),
+  away: (_, { isAway }) => hold(isAway, 'The browser has put this page aside.'),
+  offline: (_, { isOnline }) => hold(!isOnline, 'This device is offline.'),
+  foreground: ({ onlyInForeground }, { isHidden }) =>
+    hold(onlyInForeground && isHidden, 'This tab is in the background, and you let it work in the foreground only.'),
+  plugged_in: ({ onlyWhenPluggedIn }, { isPluggedIn }) =>
+    hold(
+      onlyWhenPluggedIn && isPluggedIn !== true,
+      isPluggedIn === null
+        ? 'You let it work only when plugged in, and this browser does not say whether the device is: switch that rule off.'
+        : 'The device runs on its battery, and you let it work only when plugged in.',
+    ),
+  hours: ({ hours }, _, now) => {
+    const opensAt = hours === null ? null : nextOpening(hours, now);
+    return hold(opensAt !== null, `It is outside the hours that you chose: ${hoursText(hours)}.`, opensAt);
+  },
+  idle: ({ onlyWhenIdle }, { lastInputAt }, now) =>
+    hold(
+      onlyWhenIdle && now - lastInputAt < IDLE_AFTER_MS,
+      'Somebody is using the device, and you let it work only when idle.',
+      lastInputAt + IDLE_AFTER_MS,
+    ),
+  // `serious` is what the tab's own work comes to on a device with two cores.
+  pressure: ({ easeUnderPressure }, { pressure }) =>
+    hold(easeUnderPressure && pressure === 'critical', 'The processor is busy with other things, or hot.'),
+  data: ({ dailyBytes }, { bytesToday }, now) =>
+    hold(dailyBytes !== null && bytesToday >= dailyBytes, 'The data of today is used up.', nextMidnight(now)),
+  cooling: ({ restWhenSlow }, { coolsUntil }, now) =>
+    hold(restWhenSlow && now < coolsUntil, 'The device became much slower than it was: it cools down.', coolsUntil),
+  share: ({ sharePercent }, { restsUntil }, now) =>
+    hold(
+      now < restsUntil,
+      `It rests between two pieces of work: ${sharePercent} % of the time is yours to give.`,
+      restsUntil,
+    ),
+};
+
+const OF_WORK = Object.keys(RULES) as readonly BudgetRule[];
+/** A download costs data, and hardly any processor or battery. */
+const OF_DOWNLOADS: readonly BudgetRule[] = ['paused', 'away', 'offline', 'hours', 'data'];
+
 /**
  * Whether the tab may take new work now, and if not, why, in a sentence for its owner. What runs is finished in any case. A rule that the browser gives no signal for
  * holds: better no work than work that was forbidden.
  */
 export function mayWork(settings: BudgetSettings, signals: WorkSignals, now: number): MayWork {
-  const no = (rule: BudgetRule, because: string, until: number | null = null): MayWork => ({
-    may: false,
-    rule,
-    because,
-    until,
-  });
-  if (signals.isPaused) return no('paused', 'You paused it.');
-  if (signals.isAway) return no('away', 'The browser has put this page aside.');
-  if (!signals.isOnline) return no('offline', 'This device is offline.');
-  if (settings.onlyInForeground && signals.isHidden) {
-    return no('foreground', 'This tab is in the background, and you let it work in the foreground only.');
-  }
-  if (settings.onlyWhenPluggedIn && signals.isPluggedIn !== true) {
-    return signals.isPluggedIn === null
-      ? no(
-          'plugged_in',
-          'You let it work only when plugged in, and this browser does not say whether the device is: switch that rule off.',
-        )
-      : no('plugged_in', 'The device runs on its battery, and you let it work only when plugged in.');
-  }
-  const opensAt = settings.hours === null ? null : nextOpening(settings.hours, now);
-  if (opensAt !== null) {
-    return no('hours', `It is outside the hours that you chose: ${hoursText(settings.hours)}.`, opensAt);
-  }
-  if (settings.onlyWhenIdle && now - signals.lastInputAt < IDLE_AFTER_MS) {
-    return no(
-      'idle',
-      'Somebody is using the device, and you let it work only when idle.',
-      signals.lastInputAt + IDLE_AFTER_MS,
-    );
-  }
-  // `serious` is what the tab's own work comes to on a device with two cores.
-  if (settings.easeUnderPressure && signals.pressure === 'critical') {
-    return no('pressure', 'The processor is busy with other things, or hot.');
-  }
-  if (settings.dailyBytes !== null && signals.bytesToday >= settings.dailyBytes) {
-    return no('data', 'The data of today is used up.', nextMidnight(now));
-  }
-  if (settings.restWhenSlow && now < signals.coolsUntil) {
-    return no('cooling', 'The device became much slower than it was: it cools down.', signals.coolsUntil);
-  }
-  if (now < signals.restsUntil) {
-    return no(
-      'share',
-      `It rests between two pieces of work: ${settings.sharePercent} % of the time is yours to give.`,
-      signals.restsUntil,
-    );
+  return firstOf(OF_WORK, settings, signals, now);
+}
+
+/** Whether a model may come down now, and if not, why. What came stays. */
+export function mayDownload(settings: BudgetSettings, signals: WorkSignals, now: number): MayWork {
+  return firstOf(OF_DOWNLOADS, settings, signals, now);
+}
+
+function firstOf(rules: readonly BudgetRule[], settings: BudgetSettings, signals: WorkSignals, now: number): MayWork {
+  for (const rule of rules) {
+    const held = RULES[rule](settings, signals, now);
+    if (held !== null) return { may: false, rule, ...held };
   }
   return { may: true, share: settings.sharePercent / 100 };
 }

@@ -52,13 +52,26 @@ describe('the gate of a tab', () => {
   it('stops at the data of a day, keeps the count, and begins again after midnight', () => {
     const { made, states, kept } = gate({ settings: { ...DEFAULT_BUDGET, dailyBytes: 3_000_000 } });
     made.moved(1_500_000);
-    expect([made.bytesLeft, kept.length]).toEqual([1_500_000, 1]);
+    expect([made.downloads.may, kept.length]).toEqual([true, 1]);
     made.moved(1_500_000);
     expect(states.at(-1)).toMatchObject({ may: false, rule: 'data' });
+    expect(made.downloads).toMatchObject({ may: false, rule: 'data' });
     vi.advanceTimersByTime(12 * 3_600_000);
     expect(states.at(-1)?.may).toBe(true);
     made.close();
     expect(kept.at(-1)).toEqual({ day: dayOf(NOON), bytes: 3_000_000 });
+  });
+
+  it('says that a download may go on, although the rule that keeps the tab from work is the same', () => {
+    const { made, states } = gate({
+      settings: { ...DEFAULT_BUDGET, onlyInForeground: true, hours: { from: 13, to: 14 } },
+      signals: { ...QUIET_PAGE, isHidden: true },
+    });
+    expect([made.state, made.downloads]).toMatchObject([{ rule: 'foreground' }, { rule: 'hours' }]);
+    vi.advanceTimersByTime(3_600_000);
+    expect([made.state, made.downloads]).toMatchObject([{ rule: 'foreground' }, { may: true }]);
+    expect(states).toMatchObject([{ rule: 'foreground' }]);
+    made.close();
   });
 
   it('takes a rule that is changed at once', () => {

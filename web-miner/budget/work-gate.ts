@@ -1,6 +1,6 @@
 import { type BudgetSettings, DEFAULT_BUDGET } from './budget-settings.ts';
 import { addBytes, bytesToday, type DataOfDay, NO_DATA } from './data-meter.ts';
-import { type MayWork, mayWork, type WorkSignals } from './may-work.ts';
+import { type MayWork, mayDownload, mayWork, type WorkSignals } from './may-work.ts';
 import { Slowdown } from './slowdown.ts';
 import { WorkShare } from './work-share.ts';
 
@@ -22,7 +22,7 @@ export interface GateOptions {
   readonly signals: PageSignals;
   readonly data: DataOfDay;
   readonly now: () => number;
-  /** The answer changed: another rule, another instant, or free. */
+  /** The answer changed, of work or of downloads: another rule, another instant, or free. */
   readonly onChange: (state: MayWork) => void;
   /** Bytes of the day, to be kept for the next visit; called seldom. */
   readonly keepData: (data: DataOfDay) => void;
@@ -43,6 +43,7 @@ export class WorkGate {
   #data: DataOfDay;
   #keptBytes: number;
   #state: MayWork;
+  #downloads: MayWork;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
@@ -52,7 +53,7 @@ export class WorkGate {
     this.#signals = options.signals;
     this.#data = options.data;
     this.#keptBytes = options.data.bytes;
-    this.#state = this.#ask();
+    [this.#state, this.#downloads] = this.#ask();
     this.#watch();
   }
 
@@ -60,14 +61,13 @@ export class WorkGate {
     return this.#state;
   }
 
-  get signals(): PageSignals {
-    return this.#signals;
+  /** Whether a model may come down. */
+  get downloads(): MayWork {
+    return this.#downloads;
   }
 
-  /** Bytes that may still be moved today; null without a limit. */
-  get bytesLeft(): number | null {
-    const { dailyBytes } = this.#settings;
-    return dailyBytes === null ? null : Math.max(0, dailyBytes - this.bytesToday);
+  get signals(): PageSignals {
+    return this.#signals;
   }
 
   get bytesToday(): number {
@@ -123,33 +123,32 @@ export class WorkGate {
     this.#options.keepData(this.#data);
   }
 
-  #ask(): MayWork {
+  #ask(): readonly [MayWork, MayWork] {
     const now = this.#options.now();
-    return mayWork(
-      this.#settings,
-      {
-        ...this.#signals,
-        bytesToday: bytesToday(this.#data, now),
-        restsUntil: this.#share.restsUntil,
-        coolsUntil: this.#slowdown.coolsUntil,
-      },
-      now,
-    );
+    const signals = {
+      ...this.#signals,
+      bytesToday: bytesToday(this.#data, now),
+      restsUntil: this.#share.restsUntil,
+      coolsUntil: this.#slowdown.coolsUntil,
+    };
+    return [mayWork(this.#settings, signals, now), mayDownload(this.#settings, signals, now)];
   }
 
   #look(): void {
     if (this.#isClosed) return;
-    const before = JSON.stringify(this.#state);
-    this.#state = this.#ask();
+    const before = JSON.stringify([this.#state, this.#downloads]);
+    [this.#state, this.#downloads] = this.#ask();
     this.#watch();
-    if (JSON.stringify(this.#state) !== before) this.#options.onChange(this.#state);
+    if (JSON.stringify([this.#state, this.#downloads]) !== before) this.#options.onChange(this.#state);
   }
 
   #watch(): void {
     clearTimeout(this.#timer);
-    const until = this.#state.may ? null : this.#state.until;
-    const inMs = until === null ? LOOK_AT_LEAST_MS : Math.min(until - this.#options.now(), LOOK_AT_LEAST_MS);
-    this.#timer = setTimeout(() => this.#look(), Math.max(inMs, 0));
+    const now = this.#options.now();
+    const waits = [this.#state, this.#downloads].flatMap((state) =>
+      state.may || state.until === null ? [] : [state.until - now],
+    );
+    this.#timer = setTimeout(() => this.#look(), Math.max(0, Math.min(...waits, LOOK_AT_LEAST_MS)));
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from './engine.ts';
+import { Turns } from './turns.ts';
 
 /**
  * An engine without a model, for tests and benches: its words follow from prompt and sampling alone, as a real one's do. It sits the same exam
@@ -45,7 +46,7 @@ const DIMENSIONS = SCRIPTED_DIMENSIONS;
 export class ScriptedEngine implements Engine {
   readonly #pace: ScriptedPace;
   #loaded: LoadOptions | null = null;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(pace: ScriptedPace = { prefillMsPerToken: 0, decodeMsPerToken: 0 }) {
     this.#pace = pace;
@@ -61,24 +62,12 @@ export class ScriptedEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    const release = await this.#turn(signal);
+    const release = await this.#turns.take(signal);
     try {
       yield* this.#write(request, signal);
     } finally {
       release();
     }
-  }
-
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const before = this.#tail;
-    const mine = Promise.withResolvers<void>();
-    this.#tail = before.then(() => mine.promise);
-    await before;
-    if (signal.aborted) {
-      mine.resolve();
-      throw abortError();
-    }
-    return mine.resolve;
   }
 
   async *#write(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
@@ -120,13 +109,8 @@ export class ScriptedEngine implements Engine {
     yield { type: 'end', finish, promptTokens, completionTokens, prefillMs: 0, decodeMs: 0 };
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
-    const release = await this.#turn(signal);
-    try {
-      return await this.#vector(text, signal);
-    } finally {
-      release();
-    }
+  embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    return this.#turns.run(signal, () => this.#vector(text, signal));
   }
 
   async #vector(text: string, signal: AbortSignal): Promise<Embedded> {
@@ -144,9 +128,8 @@ export class ScriptedEngine implements Engine {
     return { vector: vector.map((x) => x / norm), tokens };
   }
 
-  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
-    const release = await this.#turn(signal);
-    try {
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#turns.run(signal, async () => {
       const candidates = this.#candidates(request.text);
       const choices = request.choices.map((choice) =>
         this.#forced(request.text, choice).reduce(
@@ -155,18 +138,11 @@ export class ScriptedEngine implements Engine {
         ),
       );
       return { candidates: candidates.slice(0, PROBE_CANDIDATES), choices };
-    } finally {
-      release();
-    }
+    });
   }
 
-  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
-    const release = await this.#turn(signal);
-    try {
-      return this.#forced(request.prompt, request.answer);
-    } finally {
-      release();
-    }
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    return this.#turns.run(signal, async () => this.#forced(request.prompt, request.answer));
   }
 
   #forced(prompt: string, answer: string): ForcedToken[] {

@@ -1,5 +1,3 @@
-import { type LogitProcessor, MLCEngine, ModelType } from '@mlc-ai/web-llm';
-import * as v from 'valibot';
 import { utf8 } from '../../shared/bytes.ts';
 import { type Candidate, claimedCandidate, type ForcedToken } from '../../shared/checking/next-token.ts';
 import { withDeadline } from '../../shared/deadline.ts';
@@ -18,49 +16,18 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from './engine.ts';
-import { type ShownFiles, showFiles } from './file-caches.ts';
-import { contextOf, cutIntoFiles, type MlcConfig, type ModelFile, mlcConfig, stopTokensOf } from './model-files.ts';
+import type { ModelFile } from './model-files.ts';
 import { likeliest, likeliestTokens, logSumExp, Sampler } from './sampler.ts';
 import { StopStrings } from './stop-strings.ts';
-import { readTokenTable, type TokenTable } from './token-table.ts';
+import { Turns } from './turns.ts';
+import { loadWebLlm, MODEL, type WebLlm } from './web-llm-load.ts';
 
-/** Weights of some gigabytes are copied to the GPU and a few hundred shaders compiled within this time, or the load is given up, ms. */
-const LOAD_DEADLINE_MS = 300_000;
 /** A step of the model that takes longer has hung, ms: by then the router waits no more for the first word (`FIRST_FRAME_DEADLINE_MS`). */
 const STEP_DEADLINE_MS = 150_000;
-/** A GPU that does not let go in time is left to the browser, which ends it with the worker, ms. */
-const DISPOSE_DEADLINE_MS = 10_000;
-
 /** A step of the prompt should take about this long: it is what an abort in prefill waits for, ms. */
 const STEP_GOAL_MS = 125;
 /** Tokens of prompt in one step at most; model libraries are compiled for 512 to 4,096. */
 const MOST_STEP_TOKENS = 512;
-
-/** What web-llm calls the one model that it has loaded. */
-const MODEL = 'model';
-
-/** Names of the files that a folder must have, whatever its shards. */
-const CONFIG_FILE = 'mlc-chat-config.json';
-const TOKENIZER_FILE = 'tokenizer.json';
-const LIBRARY_FILE = 'model-lib.wasm';
-
-/** What of the package's inside is used: it has no public way to its tokenizer, nor to the news that the GPU is lost. Its version is pinned. */
-interface Inside {
-  readonly tokenizer: { encode(text: string): Int32Array };
-  readonly tvm: { readonly lib: { readonly webGPUContext: { readonly device: Pick<GPUDevice, 'lost'> } } };
-}
-
-interface Loaded {
-  readonly mlc: MLCEngine;
-  readonly inside: Inside;
-  readonly options: LoadOptions;
-  readonly config: MlcConfig;
-  readonly table: TokenTable;
-  readonly stopTokens: ReadonlySet<number>;
-  /** Rejects when the GPU is lost or the engine is closed. */
-  readonly over: Promise<never>;
-  close(failure: EngineError): void;
-}
 
 /** What the GPU holds: tokens with their keys and values, and the logits behind them. */
 interface HeldLogits {
@@ -78,8 +45,8 @@ const NOTHING_HELD = { ids: [] as readonly number[], logits: null } as const;
  * fetched.
  */
 export class WebLlmEngine implements Engine {
-  #loaded: Loaded | null = null;
-  #tail: Promise<unknown> = Promise.resolve();
+  #loaded: WebLlm | null = null;
+  readonly #turns = new Turns();
   /** What the package's last step left. */
   #caught: Float32Array | null = null;
   /** `null`: unknown, after a step that failed. */
@@ -99,66 +66,18 @@ export class WebLlmEngine implements Engine {
   async load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
     await this.dispose();
     signal.throwIfAborted();
-    let files: ReadonlyMap<string, Blob>;
-    let described: Pick<Loaded, 'config' | 'table'>;
-    try {
-      files = cutIntoFiles(weights, this.#files);
-      described = await readDescription(files, options);
-    } catch (cause) {
-      throw loadFailure(cause);
-    }
-    signal.throwIfAborted();
-    const showing = showFiles(files);
-    const mlc = this.#newEngine(showing, options);
-    const started = mlc.reload(MODEL);
-    try {
-      await raced(started, signal);
-      const inside = insideOf(mlc);
-      this.#loaded = {
-        ...described,
-        ...watch(inside),
-        mlc,
-        inside,
-        options,
-        stopTokens: stopTokensOf(described.config),
-      };
-    } catch (cause) {
-      showing.hide(); // Whatever goes on in the background ends at the next file.
-      void started.catch(() => undefined).then(() => unload(mlc));
-      throw loadFailure(cause);
-    }
-    showing.hide();
+    const onLogits = (logits: Float32Array) => {
+      this.#caught = logits;
+    };
+    this.#loaded = await loadWebLlm(weights, this.#files, options, onLogits, signal);
     this.#held = null;
     this.#stepTokens = options.batchTokens;
-    return { contextTokens: options.contextTokens, vocabularySize: described.config.vocab_size, threads: 1 };
-  }
-
-  #newEngine({ base }: ShownFiles, options: LoadOptions): MLCEngine {
-    const catcher: LogitProcessor = {
-      processLogits: (logits) => {
-        this.#caught = logits; // A copy of its own.
-        return logits;
-      },
-      processSampledToken: () => undefined,
-      resetState: () => undefined,
-    };
-    const record = {
-      model: base,
-      model_id: MODEL,
-      model_lib: `${base}${LIBRARY_FILE}`,
-      model_type: options.embeddings ? ModelType.embedding : ModelType.LLM,
-      // The package samples as well, and what it finds is not used: the cheapest way.
-      overrides: { temperature: 0, top_p: 1, repetition_penalty: 1, ...(!options.embeddings && contextFor(options)) },
-    };
-    return new MLCEngine({
-      appConfig: { model_list: [record], useIndexedDBCache: false },
-      logLevel: 'SILENT',
-      logitProcessorRegistry: new Map([[MODEL, catcher]]),
-    });
+    const { vocab_size: vocabularySize } = this.#loaded.config;
+    return { contextTokens: options.contextTokens, vocabularySize, threads: 1 };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    const release = await this.#turn(signal);
+    const release = await this.#turns.take(signal);
     try {
       yield* this.#write(request, signal);
     } catch (cause) {
@@ -221,9 +140,8 @@ export class WebLlmEngine implements Engine {
     };
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
-    const release = await this.#turn(signal);
-    try {
+  embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    return this.#inTurn(signal, async () => {
       const { mlc, inside, options, over } = this.#ready();
       if (!options.embeddings) throw new EngineError('unsupported', 'The model was loaded without embeddings.');
       const tokens = inside.tokenizer.encode(text).length;
@@ -235,16 +153,11 @@ export class WebLlmEngine implements Engine {
       const norm = Math.hypot(...vector);
       if (!(norm > 0)) throw new EngineError('crashed', 'The engine gave no vector.');
       return { vector: vector.map((x) => x / norm), tokens };
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+    });
   }
 
-  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
-    const release = await this.#turn(signal);
-    try {
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#inTurn(signal, async () => {
       const text = this.#encode(request.text);
       const first = await this.#read(text, signal);
       const choices: number[] = [];
@@ -258,22 +171,11 @@ export class WebLlmEngine implements Engine {
         choices.push(sum);
       }
       return { candidates: this.#candidates(first), choices };
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+    });
   }
 
-  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
-    const release = await this.#turn(signal);
-    try {
-      return await this.#forced(request, signal);
-    } catch (cause) {
-      throw failureOf(cause);
-    } finally {
-      release();
-    }
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    return this.#inTurn(signal, () => this.#forced(request, signal));
   }
 
   /**
@@ -316,30 +218,24 @@ export class WebLlmEngine implements Engine {
     this.#loaded = null;
     this.#caught = null;
     this.#held = null;
-    if (loaded === null) return;
-    loaded.close(new EngineError('not_loaded', 'The engine was closed.'));
-    await unload(loaded.mlc);
+    await loaded?.close(new EngineError('not_loaded', 'The engine was closed.'));
   }
 
-  /** One request at a time. Throws `AbortError` when the signal aborts while waiting. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const before = this.#tail;
-    const mine = Promise.withResolvers<void>();
-    this.#tail = before.then(() => mine.promise);
-    await before;
-    if (signal.aborted) {
-      mine.resolve();
-      throw abortError();
+  /** Throws {@link EngineError} and `AbortError`, whatever the package throws. */
+  async #inTurn<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#turns.run(signal, act);
+    } catch (cause) {
+      throw failureOf(cause);
     }
-    return mine.resolve;
   }
 
-  #ready(): Loaded {
+  #ready(): WebLlm {
     if (this.#loaded === null) throw new EngineError('not_loaded', 'No model is loaded.');
     return this.#loaded;
   }
 
-  #chatting(): Loaded {
+  #chatting(): WebLlm {
     const loaded = this.#ready();
     if (loaded.options.embeddings) throw new EngineError('unsupported', 'The model was loaded for embeddings.');
     return loaded;
@@ -460,76 +356,6 @@ export class WebLlmEngine implements Engine {
   }
 }
 
-function contextFor({ contextTokens }: LoadOptions): object {
-  return { context_window_size: contextTokens, sliding_window_size: -1, attention_sink_size: -1 };
-}
-
-async function readDescription(
-  files: ReadonlyMap<string, Blob>,
-  { contextTokens, embeddings }: LoadOptions,
-): Promise<Pick<Loaded, 'config' | 'table'>> {
-  const [configFile, tokenizerFile] = [CONFIG_FILE, TOKENIZER_FILE, LIBRARY_FILE].map((name) => {
-    const file = files.get(name);
-    if (file === undefined) throw new EngineError('load_failed', `The model has no ${name}.`);
-    return file;
-  });
-  const config = v.parse(mlcConfig, JSON.parse((await configFile?.text()) ?? ''));
-  if (contextTokens > contextOf(config)) {
-    throw new EngineError('load_failed', `The model was made for ${contextOf(config)} tokens, not ${contextTokens}.`);
-  }
-  if (embeddings && contextTokens !== contextOf(config)) {
-    throw new EngineError(
-      'load_failed',
-      `This embedding model takes ${contextOf(config)} tokens, not ${contextTokens}.`,
-    );
-  }
-  const method = config.tokenizer_info?.token_postproc_method ?? config.token_table_postproc_method ?? null;
-  const table = readTokenTable((await tokenizerFile?.text()) ?? '', method === 'raw' ? null : method);
-  return { config, table };
-}
-
-/** The load's end, or the signal's, or the deadline's. */
-async function raced(started: Promise<void>, signal: AbortSignal): Promise<void> {
-  const stop = Promise.withResolvers<never>();
-  const onAbort = () => stop.reject(abortError());
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    const done = Promise.race([started, stop.promise]).then(() => true);
-    if (!(await withDeadline(done, LOAD_DEADLINE_MS, false))) {
-      throw new EngineError('load_failed', `The engine did not start within ${LOAD_DEADLINE_MS / 1000} s.`);
-    }
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
-
-function insideOf(mlc: MLCEngine): Inside {
-  const { loadedModelIdToPipeline: pipelines } = mlc as unknown as {
-    readonly loadedModelIdToPipeline: ReadonlyMap<string, Inside>;
-  };
-  const inside = pipelines.get(MODEL);
-  if (typeof inside?.tokenizer.encode !== 'function' || inside.tvm.lib.webGPUContext.device.lost === undefined) {
-    throw new EngineError('load_failed', 'The engine came up without a model.');
-  }
-  return inside;
-}
-
-function watch(inside: Inside): Pick<Loaded, 'over' | 'close'> {
-  const over = Promise.withResolvers<never>();
-  over.promise.catch(() => undefined);
-  void inside.tvm.lib.webGPUContext.device.lost.then(({ message }) => {
-    const reason = message === '' ? 'the browser gave no reason' : message;
-    over.reject(new EngineError('crashed', `The graphics processor was lost: ${reason}.`));
-  });
-  return { over: over.promise, close: over.reject };
-}
-
-async function unload(mlc: MLCEngine): Promise<void> {
-  // The package throws when it unloads twice, as it does by itself when the GPU is lost.
-  const unloaded = mlc.unload().catch(() => undefined);
-  await withDeadline(unloaded, DISPOSE_DEADLINE_MS, undefined);
-}
-
 function logProbability(logits: Float32Array, id: number): number {
   return Math.min(0, (logits[id] ?? Number.NEGATIVE_INFINITY) - logSumExp(logits));
 }
@@ -540,12 +366,6 @@ function tooLong(tokens: number, contextTokens: number): EngineError {
 
 function hung(ms: number): EngineError {
   return new EngineError('crashed', `The graphics processor did not answer within ${ms / 1000} s.`);
-}
-
-function loadFailure(cause: unknown): unknown {
-  if (isAbort(cause)) return abortError();
-  if (cause instanceof EngineError) return cause;
-  return new EngineError('load_failed', `The model could not be loaded: ${messageOf(cause)}`);
 }
 
 function failureOf(cause: unknown): unknown {

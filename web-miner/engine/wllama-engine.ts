@@ -24,19 +24,14 @@ import {
 } from './engine.ts';
 import { literalGrammar } from './literal-grammar.ts';
 import { noEngineCache } from './no-engine-cache.ts';
+import { Turns } from './turns.ts';
 import { hasWasmMemory64 } from './wasm-features.ts';
-
-/** The model must be ready within this time, ms: a wrong address of the wasm file never settles by itself. */
-const LOAD_DEADLINE_MS = 180_000;
 
 /** More than any model has. On a graphics processor this adapter is not tried: no adapter at hand had half-precision numbers. */
 const EVERY_LAYER = 999;
 
 /** An engine that stumbled must write a token within this time, ms, or it is taken for broken. */
 const STUMBLE_DEADLINE_MS = 10_000;
-
-/** An abort that is not answered in this time ends with a new engine, ms. */
-const ABORT_DEADLINE_MS = 2_000;
 
 /**
  * llama.cpp's default order, spelled out because it is part of the class: whoever changes it must raise `samplers` in the class traits.
@@ -78,8 +73,8 @@ export class WllamaEngine implements Engine {
   readonly #arithmetic: Arithmetic;
   readonly #log: string[] = [];
   #wllama: Wllama | null = null;
-  #loaded: { readonly weights: Blob; readonly options: LoadOptions } | null = null;
-  #tail: Promise<unknown> = Promise.resolve();
+  #loaded: LoadOptions | null = null;
+  readonly #turns = new Turns();
   #closed = Promise.withResolvers<never>();
 
   /** `wasmUrl` must be absolute: the package resolves it inside a blob worker. */
@@ -112,11 +107,6 @@ export class WllamaEngine implements Engine {
     );
     this.#wllama = wllama;
     const stop = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () =>
-        stop.reject(new EngineError('load_failed', `The engine did not start within ${LOAD_DEADLINE_MS / 1000} s.`)),
-      LOAD_DEADLINE_MS,
-    );
     const onAbort = () => stop.reject(abortError());
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -144,20 +134,19 @@ export class WllamaEngine implements Engine {
           `The context came out as ${info.n_ctx} instead of ${options.contextTokens} tokens.`,
         );
       }
-      this.#loaded = { weights, options };
+      this.#loaded = options;
       return { contextTokens: info.n_ctx, vocabularySize: info.n_vocab, threads: wllama.getNumThreads() };
     } catch (cause) {
       await this.dispose();
       if (isAbort(cause) || cause instanceof EngineError) throw cause;
       throw new EngineError('load_failed', `The model could not be loaded: ${messageOf(cause)}`);
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
     }
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    const release = await this.#turn(signal);
+    const release = await this.#turns.take(signal);
     const stopped = new AbortController();
     const both = AbortSignal.any([signal, stopped.signal]);
     const events = new AsyncQueue<GenerateEvent>();
@@ -171,33 +160,30 @@ export class WllamaEngine implements Engine {
       yield* events.take();
     } finally {
       stopped.abort();
-      if (running !== null) await this.#settled(running);
+      await running;
       release();
     }
   }
 
-  async embed(text: string, signal: AbortSignal): Promise<Embedded> {
-    const release = await this.#turn(signal);
-    try {
+  embed(text: string, signal: AbortSignal): Promise<Embedded> {
+    const embedded = this.#turns.run(signal, async () => {
       signal.throwIfAborted();
       const wllama = this.#ready();
-      if (this.#loaded?.options.embeddings !== true) {
+      if (this.#loaded?.embeddings !== true) {
         throw new EngineError('unsupported', 'The model was loaded without embeddings.');
       }
       const response = await Promise.race([wllama.createEmbedding({ input: text }), this.#closed.promise]);
       const vector = response.data[0]?.embedding;
       if (!Array.isArray(vector)) throw new EngineError('crashed', 'The engine gave no vector.');
       return { vector: Float32Array.from(vector), tokens: response.usage.prompt_tokens };
-    } catch (cause) {
+    });
+    return embedded.catch((cause) => {
       throw this.#translate(cause);
-    } finally {
-      release();
-    }
+    });
   }
 
-  async probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
-    const release = await this.#turn(signal);
-    try {
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#turns.run(signal, async () => {
       const [next] = await this.#scored(request.text, { ...PROBING, maxTokens: 1 }, null, signal);
       const choices: number[] = [];
       for (const choice of request.choices) {
@@ -206,18 +192,11 @@ export class WllamaEngine implements Engine {
         choices.push(tokens.reduce((sum, token) => (token.text === '' ? sum : sum + token.logProbability), 0));
       }
       return { candidates: next?.candidates ?? [], choices };
-    } finally {
-      release();
-    }
+    });
   }
 
-  async force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
-    const release = await this.#turn(signal);
-    try {
-      return await this.#forced(request.prompt, request.answer, signal);
-    } finally {
-      release();
-    }
+  force(request: ForceRequest, signal: AbortSignal): Promise<readonly ForcedToken[]> {
+    return this.#turns.run(signal, () => this.#forced(request.prompt, request.answer, signal));
   }
 
   /** The tokens of the answer, cut as its author will have done. */
@@ -238,7 +217,7 @@ export class WllamaEngine implements Engine {
   }
 
   async #forcedOnce(prompt: string, answer: string, signal: AbortSignal): Promise<ForcedToken[]> {
-    const contextTokens = this.#loaded?.options.contextTokens ?? 0;
+    const contextTokens = this.#loaded?.contextTokens ?? 0;
     // A token has one byte at least; one token more ends the answer.
     const maxTokens = Math.min(utf8(answer).byteLength + 1, contextTokens);
     const tokens = await this.#scored(prompt, { ...PROBING, maxTokens }, literalGrammar(answer), signal);
@@ -291,19 +270,6 @@ export class WllamaEngine implements Engine {
     this.#closed = Promise.withResolvers<never>();
     this.#closed.promise.catch(() => undefined);
     await wllama?.exit().catch(() => undefined);
-  }
-
-  /** One request at a time. Throws `AbortError` when the signal aborts while waiting. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const before = this.#tail;
-    const mine = Promise.withResolvers<void>();
-    this.#tail = before.then(() => mine.promise);
-    await before;
-    if (signal.aborted) {
-      mine.resolve();
-      throw abortError();
-    }
-    return mine.resolve;
   }
 
   #ready(): Wllama {
@@ -372,15 +338,6 @@ export class WllamaEngine implements Engine {
       () => false,
     );
     return withDeadline(written, STUMBLE_DEADLINE_MS, false);
-  }
-
-  /** Waits until the engine has stopped; a deaf one is replaced by a fresh one with the same model. */
-  async #settled(running: Promise<void>): Promise<void> {
-    const deaf = Symbol('deaf');
-    const winner = await withDeadline(running, ABORT_DEADLINE_MS, deaf);
-    if (winner !== deaf || this.#loaded === null) return;
-    const { weights, options } = this.#loaded;
-    await this.load(weights, options, new AbortController().signal).catch(() => undefined);
   }
 
   #translate(cause: unknown): unknown {

@@ -1,4 +1,5 @@
 import { type Bytes, sha256, toBytes, toHex } from '../../shared/bytes.ts';
+import type { DownloadHalt } from './download-halt.ts';
 import type { KeptPieces } from './kept-pieces.ts';
 import { ModelDownloadError } from './model-download-error.ts';
 import type { PieceAddress, PieceSources, SourceFault } from './piece-sources.ts';
@@ -39,13 +40,14 @@ class SourceError extends Error {
 
 /**
  * One piece: what is kept of it, and the rest from whoever has it. Goes on where a connection was cut, with another source if there is one; checked against its digest
- * before it is given out. Throws {@link ModelDownloadError}, or what the signal was aborted with.
+ * before it is given out. While it is halted nothing is fetched, and what is here stays. Throws {@link ModelDownloadError}, or what the signal was aborted with.
  */
 export async function fetchPiece(
   piece: WantedPiece,
   sources: PieceSources,
   kept: KeptPieces | null,
   onBytes: OnBytes,
+  halt: DownloadHalt,
   signal: AbortSignal,
 ): Promise<Blob> {
   const body = new PieceBody(piece, kept, onBytes);
@@ -53,14 +55,15 @@ export async function fetchPiece(
   const rounds = ROUNDS * Math.max(1, sources.count(piece.index));
   let failures = 0;
   for (let connections = 0; ; connections++) {
-    signal.throwIfAborted();
+    await halt.lifted(signal);
+    const stretch = halt.signal;
     const best = sources.best(piece.index);
     if (best === null) throw new ModelDownloadError(`Nobody has ${piece.file}.`, 'unreachable');
     const { source, address } = best;
     const from = body.length;
     try {
       const mayBeSlow = !sources.hasFaster(piece.index, source);
-      await readInto(body, address, mayBeSlow, signal);
+      await readInto(body, address, mayBeSlow, AbortSignal.any([signal, stretch]));
       if (await body.isRight()) {
         await body.keep(true);
         return body.blob();
@@ -69,6 +72,7 @@ export async function fetchPiece(
     } catch (cause) {
       await body.keep(false);
       signal.throwIfAborted();
+      if (stretch.aborted) continue; // Nobody's fault.
       const fault = cause instanceof SourceError ? cause.fault : 'failed';
       // Where it sent the end of the piece only, the beginning may be what is wrong.
       sources.blame(source, fault === 'damaged' && from > 0 ? 'failed' : fault);

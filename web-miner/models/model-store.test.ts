@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { piecePath, type VariantEntry } from '../../shared/classes/catalogue.ts';
 import { MemoryCaches } from '../testing/memory-caches.ts';
 import { MirrorHosts, type Serving } from '../testing/mirror-hosts.ts';
+import { DownloadHalt } from './download-halt.ts';
 import {
   type DownloadOptions,
   type DownloadProgress,
@@ -162,6 +163,48 @@ describe('fetching a model', () => {
     expect(failure).toBeInstanceOf(ModelDownloadError);
     expect(failure).toMatchObject({ fault, message: expect.stringContaining('model-00001-of-00002.gguf, piece 1') });
     expect([...stored.stored.keys()].some((url) => url.includes('/1/'))).toBe(false);
+  });
+});
+
+describe('a download that is held up', () => {
+  it.each(['with a store', 'without one'])(
+    'fetches nothing meanwhile, and no byte twice afterwards, %s',
+    async (how) => {
+      if (how === 'without one') vi.stubGlobal('caches', undefined);
+      hosts.answer = () => ({ serve: 'range', bytesPerSecond: MIB });
+      const halt = new DownloadHalt();
+      let hasHalted = false;
+      const progress: DownloadProgress[] = [];
+      const onProgress = (now: DownloadProgress) => {
+        progress.push(now);
+        if (hasHalted || now.fetchedBytes < 2.2 * MIB) return;
+        hasHalted = true;
+        halt.set(true);
+      };
+      let blob: Blob | null = null;
+      void fetchWeights(ORIGIN, HOSTED, onProgress, NEVER, { halt }).then((whole) => (blob = whole));
+      await vi.advanceTimersByTimeAsync(5 * 60_000); // Longer than any deadline of a source.
+      expect([hasHalted, blob]).toEqual([true, null]);
+      const [askedBefore, here] = [hosts.asked.length, progress.at(-1)];
+      await vi.advanceTimersByTimeAsync(5 * 60_000);
+      expect([hosts.asked.length, progress.at(-1)]).toEqual([askedBefore, here]);
+      halt.set(false);
+      while (blob === null) await vi.advanceTimersByTimeAsync(250);
+      expect(await isWhole(blob)).toBe(true);
+      expect(progress.at(-1)).toMatchObject({ loadedBytes: WHOLE.length, fetchedBytes: WHOLE.length });
+    },
+  );
+
+  it('can be stopped while it waits, and takes what is kept all the same', async () => {
+    await download();
+    const halt = new DownloadHalt();
+    halt.set(true);
+    expect(await isWhole(await download(HOSTED, NEVER, { halt }))).toBe(true);
+    stored.stored.clear();
+    const stop = new AbortController();
+    const waiting = download(HOSTED, stop.signal, { halt });
+    stop.abort();
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
 

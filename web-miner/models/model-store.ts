@@ -1,5 +1,6 @@
 import type { VariantEntry } from '../../shared/classes/catalogue.ts';
 import { RateMeter } from '../work/rate-meter.ts';
+import { DownloadHalt } from './download-halt.ts';
 import { fetchPiece, type WantedPiece } from './fetch-piece.ts';
 import { KeptPieces, openCache } from './kept-pieces.ts';
 import { PieceSources } from './piece-sources.ts';
@@ -41,6 +42,8 @@ export interface DownloadOptions {
    * not fit is not kept, and nothing is dropped.
    */
   readonly onShortage?: (shortage: Shortage) => Promise<readonly string[]>;
+  /** Holds the download up; left out: it is never held up. */
+  readonly halt?: DownloadHalt;
 }
 
 const PIECES_AT_ONCE = 2;
@@ -65,6 +68,7 @@ export async function fetchWeights(
     await kept.note({ name: options.name ?? variant.id, wholeBytes: weights.bytes, usedAt: Date.now() });
   }
 
+  const halt = options.halt ?? new DownloadHalt();
   const sources = new PieceSources(origin, weights);
   const pieces = wantedPieces(weights);
   const here = pieces.map(() => ({ bytes: 0, fetched: 0 }));
@@ -99,7 +103,7 @@ export async function fetchWeights(
         here[index] = { bytes, fetched };
         tell();
       };
-      blobs[index] = await fetchPiece(next, sources, kept, onBytes, either);
+      blobs[index] = await fetchPiece(next, sources, kept, onBytes, halt, either);
     }
   };
   const workers = Array.from({ length: PIECES_AT_ONCE }, () => work().catch((cause) => failed.abort(cause)));

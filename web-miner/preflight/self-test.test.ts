@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { TEST_RENDERER, TEST_SAMPLING } from '../../router-worker/testing/network.ts';
 import type { SelfTestQuestion } from '../../shared/classes/self-tests.ts';
+import { abortError } from '../engine/engine.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
-import { selfTest } from './self-test.ts';
+import { SELF_TEST_LEAST_BYTES, selfTest } from './self-test.ts';
 
 const NEVER = new AbortController().signal;
 const OPTIONS = { contextTokens: 512, threads: 1, batchTokens: 16, embeddings: false };
@@ -33,6 +34,20 @@ class BrokenEngine extends ScriptedEngine {
   }
 }
 
+/** Writes this, and then nothing until it is stopped. */
+class StuckEngine extends ScriptedEngine {
+  readonly #text: string;
+  constructor(text: string) {
+    super();
+    this.#text = text;
+  }
+  override async *generate(...[, signal]: Parameters<ScriptedEngine['generate']>) {
+    if (this.#text !== '') yield { type: 'delta' as const, text: this.#text, tokens: 1 };
+    if (signal.aborted) throw abortError();
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(abortError())));
+  }
+}
+
 describe('a device that tests itself', () => {
   it('is right when it writes the published answer', async () => {
     const result = await selfTest(await loaded(), TEST_RENDERER, await published(), NEVER);
@@ -50,10 +65,30 @@ describe('a device that tests itself', () => {
     expect(await selfTest(await loaded(), TEST_RENDERER, longer, NEVER)).toMatchObject({ outcome: 'wrong' });
   });
 
-  it('that is too slow is judged by what it wrote in time', async () => {
-    const slow = await loaded(new ScriptedEngine({ prefillMsPerToken: 0, decodeMsPerToken: 30 }));
-    const result = await selfTest(slow, TEST_RENDERER, await published(), NEVER, 100);
-    expect(result).toEqual({ outcome: 'right', isWhole: false, speed: null });
+  it.each([0, SELF_TEST_LEAST_BYTES - 1])(
+    'that wrote %i bytes in the time is too slow to tell: so little agrees with every answer',
+    async (bytes) => {
+      const question = { ...(await published()), text: 'An answer that is long enough to be compared.' };
+      const slow = new StuckEngine(question.text.slice(0, bytes));
+      expect(await selfTest(slow, TEST_RENDERER, question, NEVER, 100)).toEqual({
+        outcome: 'slow',
+        wroteBytes: bytes,
+        withinMs: 100,
+      });
+      expect(await selfTest(slow, TEST_RENDERER, null, NEVER, 100)).toMatchObject({ outcome: 'slow' });
+      expect(await selfTest(new StuckEngine('something else'), TEST_RENDERER, question, NEVER, 100)).toMatchObject({
+        outcome: 'wrong',
+      });
+    },
+  );
+
+  it('that wrote as much as is needed is right so far', async () => {
+    const question = { ...(await published()), text: 'An answer that is long enough to be compared.' };
+    const enough = new StuckEngine(question.text.slice(0, SELF_TEST_LEAST_BYTES));
+    expect(await selfTest(enough, TEST_RENDERER, question, NEVER, 100)).toMatchObject({
+      outcome: 'right',
+      isWhole: false,
+    });
   });
 
   it('without published answers writes the same twice, or is wrong', async () => {

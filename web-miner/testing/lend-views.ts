@@ -43,15 +43,18 @@ export function lendViews(text: string): readonly LendView[] {
     },
     budget: { may: true, share: 1 },
     bytesToday: 98e6,
-    coming: { model: text, progress },
+    coming: { model: text, progress, halted: null },
+    missed: { model: text, reason: text, againAt: null },
     aside: null,
     tested: { at: 1, outcome: 'right' },
   };
   return [
     { phase: 'preparing' },
-    { phase: 'downloading', model: text, progress },
+    { phase: 'downloading', model: text, progress, halted: null },
+    { phase: 'downloading', model: text, progress, halted: text },
     { phase: 'loading', model: text },
     { phase: 'testing', model: text },
+    { phase: 'joining', model: text },
     serving,
     {
       ...serving,

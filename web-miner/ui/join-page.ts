@@ -1,6 +1,7 @@
 import { css, html, LitElement, type TemplateResult } from 'lit';
 import { type BudgetSettings, DEFAULT_BUDGET, WHOLE_MACHINE } from '../budget/budget-settings.ts';
 import { canDetectIdle, DeviceSignals } from '../budget/device-signals.ts';
+import { OwnersBudget } from '../budget/owners-budget.ts';
 import { WakeLock } from '../budget/wake-lock.ts';
 import { keepBudget, loadBudget } from '../identity/budget-store.ts';
 import { type Ladder, type LadderEntry, planLadder } from '../models/model-ladder.ts';
@@ -75,6 +76,11 @@ export class JoinPage extends LitElement {
   /** Raised when what the browser keeps may be another. */
   declare storeVersion: number;
 
+  /** Who is quicker than the browser's store starts under the defaults: the tab is told what was kept. */
+  readonly #owned = new OwnersBudget((settings) => {
+    this.budget = settings;
+    this.#worker.setBudget(settings);
+  });
   readonly #worker = new LendingWorker(
     (phase, kept) => this.#phase(phase, kept),
     (shortage) => this.#show({ phase: 'shortage', shortage }),
@@ -92,8 +98,6 @@ export class JoinPage extends LitElement {
   #modelBytes = 0;
   #entries: readonly LadderEntry[] = [];
   #ladder: Ladder<LadderEntry> | null = null;
-  /** Between the click and the seat, which another tab may have to leave first. */
-  #taking: object | null = null;
 
   static override styles = [
     controls,
@@ -143,7 +147,7 @@ export class JoinPage extends LitElement {
     this.#wakeLock = new WakeLock();
     this.#sit();
     if (new URLSearchParams(location.hash.slice(1)).has('whole-machine')) this.budget = WHOLE_MACHINE;
-    else void this.#loadBudget();
+    else void this.#owned.read(loadBudget());
     void this.#look();
   }
 
@@ -160,15 +164,6 @@ export class JoinPage extends LitElement {
   /** Bytes over direct links; for the demo and for people who look. */
   linkTraffic(): ReturnType<LendingWorker['traffic']> {
     return this.#worker.traffic();
-  }
-
-  /** Who was quicker than the browser's store started under the defaults: the tab is told what was kept. */
-  async #loadBudget(): Promise<void> {
-    const before = this.budget;
-    const { settings } = await loadBudget();
-    if (this.budget !== before) return; // Changed meanwhile, by whoever is here.
-    this.budget = settings;
-    this.#worker.setBudget(settings);
   }
 
   // ---- what is seen ------------------------------------------------------------------------------------------------
@@ -317,7 +312,7 @@ export class JoinPage extends LitElement {
         void this.#start(true);
         return;
       case 'stop':
-        if (this.#taking !== null) return this.#giveUpSeat();
+        if (this.#seat?.giveUp() === true) return this.#show({ phase: 'stopped' });
         return this.#worker.stop();
       case 'finish':
         return this.#worker.finish();
@@ -346,12 +341,9 @@ export class JoinPage extends LitElement {
     this.view = { phase: 'preparing' }; // Before the lock is here: a second click must not start twice.
     const seat = this.#seat;
     if (seat !== null && !seat.isHeld) {
-      const mine = {};
-      this.#taking = mine;
-      const isOurs = takesOver ? await seat.takeOver() : await seat.take();
-      if (this.#taking !== mine) return seat.leave(); // Stopped meanwhile.
-      this.#taking = null;
-      if (!isOurs) return this.#show({ phase: 'elsewhere', shown: null });
+      const seating = takesOver ? await seat.takeOver() : await seat.take();
+      if (seating === 'given_up') return; // Stopped meanwhile.
+      if (seating === 'theirs') return this.#show({ phase: 'elsewhere', shown: null });
     }
     this.givenBack = '';
     this.#worker.start({
@@ -364,16 +356,10 @@ export class JoinPage extends LitElement {
     });
   }
 
-  #giveUpSeat(): void {
-    this.#taking = null;
-    this.#show({ phase: 'stopped' });
-  }
-
   async #changeBudget(event: CustomEvent<BudgetSettings>): Promise<void> {
     const asksForIdle = event.detail.onlyWhenIdle && !this.budget.onlyWhenIdle;
-    this.budget = event.detail;
+    this.#owned.change(event.detail);
     if (asksForIdle) void this.#signals?.askForIdle(); // At once: browsers ask only while a click is fresh.
-    this.#worker.setBudget(this.budget);
     if (this.view.phase === 'serving') this.#wakeLock?.want(this.budget.keepAwake && this.view.budget.may);
     this.isBudgetKept = await keepBudget(this.budget);
   }

@@ -1,5 +1,7 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
-import type { ComingModel, Serving } from '../work/start-lending.ts';
+import type { ComingModel } from '../work/gated-download.ts';
+import type { MissedModel } from '../work/next-model.ts';
+import type { Serving } from '../work/start-lending.ts';
 import { controls } from './controls.ts';
 import { megabytes, secondsLeft } from './format.ts';
 import { joinStyles } from './join-styles.ts';
@@ -137,6 +139,12 @@ export class LendState extends LitElement {
           'The tab answers a question whose answer is known: does this device compute rightly?',
           null,
         );
+      case 'joining':
+        return this.#progress(
+          'Joining the network',
+          `${view.model} works here. Waiting for the router’s welcome.`,
+          null,
+        );
       case 'serving':
         return this.#serving(view, true);
       case 'elsewhere':
@@ -206,7 +214,7 @@ export class LendState extends LitElement {
   }
 
   #serving(serving: Serving, isOurs: boolean): TemplateResult {
-    const { tab, coming, because, threads, model, budget } = serving;
+    const { tab, coming, missed, because, threads, model, budget } = serving;
     const { title, isWorking } = doing(serving);
     return html`
       <h2 id="state" tabindex="-1"><span class="live ${isWorking ? '' : 'waiting'}" aria-hidden="true"></span>${title}</h2>
@@ -221,6 +229,7 @@ export class LendState extends LitElement {
           : html`<progress aria-label="Downloading another model" max="1" .value=${shareOf(coming)}></progress>
               <p class="soft">Beside the work: ${comingText(coming)}</p>`
       }
+      ${missed === null ? nothing : html`<p class="soft" id="missed">${missedText(missed)}</p>`}
       <speed-chart .history=${this.history}></speed-chart>
       <work-figures .serving=${serving} .servingSince=${this.servingSince}></work-figures>
       ${this.#standing()}
@@ -298,8 +307,17 @@ function shareOf({ progress: { loadedBytes, totalBytes } }: ComingModel): number
   return totalBytes === 0 ? 0 : loadedBytes / totalBytes;
 }
 
-function comingText({ model, progress }: ComingModel): string {
+function missedText({ model, reason, againAt }: MissedModel): string {
+  const again =
+    againAt === null
+      ? 'It is not tried again while this page is open.'
+      : `It is not tried again before ${new Date(againAt).toLocaleTimeString([], { timeStyle: 'short' })}.`;
+  return `${model} did not take over: ${reason} ${again}`;
+}
+
+function comingText({ model, progress, halted }: ComingModel): string {
   const { loadedBytes, totalBytes, fromStoreBytes, bytesPerSecond, keeping } = progress;
+  if (halted !== null) return `${model} waits at ${megabytes(loadedBytes)} of ${megabytes(totalBytes)}: ${halted}`;
   const left = secondsLeft(totalBytes - loadedBytes, bytesPerSecond);
   const rate = bytesPerSecond > 0 ? `${megabytes(bytesPerSecond)}/s, ${left}` : left;
   const kept = fromStoreBytes > 0 ? `, ${megabytes(fromStoreBytes)} of it kept from last time` : '';

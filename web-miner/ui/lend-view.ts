@@ -12,5 +12,5 @@ export type LendView =
 
 /** Whether a model is loaded, or on its way, in this very tab. */
 export function isLending({ phase }: LendView): boolean {
-  return ['preparing', 'downloading', 'loading', 'testing', 'serving', 'shortage'].includes(phase);
+  return ['preparing', 'downloading', 'loading', 'testing', 'joining', 'serving', 'shortage'].includes(phase);
 }

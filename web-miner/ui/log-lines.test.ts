@@ -36,6 +36,7 @@ const SERVING: Serving = {
   budget: { may: true, share: 1 },
   bytesToday: 0,
   coming: null,
+  missed: null,
   aside: null,
   tested: { at: 1, outcome: 'right' },
 };
@@ -65,6 +66,12 @@ describe('the log of a tab', () => {
       SERVING,
       { ...SERVING, budget: { may: false, rule: 'share', because: 'It rests.', until: 5 } },
       [],
+    ],
+    [
+      'names a model that did not come, and when it is tried again',
+      SERVING,
+      { ...SERVING, missed: { model: 'large:q8_0', reason: 'It was too slow.', againAt: null } },
+      ['large:q8_0 did not take over: It was too slow.'],
     ],
     ['names the end', SERVING, { phase: 'stopped' }, ['Stopped. The model was unloaded.']],
     ['names a failure', SERVING, { phase: 'failed', reason: 'No.', next: 'Yes.' }, ['Ended: No.']],

@@ -34,6 +34,11 @@ export function linesBetween(before: LendView, after: LendView): string[] {
   say(before.model !== after.model, `Changed over to ${after.model}.`);
   say(before.tested.at !== after.tested.at, TESTED[after.tested.outcome]);
   say(before.coming === null && after.coming !== null, `Downloads ${after.coming?.model} beside the work.`);
+  const { missed } = after;
+  say(
+    missed !== null && missed.againAt !== before.missed?.againAt,
+    `${missed?.model} did not take over: ${missed?.reason}`,
+  );
   const [mayBefore, mayNow] = [before.budget, after.budget];
   if (!mayNow.may && mayNow.rule !== 'share' && (mayBefore.may || mayBefore.rule !== mayNow.rule)) {
     lines.push(`Takes no work: ${mayNow.because}`);
@@ -46,6 +51,7 @@ export function linesBetween(before: LendView, after: LendView): string[] {
 const TESTED = {
   right: 'Tested itself with a known answer: right.',
   steady: 'Tested itself: it writes the same twice.',
+  slow: 'Tested itself: too slow at the moment to tell.',
   wrong: 'Tested itself with a known answer: wrong.',
 } as const;
 

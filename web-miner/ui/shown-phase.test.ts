@@ -36,6 +36,7 @@ const SERVING: Serving = {
   bytesToday: 7,
   coming: {
     model: 'smol:q8_0',
+    halted: 'You paused it.',
     progress: {
       loadedBytes: 1,
       totalBytes: 2,
@@ -46,6 +47,7 @@ const SERVING: Serving = {
       secondsLeft: null,
     },
   },
+  missed: { model: 'large:q8_0', reason: 'It was too slow.', againAt: null },
   aside: 'testing',
   tested: { at: 5, outcome: 'right' },
 };
@@ -58,6 +60,7 @@ describe('what another tab of the browser says of itself', () => {
     { phase: 'downloading', ...SERVING.coming },
     { phase: 'loading', model: 'm' },
     { phase: 'testing', model: 'm' },
+    { phase: 'joining', model: 'm' },
     { phase: 'failed', reason: 'r', next: 'n' },
     { phase: 'stopped' },
     null,

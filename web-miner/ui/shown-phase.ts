@@ -16,7 +16,7 @@ const progress = v.object({
   bytesPerSecond: figure,
   secondsLeft: perhaps,
 });
-const comingModel = { model: v.string(), progress };
+const comingModel = { model: v.string(), progress, halted: v.nullable(v.string()) };
 
 const connection = v.variant('state', [
   v.object({ state: v.literal('connecting'), attempt: figure }),
@@ -74,15 +74,16 @@ const serving = v.object({
   ]),
   bytesToday: figure,
   coming: v.nullable(v.object(comingModel)),
+  missed: v.nullable(v.object({ model: v.string(), reason: v.string(), againAt: perhaps })),
   aside: v.nullable(v.picklist(['changing', 'testing', 'finishing'])),
-  tested: v.object({ at: figure, outcome: v.picklist(['right', 'steady', 'wrong']) }),
+  tested: v.object({ at: figure, outcome: v.picklist(['right', 'steady', 'slow', 'wrong']) }),
 });
 
 const shownPhase = v.variant('phase', [
   serving,
   v.object({ phase: v.picklist(['preparing', 'stopped']) }),
   v.object({ phase: v.literal('downloading'), ...comingModel }),
-  v.object({ phase: v.picklist(['loading', 'testing']), model: v.string() }),
+  v.object({ phase: v.picklist(['loading', 'testing', 'joining']), model: v.string() }),
   v.object({ phase: v.literal('failed'), reason: v.string(), next: v.string() }),
 ]);
 

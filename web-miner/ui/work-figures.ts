@@ -41,7 +41,7 @@ export class WorkFigures extends LitElement {
   }
 }
 
-const TESTED = { right: 'right', steady: 'steady', wrong: 'wrong' } as const;
+const TESTED = { right: 'right', steady: 'steady', slow: 'too slow to tell', wrong: 'wrong' } as const;
 
 function thanks(answers: number, checks: number): TemplateResult | typeof nothing {
   if (answers + checks === 0) return nothing;

@@ -1,7 +1,7 @@
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { EngineError } from '../engine/engine.ts';
 import { ModelDownloadError } from '../models/model-store.ts';
-import { WrongDevice } from '../preflight/self-test.ts';
+import { SlowDevice, WrongDevice } from '../preflight/self-test.ts';
 
 /** Why a tab does not serve any more, and what its owner can do. */
 export interface Ending {
@@ -16,6 +16,13 @@ export function explain(cause: unknown): Ending {
   }
   if (cause instanceof EngineError) {
     return { reason, next: 'Close other tabs to free memory and start again, or choose a smaller model.' };
+  }
+  if (cause instanceof SlowDevice) {
+    const other =
+      cause.smaller === null
+        ? 'There is no smaller model here: this device can ask, and lend when it is less busy.'
+        : `Choose a smaller model, as ${cause.smaller}.`;
+    return { reason, next: `${other} Closing what else keeps the processor busy helps too.` };
   }
   if (cause instanceof WrongDevice) {
     return {

@@ -206,6 +206,12 @@ export class LendingTab {
     this.#changed();
   }
 
+  /** The engine ended between two pieces of work. */
+  broke(reason: string): void {
+    this.#engineFailure = reason;
+    this.#changed();
+  }
+
   /** Whether the owner of the device lets it take work now. What runs is finished in any case. */
   setTaking(isTaking: boolean): void {
     if (isTaking === this.#isTaking) return;

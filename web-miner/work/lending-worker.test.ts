@@ -16,6 +16,9 @@ class FakeWorker {
   static readonly all: FakeWorker[] = [];
   readonly got: PageToWorker['t'][] = [];
   isTerminated = false;
+  /** Whether it answers when it is asked. */
+  isAlive = false;
+  started: StartChoices | null = null;
   onmessage: ((event: { readonly data: WorkerToPage }) => void) | null = null;
   onerror: (() => void) | null = null;
 
@@ -24,6 +27,10 @@ class FakeWorker {
   }
   postMessage(message: PageToWorker): void {
     this.got.push(message.t);
+    if (message.t === 'areYouAlive' && this.isAlive) this.onmessage?.({ data: { t: 'alive' } });
+    if (message.t !== 'start') return;
+    const { model, device, budget, signals, direct, checkOnly } = message;
+    this.started = { model, device, budget, signals, direct, checkOnly };
   }
   terminate(): void {
     this.isTerminated = true;
@@ -103,6 +110,34 @@ describe('the worker that lends a tab', () => {
     expect(phases.map(({ phase }) => phase)).toEqual(['failed']);
   });
 
+  it('that is stuck is ended and started again as its owner has it now, once; stuck again, the page says so', () => {
+    const { lending, phases, worker } = lend();
+    lending.setDirect(true);
+    vi.advanceTimersByTime(60_000);
+    const next = FakeWorker.all.at(-1)!;
+    expect([worker.isTerminated, next === worker, next.started]).toEqual([true, false, { ...CHOICES, direct: true }]);
+    vi.advanceTimersByTime(60_000);
+    expect(next.isTerminated).toBe(true);
+    expect(phases).toEqual([
+      {
+        phase: 'failed',
+        reason: 'The worker of this tab was stuck, and was ended.',
+        next: 'Start again, or choose a smaller model.',
+      },
+    ]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('that answers is left alone, however long it lends', () => {
+    const { lending, worker } = lend();
+    worker.isAlive = true;
+    vi.advanceTimersByTime(24 * 3_600_000);
+    expect(worker.isTerminated).toBe(false);
+    lending.stop();
+    worker.says({ phase: 'stopped' });
+    vi.runAllTimers();
+  });
+
   it('makes room for the next one at once, and has nothing more to say', () => {
     const { lending, phases, worker } = lend();
     lending.stop();
@@ -111,7 +146,7 @@ describe('the worker that lends a tab', () => {
     expect([worker.isTerminated, next.isTerminated]).toEqual([true, false]);
     worker.says({ phase: 'stopped' });
     next.says({ phase: 'preparing' });
-    vi.runAllTimers();
+    vi.advanceTimersByTime(3_000);
     expect(next.isTerminated).toBe(false);
     expect(phases).toEqual([{ phase: 'preparing' }]);
   });

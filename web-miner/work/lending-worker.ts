@@ -5,6 +5,7 @@ import type { BudgetSettings } from '../budget/budget-settings.ts';
 import type { PageSignals } from '../budget/work-gate.ts';
 import { wllamaWasmUrl } from '../engine/wllama-wasm.ts';
 import type { Shortage } from '../models/model-store.ts';
+import { Pulse } from './pulse.ts';
 import type { LendingPhase } from './start-lending.ts';
 import type { PageToWorker, WorkerToPage } from './worker-messages.ts';
 
@@ -24,7 +25,14 @@ export class LendingWorker implements LinkEvents {
     globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function'
       ? new Int32Array(new SharedArrayBuffer(4))
       : null;
+  readonly #pulse = new Pulse(
+    () => this.#post({ t: 'areYouAlive' }),
+    () => this.#stuck(),
+  );
   #worker: Worker | null = null;
+  #choices: StartChoices | null = null;
+  /** When a stuck worker was last started again, ms since the epoch. */
+  #restartedAt = Number.NEGATIVE_INFINITY;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
   #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
@@ -40,6 +48,7 @@ export class LendingWorker implements LinkEvents {
 
   start(choices: StartChoices): void {
     this.#end();
+    this.#choices = choices;
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
     this.#last = null;
@@ -67,18 +76,22 @@ export class LendingWorker implements LinkEvents {
       },
       wasmUrl: new URL(wllamaWasmUrl, location.href).href,
     });
+    this.#pulse.begin();
   }
 
   setDirect(direct: boolean): void {
+    if (this.#choices !== null) this.#choices = { ...this.#choices, direct };
     this.#post({ t: 'direct', direct });
   }
 
   setBudget(settings: BudgetSettings): void {
+    if (this.#choices !== null) this.#choices = { ...this.#choices, budget: settings };
     this.#post({ t: 'budget', settings });
   }
 
   /** A page that is about to be frozen waits a moment: its worker is frozen with it, and has a goodbye to say. */
   see(signals: PageSignals): void {
+    if (this.#choices !== null) this.#choices = { ...this.#choices, signals };
     const before = this.#goodbye?.[0] ?? 0;
     this.#post({ t: 'signals', signals });
     if (!signals.isAway || this.#goodbye === null || this.#worker === null) return;
@@ -133,8 +146,23 @@ export class LendingWorker implements LinkEvents {
     }, LEAVE_DEADLINE_MS);
   }
 
+  /** The router finds its socket closed, and gives what ran to another tab. Once in a while it is started again; a worker that is stuck time and again is not. */
+  #stuck(): void {
+    const { identityKept } = this.#last ?? { identityKept: true };
+    const now = Date.now();
+    const mayRestart =
+      this.#choices !== null && this.#leaving === null && now - this.#restartedAt > RESTART_AT_MOST_EVERY_MS;
+    const reason = 'The worker of this tab was stuck, and was ended.';
+    this.#end();
+    if (mayRestart && this.#choices !== null) {
+      this.#restartedAt = now;
+      this.start(this.#choices);
+    } else this.#show({ phase: 'failed', reason, next: 'Start again, or choose a smaller model.' }, identityKept);
+  }
+
   /** Links are the page's: a worker that was ended cannot close them. */
   #end(): void {
+    this.#pulse.end();
     if (this.#leaving !== null) clearTimeout(this.#leaving);
     this.#leaving = null;
     this.#worker?.terminate();
@@ -156,6 +184,8 @@ export class LendingWorker implements LinkEvents {
       case 'phase':
         if (isOver(message.phase.phase)) this.#endSoon();
         return this.#show(message.phase, message.identityKept);
+      case 'alive':
+        return this.#pulse.felt();
       case 'shortage':
         return this.#onShortage(message.shortage);
       case 'linkCreate':
@@ -183,6 +213,9 @@ function isOver(phase: LendingPhase['phase']): boolean {
 
 /** Time for a goodbye before the page is frozen, ms: nobody sees the page then. */
 const GOODBYE_DEADLINE_MS = 500;
+
+/** A worker that is stuck again within this time is not started again, ms. */
+const RESTART_AT_MOST_EVERY_MS = 30 * 60_000;
 
 /** Time for a running answer to be cut off and the router to be told, ms. */
 const LEAVE_DEADLINE_MS = 1_500;

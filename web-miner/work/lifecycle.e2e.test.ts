@@ -1,5 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launchPlainBrowser, type PlainBrowser } from '../../scripts/browser/plain-browser.ts';
+import { inPage, lendPlainly, openJoin } from '../../scripts/testing/plain-lending.ts';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
 
 /** What a browser does to a page, and what the router was told of it. */
@@ -33,11 +35,11 @@ async function watched(): Promise<Page> {
 
 const STORY = 'Tell me a long story about a robot and friendship.';
 
-function ask(): Promise<Response> {
+function ask(tokens = 30): Promise<Response> {
   return fetch(`${network.router.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model: 'shoal-pup-3m', messages: [{ role: 'user', content: STORY }], max_tokens: 30 }),
+    body: JSON.stringify({ model: 'shoal-pup-3m', messages: [{ role: 'user', content: STORY }], max_tokens: tokens }),
   });
 }
 
@@ -50,14 +52,6 @@ async function hide(page: Page, isHidden: boolean): Promise<void> {
     });
     document.dispatchEvent(new Event('visibilitychange'));
   }, isHidden);
-}
-
-/**
- * As the browser says it before it freezes a page, and after. An automated browser keeps its pages awake (focus is emulated), so that
- * `Page.setWebLifecycleState` does nothing there: what is tested is all but the freezing itself.
- */
-async function lifecycle(page: Page, event: 'freeze' | 'resume'): Promise<void> {
-  await page.evaluate((name) => document.dispatchEvent(new Event(name)), event);
 }
 
 const lines = (page: Page) => page.locator('tab-log ol').textContent();
@@ -76,17 +70,6 @@ describe('a page that', () => {
     expect(await page.locator('#why-not').textContent()).toContain('in the background');
     await hide(page, false);
     await expect.poll(servingTabs, PATIENCE).toBe(1);
-  });
-
-  it('is frozen says goodbye, and comes back when it is thawed', async () => {
-    const page = await watched();
-    await lifecycle(page, 'freeze');
-    await expect.poll(servingTabs, PATIENCE).toBe(0);
-    expect((await ask()).status).toBe(503);
-    await lifecycle(page, 'resume');
-    await expect.poll(servingTabs, PATIENCE).toBe(1);
-    expect((await ask()).status).toBe(200);
-    expect(await lines(page)).toContain('The browser has put this page aside.');
   });
 
   it('is offline says so on the page, takes no work, and serves again when it is back', async () => {
@@ -134,6 +117,58 @@ describe('a page that', () => {
     await page.locator('#finish').click();
     expect((await asked).status).toBe(200);
     await page.getByText('Stopped', { exact: true }).waitFor(PATIENCE);
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+  });
+});
+
+/** In a browser that keeps no page awake: nothing here is made up. */
+describe('a page of a browser that', () => {
+  let browser: PlainBrowser;
+  beforeAll(async () => {
+    browser = await launchPlainBrowser(network.browser.found);
+    await browser.grant('idleDetection', network.router.url);
+  });
+  afterAll(() => browser?.close());
+
+  it('[O3] freezes it in the middle of an answer has said goodbye, and comes back when it is thawed', async () => {
+    const lending = await openJoin(browser, network.router.url);
+    await lendPlainly(lending, 'shoal-pup-3m:q8_0');
+    expect(lending.told()).toEqual(['hello 1']);
+    const asked = ask(500);
+    await lending.page.until(inPage(`deep('#state').textContent === 'Writing an answer'`), 'it works');
+    await lending.page.send('Page.setWebLifecycleState', { state: 'frozen' });
+    expect(await (await asked).json()).toMatchObject({ error: { code: 'tab_lost' } });
+    expect(await servingTabs()).toBe(0);
+    expect(lending.told()).toEqual(['ready 0', 'bye']);
+    await lending.page.send('Page.setWebLifecycleState', { state: 'active' });
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    expect(lending.told()).toEqual(['hello 1']);
+    expect((await ask()).status).toBe(200);
+    await lending.page.close();
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+  });
+
+  it('says that the processor is under pressure, or the device in use, gives it no work', async () => {
+    const source = { enabled: true, source: 'cpu', metadata: { available: true } };
+    const lending = await openJoin(browser, network.router.url, '', async (empty) => {
+      await empty.toFront();
+      await empty.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+      await empty.send('Emulation.setPressureSourceOverrideEnabled', source);
+    });
+    const { page } = lending;
+    await lendPlainly(lending, 'shoal-pup-3m:q8_0');
+    await page.send('Emulation.setPressureStateOverride', { source: 'cpu', state: 'critical' });
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+    expect(await lending.text('#why-not')).toContain('The processor is busy with other things');
+    await page.evaluate(`window.dispatchEvent(new Event('blur'))`); // From here on the browser says no more of it.
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    await page.send('Emulation.setIdleOverride', { isUserActive: true, isScreenUnlocked: true });
+    await lending.click('#onlyWhenIdle');
+    await expect.poll(servingTabs, PATIENCE).toBe(0);
+    await page.send('Emulation.setIdleOverride', { isUserActive: false, isScreenUnlocked: true });
+    await expect.poll(servingTabs, PATIENCE).toBe(1);
+    expect(lending.told()).toEqual(['hello 1', 'ready 0', 'ready 1', 'ready 0', 'ready 1']);
+    await page.close();
     await expect.poll(servingTabs, PATIENCE).toBe(0);
   });
 });

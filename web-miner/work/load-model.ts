@@ -10,6 +10,15 @@ export function loadOptionsOf(model: Pick<ModelEntry, 'contextTokens' | 'embed'>
     : { contextTokens, threads: 1, batchTokens: contextTokens, embeddings: true, pooling: embed.pooling };
 }
 
+/**
+ * Tokens of prompt between two looks at the abort signal: about a quarter of a second's worth. A CPU reads a gigabyte of weights a second, within a
+ * factor of two on everything measured (docs/measurements.md); the engine's speed is then tokens/s ≈ 10⁹ ÷ bytes.
+ */
+export function batchTokensFor(weightBytes: number): number {
+  const perSecond = 1e9 / weightBytes;
+  return Math.max(4, Math.min(64, 2 ** Math.round(Math.log2(perSecond / 4))));
+}
+
 /** How prompts are put to a model. One that embeds is asked for nothing but its vectors. */
 export function rendererOf(model: ModelEntry): PromptRenderer {
   return kindOf(model) === 'chat' ? promptRenderer(chatFormOf(model)) : NO_CHAT;

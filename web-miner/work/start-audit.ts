@@ -16,9 +16,10 @@ import { parseTranscript } from '../../shared/receipt/transcript.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { Engine } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
+import { ENGINE_DEADLINES, Watchdog } from '../engine/watchdog.ts';
 import { type DownloadProgress, fetchWeights, ModelDownloadError } from '../models/model-store.ts';
 import { type AuditResult, compareWithModel, readWithModel } from './audit.ts';
-import { batchTokensFor } from './start-lending.ts';
+import { batchTokensFor } from './load-model.ts';
 
 /** Where an audit is on its way from two files to its finding. */
 export type AuditPhase =
@@ -51,6 +52,8 @@ export interface AuditRequest {
 }
 
 const FETCH_DEADLINE_MS = 60_000;
+/** Nobody but the reader waits: a long answer may be read for half an hour on a slow device, ms. */
+const AUDIT_DEADLINES = { ...ENGINE_DEADLINES, wholeMs: 30 * 60_000 };
 
 /**
  * From two files to a finding: verifies the receipt, reads the transcript, finds model and engine of the class, writes the answer again. Throws `ShoalError` for a
@@ -126,7 +129,8 @@ async function loadClass(request: AuditRequest, served: AuditableVariant, signal
   const wasmUrl = URL.createObjectURL(new Blob([wasm], { type: 'application/wasm' }));
   try {
     // What a graphics processor wrote is read by the processor, which every device has.
-    const engine = engineAt(wasmUrl, served.arithmetic.backend === 'cpu' ? served.arithmetic : EXACT_ARITHMETIC);
+    const arithmetic = served.arithmetic.backend === 'cpu' ? served.arithmetic : EXACT_ARITHMETIC;
+    const engine = new Watchdog(() => engineAt(wasmUrl, arithmetic), { deadlines: AUDIT_DEADLINES });
     const batchTokens = batchTokensFor(served.variant.weights.bytes);
     const { contextTokens } = served.model;
     await engine.load(weights, { contextTokens, threads: 1, batchTokens, embeddings: false }, signal);

@@ -17,7 +17,7 @@ import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import { DEFAULT_BUDGET } from '../budget/budget-settings.ts';
 import { dayOf, NO_DATA } from '../budget/data-meter.ts';
 import { QUIET_PAGE } from '../budget/work-gate.ts';
-import { EngineError } from '../engine/engine.ts';
+import { abortError, EngineError } from '../engine/engine.ts';
 import { promptRenderer } from '../engine/render-prompt.ts';
 import { ScriptedEngine } from '../engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom, type TabIdentity } from '../identity/tab-identity.ts';
@@ -156,7 +156,7 @@ describe('lending a tab', () => {
   it('leads from a click to serving, and ends when it is stopped', async () => {
     const { lending, engine, phases, last } = await lend(identity);
     const seen = [...new Set(phases.map(({ phase }) => phase))];
-    expect(seen).toEqual(['preparing', 'downloading', 'loading', 'testing', 'serving']);
+    expect(seen).toEqual(['preparing', 'downloading', 'loading', 'testing', 'joining', 'serving']);
     expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
     await lending.stop();
     expect(last()).toEqual({ phase: 'stopped' });
@@ -214,6 +214,74 @@ describe('lending a tab', () => {
     await expect(ask()).rejects.toMatchObject({ code: 'no_tab' });
   });
 
+  it('says that it serves only after the router said welcome', async () => {
+    const { lending, phases } = await lend(identity);
+    expect(phases.filter((phase) => phase.phase === 'serving').every(({ tab }) => tab.tab !== null)).toBe(true);
+    await lending.stop();
+  });
+
+  it('says on the page why it does not begin when the engine hangs while it loads', async () => {
+    const phases: LendingPhase[] = [];
+    const engineFor = () => {
+      const engine = new HangingEngine();
+      engine.hangsAt = 'load';
+      return engine;
+    };
+    const options = { origin: 'http://localhost', model: 'shoal-pup-3m', direct: false, identity };
+    await new Lending({
+      ...options,
+      engineFor,
+      deadlines: SHORT,
+      links: () => NO_LINKS,
+      onPhase: (phase) => phases.push(phase),
+    }).run();
+    expect(phases.at(-1)).toMatchObject({
+      phase: 'failed',
+      reason: 'The engine did not start within 0.5 s.',
+      next: expect.stringContaining('start again'),
+    });
+  });
+
+  it.each(['prefill', 'decode'] as const)(
+    '[I1] ends an engine that hangs in %s: the lease is given back, another engine serves, and when that hangs too the page says so',
+    async (place) => {
+      const engines: HangingEngine[] = [];
+      const engineFor = () => {
+        engines.push(new HangingEngine());
+        return engines.at(-1)!;
+      };
+      const { last } = await lend(identity, { engineFor, deadlines: SHORT });
+      engines[0]!.hangsAt = place;
+      const failure = { code: place === 'prefill' ? 'engine_failed' : expect.stringMatching(/engine_failed|tab_lost/) };
+      await expect(ask()).rejects.toMatchObject(failure);
+      await until(() => network.pool.census().length === 1 && engines.length === 2, 'another engine serves');
+      expect(engines[0]!.disposals).toBeGreaterThan(1);
+      engines[1]!.hangsAt = place;
+      await expect(ask()).rejects.toMatchObject(failure);
+      await until(() => last()?.phase === 'failed', 'the page says so');
+      expect(last()).toMatchObject({ reason: expect.stringMatching(/^The engine .* within 0.5 s.$/) });
+      await until(() => network.pool.census().length === 0, 'the router knows that it left');
+    },
+  );
+
+  it('ends an engine that does not stop when it is told to, and serves with another one', async () => {
+    const engines: HangingEngine[] = [];
+    const engineFor = () => {
+      engines.push(new HangingEngine());
+      return engines.at(-1)!;
+    };
+    const { lending, last } = await lend(identity, { engineFor, deadlines: { ...SHORT, nextTokenMs: 60_000 } });
+    engines[0]!.hangsAt = 'abort';
+    const asked = ask();
+    await until(() => last()?.phase === 'serving' && (last() as Serving).tab.working === 'answer', 'it works');
+    lending.see({ ...QUIET_PAGE, isAway: true }); // Its work is stopped.
+    await expect(asked).rejects.toMatchObject({ code: expect.stringMatching(/tab_lost|no_tab|engine_failed/) });
+    lending.see(QUIET_PAGE);
+    await until(() => engines.length === 2 && network.pool.census().length === 1, 'another engine serves');
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await lending.stop();
+  });
+
   it('leaves when the engine cannot be loaded again', async () => {
     const { engine, last } = await lend(identity);
     engine.cannotLoad = true;
@@ -241,6 +309,27 @@ class SlowEngine extends WatchedEngine {
     super(SLOW);
   }
 }
+
+type HangsAt = 'load' | 'prefill' | 'decode' | 'abort' | null;
+
+/** Hangs at a place, deaf to every abort, until a page opens another engine. */
+class HangingEngine extends WatchedEngine {
+  hangsAt: HangsAt = null;
+  override async load(...args: Parameters<ScriptedEngine['load']>) {
+    return this.hangsAt === 'load' ? forEver() : super.load(...args);
+  }
+  override async *generate(...args: Parameters<ScriptedEngine['generate']>) {
+    for await (const event of super.generate(...args)) {
+      if (this.hangsAt === 'prefill' && event.type === 'delta') await forEver();
+      yield event;
+      if ((this.hangsAt === 'decode' || this.hangsAt === 'abort') && event.type === 'delta') await forEver();
+    }
+  }
+}
+
+const forEver = () => new Promise<never>(() => undefined);
+/** Longer than a scripted engine takes on a busy machine. */
+const SHORT = { loadMs: 500, firstTokenMs: 500, nextTokenMs: 500, wholeMs: 500, abortMs: 100, disposeMs: 100 };
 
 describe('a tab with a model for graphics processors', () => {
   it('takes the engine for its format, and serves its near class', async () => {
@@ -526,6 +615,121 @@ describe('a tab that is lent', () => {
     await until(() => network.pool.census().length === 1, 'it serves');
     expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
     await lending.stop();
+  });
+});
+
+/** Writes so little that nothing can be told. */
+class CrawlingEngine extends WatchedEngine {
+  override async *generate(...[, signal]: Parameters<ScriptedEngine['generate']>) {
+    yield { type: 'prompt' as const, tokens: 5 };
+    yield { type: 'delta' as const, text: ' ', tokens: 1 };
+    await new Promise((_, reject) => {
+      const stop = () => reject(abortError());
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop);
+    });
+  }
+}
+
+describe('a tab with a second model', () => {
+  let identity: TabIdentity;
+  /** More than what comes within seconds, so that it comes second. */
+  const LARGE = `GGUF${' '.repeat(8_200_000)}`;
+  /** What the mirror of the larger one waits for. */
+  let arrives: PromiseWithResolvers<void>;
+  beforeEach(async () => {
+    network = await TestNetwork.create();
+    identity = identityFrom(await createStoredIdentity());
+    arrives = Promise.withResolvers<void>();
+    const table = await readFile(
+      new URL('../../models/embedded/sentence-embedding/shoal-embed-64.bin', import.meta.url),
+    );
+    const [tiny] = (await tinyCatalogue()).models;
+    const large = { ...(await withWeights(tiny!, LARGE)), id: 'large' };
+    const both = { v: 2, models: [tiny!, large] };
+    const digest = await digestOf(LARGE);
+    vi.stubGlobal('WebSocket', PoolWebSocket);
+    vi.stubGlobal('fetch', async (url: URL | string, init: { signal?: AbortSignal } = {}) => {
+      const { pathname } = new URL(url);
+      if (pathname === CATALOGUE_PATH) return new Response(JSON.stringify(both));
+      if (!pathname.includes(digest)) return new Response(pathname === SENTENCE_EMBEDDING_PATH ? table : WEIGHTS);
+      await Promise.race([
+        arrives.promise,
+        new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal?.reason))),
+      ]);
+      return new Response(LARGE);
+    });
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  const serving = (phase: LendingPhase | undefined): Serving => {
+    if (phase?.phase !== 'serving') throw new Error(`it is ${phase?.phase}`);
+    return phase;
+  };
+
+  it('[I3] does not fetch it while its owner has paused it, says so, and goes on afterwards', async () => {
+    const budget = { settings: DEFAULT_BUDGET, signals: QUIET_PAGE, data: NO_DATA, keepData: () => undefined };
+    const { lending, last } = await lend(identity, { model: null, budget, engineFor: () => new WatchedEngine() });
+    await until(() => serving(last()).coming !== null, 'the larger one comes down');
+    expect(serving(last()).coming?.halted).toBeNull();
+    lending.see({ ...QUIET_PAGE, isPaused: true });
+    await until(() => serving(last()).coming?.halted === 'You paused it.', 'the page says so');
+    arrives.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(serving(last()).model).toBe('shoal-pup-3m:q8_0');
+    lending.see(QUIET_PAGE);
+    await until(() => serving(last()).model === 'large:q8_0' && serving(last()).aside === null, 'it changes over');
+    expect(serving(last())).toMatchObject({ coming: null, missed: null });
+    await lending.stop();
+  });
+
+  it('[I2] whose engine throws serves on with the first, and shows what that one found in its own test', async () => {
+    arrives.resolve();
+    const engineFor: LendingOptions['engineFor'] = ({ model }) => {
+      const engine = new WatchedEngine();
+      if (model.id === 'large') engine.fault = new EngineError('crashed', 'The engine broke down.');
+      return engine;
+    };
+    const { lending, last } = await lend(identity, { model: null, engineFor });
+    const testedAt = serving(last()).tested.at;
+    await until(() => serving(last()).missed !== null && serving(last()).aside === null, 'the larger one failed');
+    expect(serving(last())).toMatchObject({
+      model: 'shoal-pup-3m:q8_0',
+      missed: { model: 'large:q8_0', reason: 'The engine broke down.', againAt: expect.any(Number) },
+      tested: { outcome: 'steady' },
+    });
+    expect(serving(last()).tested.at).toBeGreaterThanOrEqual(testedAt);
+    expect(await ask()).toMatchObject({ verdict: { verdict: { reason: 'not_asked' } } });
+    await lending.stop();
+  });
+
+  it('that this device is too slow for keeps the first, and does not try it again', async () => {
+    arrives.resolve();
+    const engineFor: LendingOptions['engineFor'] = ({ model }) =>
+      model.id === 'large' ? new CrawlingEngine() : new WatchedEngine();
+    const { lending, last } = await lend(identity, { model: null, engineFor, selfTestMs: 1_000 });
+    await until(() => serving(last()).missed !== null && serving(last()).aside === null, 'the larger one failed');
+    expect(serving(last())).toMatchObject({
+      model: 'shoal-pup-3m:q8_0',
+      missed: { reason: 'This device is too slow for large:q8_0: it wrote 1 letter in 1 s.', againAt: null },
+      tested: { outcome: 'steady' },
+    });
+    await lending.stop();
+  });
+
+  it('and too slow for the one that its owner chose does not join, and names the smaller one', async () => {
+    arrives.resolve();
+    const phases: LendingPhase[] = [];
+    const options = { origin: 'http://localhost', model: 'large', direct: false, identity, links: () => NO_LINKS };
+    const engineFor = () => new CrawlingEngine();
+    const onPhase = (phase: LendingPhase) => phases.push(phase);
+    await new Lending({ ...options, engineFor, selfTestMs: 200, onPhase }).run();
+    expect(phases.at(-1)).toMatchObject({
+      phase: 'failed',
+      reason: expect.stringContaining('This device is too slow for large:q8_0'),
+      next: expect.stringContaining('shoal-pup-3m:q8_0'),
+    });
+    expect(network.pool.census()).toEqual([]);
   });
 });
 

@@ -1,11 +1,5 @@
 import type { SentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
-import {
-  type Arithmetic,
-  EXACT_ARITHMETIC,
-  kindOf,
-  type ServedVariant,
-  variantsNamed,
-} from '../../shared/classes/catalogue.ts';
+import { type Arithmetic, EXACT_ARITHMETIC, type ServedVariant } from '../../shared/classes/catalogue.ts';
 import type { SelfTests } from '../../shared/classes/self-tests.ts';
 import type { DirectLinks, LinkPort } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
@@ -14,24 +8,23 @@ import type { BudgetSettings } from '../budget/budget-settings.ts';
 import type { DataOfDay } from '../budget/data-meter.ts';
 import type { MayWork } from '../budget/may-work.ts';
 import { openGate, type PageSignals, WorkGate } from '../budget/work-gate.ts';
-import { type Engine, EngineError, isAbort, type LoadedModel } from '../engine/engine.ts';
-import type { PromptRenderer } from '../engine/render-prompt.ts';
+import { type Engine, isAbort } from '../engine/engine.ts';
+import type { EngineDeadlines } from '../engine/watchdog.ts';
 import type { TabIdentity } from '../identity/tab-identity.ts';
-import { type LadderDevice, type LadderEntry, planLadder } from '../models/model-ladder.ts';
-import { type DownloadProgress, fetchWeights, ModelDownloadError, type Shortage } from '../models/model-store.ts';
-import { type SelfTestResult, selfTest, WrongDevice } from '../preflight/self-test.ts';
+import type { LadderDevice } from '../models/model-ladder.ts';
+import type { Shortage } from '../models/model-store.ts';
+import { SlowDevice } from '../preflight/self-test.ts';
+import { type Aside, BetweenWork } from './between-work.ts';
+import { changeOver } from './change-over.ts';
 import { CountedConnection } from './counted-connection.ts';
+import { EngineRepair } from './engine-repair.ts';
 import { type Ending, explain, explainClosed } from './explain-end.ts';
+import { type ComingModel, GatedDownload } from './gated-download.ts';
 import { LendingTab, type TabSnapshot } from './lending-tab.ts';
-import { loadOptionsOf, rendererOf, warmUpEmbedding } from './load-model.ts';
+import { ModelOnDevice, nameOf, type Tested } from './model-on-device.ts';
+import { type FirstModel, ModelPlan } from './model-plan.ts';
+import { type MissedModel, NextModel } from './next-model.ts';
 import { RouterFiles } from './router-files.ts';
-import { isBreakdown } from './work-failure.ts';
-
-/** A model on its way to this device. */
-export interface ComingModel {
-  readonly model: string;
-  readonly progress: DownloadProgress;
-}
 
 /** A tab at work, for the person who lends it. */
 export interface Serving {
@@ -47,9 +40,12 @@ export interface Serving {
   readonly bytesToday: number;
   /** A better model that comes down meanwhile; null while none does. */
   readonly coming: ComingModel | null;
+  /** One that did not come, or did not work; null as a rule. */
+  readonly missed: MissedModel | null;
   /** What the tab is busy with beside prompts; null as a rule. */
-  readonly aside: 'changing' | 'testing' | 'finishing' | null;
-  readonly tested: { readonly at: number; readonly outcome: SelfTestResult['outcome'] };
+  readonly aside: Aside | null;
+  /** Of the model that is loaded. */
+  readonly tested: Tested;
 }
 
 /** Where a lending tab is on its way from the click to serving. */
@@ -58,6 +54,8 @@ export type LendingPhase =
   | ({ readonly phase: 'downloading' } & ComingModel)
   | { readonly phase: 'loading'; readonly model: string }
   | { readonly phase: 'testing'; readonly model: string }
+  /** The model works; the router has not said welcome yet. */
+  | { readonly phase: 'joining'; readonly model: string }
   | Serving
   | ({ readonly phase: 'failed' } & Ending)
   | { readonly phase: 'stopped' };
@@ -77,6 +75,10 @@ export interface LendingOptions {
   readonly identity: TabIdentity;
   /** A fresh engine for a variant; one is in use at a time. */
   readonly engineFor: (served: ServedVariant) => Engine;
+  /** How long an engine may take for what it does; left out: as long as the router waits. */
+  readonly deadlines?: EngineDeadlines;
+  /** How long a model's own test may take, ms; left out: as long as a person waits for it. */
+  readonly selfTestMs?: number;
   /** How the engine computes; left out: as an exact class does. */
   readonly arithmetic?: Arithmetic;
   readonly links: (events: () => DirectLinks) => LinkPort;
@@ -96,58 +98,56 @@ export interface LendingOptions {
 const FINAL_CLOSE_CODES = [CLOSE.protocol, CLOSE.replaced, CLOSE.version];
 /** A device whose memory or graphics processor goes wrong is found within this time, ms. */
 const SELF_TEST_EVERY_MS = 30 * 60_000;
-/** Leases that were under way when the tab said that it takes no more arrive within this time, ms. */
-const IN_FLIGHT_MS = 1_000;
-/** Whoever leaves finishes what runs, within bounds: an answer, and then the checks of what was written, ms. */
-const FINISH_DEADLINE_MS = 120_000;
-const TOLD_DEADLINE_MS = 10_000;
-/** What the network is short of changes faster than a model is fetched: the tab follows so often at most, ms. */
-const FOLLOW_EVERY_MS = 10 * 60_000;
 
 const ANY_DEVICE: LadderDevice = { memoryBytes: null, storageBytes: null, bytesPerSecond: null, gpu: null };
-
-/** What is loaded, and how to load it again. */
-interface OnDevice {
-  readonly served: ServedVariant;
-  readonly name: string;
-  readonly engine: Engine;
-  readonly renderer: PromptRenderer;
-  readonly load: () => Promise<LoadedModel>;
-}
 
 /** From nothing to serving. Ends in `failed` or `stopped`, never by throwing. */
 export class Lending {
   readonly #options: LendingOptions;
   readonly #abort = new AbortController();
   readonly #gate: WorkGate;
+  readonly #download: GatedDownload;
+  readonly #between: BetweenWork;
+  readonly #repair: EngineRepair;
+  readonly #next: NextModel;
   #tab: LendingTab | null = null;
-  #current: OnDevice | null = null;
-  #threads = 1;
+  #current: ModelOnDevice | null = null;
   #because = '';
-  #coming: ComingModel | null = null;
-  #aside: Serving['aside'] = null;
-  #tested: Serving['tested'] = { at: 0, outcome: 'steady' };
   #known: SelfTests['classes'] = {};
-  #entries: readonly ServedVariant[] = [];
-  #device: LadderDevice;
-  #followedAt = Number.NEGATIVE_INFINITY;
-  #isClimbing = false;
-  /** What takes the engine away from prompts waits for its turn. */
-  #turn: Promise<unknown> = Promise.resolve();
+  #plan: ModelPlan | null = null;
+  #sentence: SentenceEmbedding | null = null;
   #isWorking = false;
-  #isRepairing = false;
+  /** Whether the router has ever said welcome. */
+  #isWelcome = false;
   #selfTestTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Answers and checks that were done when the engine was last loaded again. */
-  #doneAtRepair = -1;
   #direct: boolean;
 
   constructor(options: LendingOptions) {
     this.#options = options;
     this.#direct = options.direct;
-    this.#device = options.device ?? ANY_DEVICE;
     const onChange = (state: MayWork) => this.#mayWork(state);
     this.#gate =
       options.budget === undefined ? openGate(onChange) : new WorkGate({ ...options.budget, now: Date.now, onChange });
+    const { signal } = this.#abort;
+    const { origin, onShortage } = options;
+    const gate = this.#gate;
+    const tell = () => this.#tell();
+    this.#download = new GatedDownload({ origin, gate, signal, ...(onShortage !== undefined && { onShortage }) });
+    this.#between = new BetweenWork({ tab: () => this.#tab, tell, signal });
+    this.#repair = new EngineRepair({
+      between: this.#between,
+      load: async () => this.#current?.load(),
+      giveUp: (cause) => this.#fail(explain(cause)),
+    });
+    this.#next = new NextModel({
+      plan: () => this.#plan,
+      download: this.#download,
+      served: () => this.#current?.served.class ?? null,
+      changeTo: (target, weights, because) =>
+        this.#between.run('changing', () => this.#changeTo(target, weights, because)),
+      tell,
+      signal,
+    });
   }
 
   async run(): Promise<void> {
@@ -156,8 +156,10 @@ export class Lending {
       await this.#start();
     } catch (cause) {
       this.#gate.close();
+      const isStopped = this.#abort.signal.aborted || isAbort(cause);
+      this.#abort.abort();
       await this.#current?.engine.dispose();
-      if (this.#abort.signal.aborted || isAbort(cause)) onPhase({ phase: 'stopped' });
+      if (isStopped) onPhase({ phase: 'stopped' });
       else onPhase({ phase: 'failed', ...explain(cause) });
     }
   }
@@ -197,22 +199,14 @@ export class Lending {
 
   /** Takes no more, and stops when what runs is done and judged, or after two minutes. */
   async finish(): Promise<void> {
-    const tab = this.#tab;
-    if (tab === null) return this.stop();
-    this.#aside = 'finishing';
-    tab.withdraw();
-    this.#tell();
-    await this.#untilQuiet(tab, FINISH_DEADLINE_MS);
-    await tab.quiet(TOLD_DEADLINE_MS, true);
+    if (this.#tab !== null) await this.#between.finish(this.#tab);
     return this.stop();
   }
 
   /** Asks the device a question whose answer is known, between two pieces of work. An engine that breaks down at it is loaded again, or the tab leaves. */
   async testDevice(): Promise<void> {
     try {
-      await this.#between('testing', async () => {
-        if (this.#current !== null) await this.#proveAnew(this.#current);
-      });
+      await this.#between.run('testing', async () => this.#current?.proveAnew());
     } catch (cause) {
       if (!isAbort(cause)) await this.#fail(explain(cause));
     }
@@ -223,7 +217,7 @@ export class Lending {
   }
 
   async #start(): Promise<void> {
-    const { origin, onPhase, identity, links } = this.#options;
+    const { origin, onPhase, model, device } = this.#options;
     const { signal } = this.#abort;
     onPhase({ phase: 'preparing' });
     const files = new RouterFiles(origin, signal);
@@ -232,18 +226,48 @@ export class Lending {
       files.sentences(),
       files.selfTests(),
     ]);
-    this.#entries = entries;
     this.#known = known;
-    const { first, next, because } = this.#choose();
-    this.#because = because;
-    const weights = await this.#fetchWeights(first, (coming) => onPhase({ phase: 'downloading', ...coming }));
-    const current = this.#put(first, weights);
-    onPhase({ phase: 'loading', model: current.name });
-    this.#threads = (await current.load()).threads;
-    onPhase({ phase: 'testing', model: current.name });
-    const decodeSpeed = await this.#prove(current);
+    this.#plan = new ModelPlan(entries, model, device ?? ANY_DEVICE);
+    this.#sentence = sentence;
+    const { next } = await this.#loadFirst(this.#plan);
     signal.throwIfAborted();
-    this.#tab = new LendingTab({
+    const current = this.#current;
+    if (current === null) return;
+    this.#tab = this.#join(current, sentence);
+    this.#tell();
+    this.#testLater();
+    if (next !== null) void this.#next.climb(next, 'It is the largest that this device runs with ease.');
+  }
+
+  /** Where the choice is the tab's, and the device is too slow for one, a smaller one is tried. */
+  async #loadFirst(plan: ModelPlan): Promise<FirstModel> {
+    const { onPhase, model } = this.#options;
+    for (let choice = plan.begin; ; ) {
+      const { first, because } = choice;
+      this.#because = because;
+      const weights = await this.#download.fetch(first, (coming) => onPhase({ phase: 'downloading', ...coming }));
+      const current = this.#open(first, weights);
+      this.#current = current;
+      onPhase({ phase: 'loading', model: current.name });
+      await current.load();
+      onPhase({ phase: 'testing', model: current.name });
+      await current.proveAnew();
+      const smaller = plan.smallerThan(first);
+      try {
+        current.mustBeFast(smaller === null ? null : nameOf(smaller));
+        this.#learn(current);
+        return choice;
+      } catch (cause) {
+        if (!(cause instanceof SlowDevice) || smaller === null || model !== null) throw cause;
+        await current.engine.dispose();
+        choice = { first: smaller, next: null, because: cause.message };
+      }
+    }
+  }
+
+  #join(current: ModelOnDevice, sentence: SentenceEmbedding): LendingTab {
+    const { origin, identity, links } = this.#options;
+    return new LendingTab({
       connect: (events) =>
         new CountedConnection(
           events,
@@ -256,20 +280,18 @@ export class Lending {
             }),
         ),
       identity,
-      work: workOf(current, sentence),
+      work: current.work(sentence),
       links,
-      decodeSpeed,
+      decodeSpeed: current.speed,
       direct: this.#direct,
       checkOnly: this.#options.checkOnly ?? false,
       guard: this.#options.guard ?? null,
       isHidden: this.#gate.signals.isHidden,
       isTaking: this.#gate.state.may,
       measured: (speed) => this.#gate.measured(speed),
-      wanted: (classes) => this.#follow(classes, sentence),
+      wanted: (classes) => this.#next.follow(classes),
       onChange: (tab) => this.#changed(tab),
     });
-    this.#testLater();
-    if (next !== null) void this.#climb(next, 'It is the largest that this device runs with ease.', sentence);
   }
 
   #changed(tab: TabSnapshot): void {
@@ -285,137 +307,65 @@ export class Lending {
       else this.#gate.ended();
     }
     this.#tell(tab);
-    if (tab.engineFailure !== null) void this.#repair(tab.engineFailure);
+    if (tab.engineFailure !== null && this.#tab !== null) void this.#repair.mend(this.#tab, tab.engineFailure);
   }
 
   #mayWork(state: MayWork): void {
     this.#tab?.setTaking(state.may);
+    this.#download.look();
     this.#tell();
   }
 
   #tell(tab: TabSnapshot | undefined = this.#tab?.snapshot): void {
     const current = this.#current;
     if (tab === undefined || current === null || this.#abort.signal.aborted) return;
+    this.#isWelcome ||= tab.tab !== null;
+    if (!this.#isWelcome) return this.#options.onPhase({ phase: 'joining', model: current.name });
     this.#options.onPhase({
       phase: 'serving',
       model: current.name,
       because: this.#because,
-      threads: this.#threads,
+      threads: current.threads,
       memoryBytes: current.served.variant.memoryBytes,
       tab,
       budget: this.#gate.state,
       bytesToday: this.#gate.bytesToday,
-      coming: this.#coming,
-      aside: this.#aside,
-      tested: this.#tested,
+      coming: this.#next.coming,
+      missed: this.#next.missed,
+      aside: this.#between.doing,
+      tested: current.tested,
     });
   }
 
-  // ---- models ------------------------------------------------------------------------------------------------------
-
-  /** A larger model, or one that is short, comes down while the tab serves; then it takes the first one's place between two pieces of work. */
-  async #climb(target: ServedVariant, because: string, sentence: SentenceEmbedding): Promise<void> {
-    if (this.#isClimbing) return;
-    this.#isClimbing = true;
-    try {
-      const weights = await this.#fetchWeights(target, (coming) => {
-        this.#coming = coming;
-        this.#tell();
-      });
-      await this.#between('changing', () => this.#changeTo(target, weights, because, sentence));
-    } catch (cause) {
-      if (!this.#abort.signal.aborted) this.#because = `Another model did not come: ${explain(cause).reason}`;
-    } finally {
-      this.#isClimbing = false;
-      this.#coming = null;
-      this.#tell();
-    }
+  #open(served: ServedVariant, weights: Blob): ModelOnDevice {
+    const { engineFor, deadlines, selfTestMs } = this.#options;
+    return new ModelOnDevice(served, weights, {
+      engineFor,
+      ...(deadlines !== undefined && { deadlines }),
+      ...(selfTestMs !== undefined && { selfTestMs }),
+      known: this.#known[served.class] ?? [],
+      onEnded: (reason) => this.#tab?.broke(reason),
+      signal: this.#abort.signal,
+    });
   }
 
-  /** Leaves the tab with a model that works: the new one, or where that fails the one before. */
-  async #changeTo(target: ServedVariant, weights: Blob, because: string, sentence: SentenceEmbedding): Promise<void> {
-    const before = this.#current;
-    if (before === null) return;
-    await before.engine.dispose();
-    let next: OnDevice | null = null;
-    try {
-      next = this.#put(target, weights);
-      this.#threads = (await next.load()).threads;
-      const speed = await this.#prove(next);
-      this.#gate.changedModel();
-      this.#tab?.changeWork(workOf(next, sentence), speed);
-      this.#because = because;
-    } catch (cause) {
-      await next?.engine.dispose();
-      this.#abort.signal.throwIfAborted();
-      this.#current = before;
-      this.#threads = (await before.load()).threads;
-      throw cause;
-    }
+  async #changeTo(target: ServedVariant, weights: Blob, because: string): Promise<void> {
+    const [before, sentence] = [this.#current, this.#sentence];
+    if (before === null || sentence === null) return;
+    const change = await changeOver(before, () => this.#open(target, weights), this.#abort.signal).catch((cause) =>
+      this.#fail(explain(cause)),
+    );
+    if (change === undefined) return;
+    if (change.outcome === 'kept') throw change.why;
+    this.#current = change.model;
+    this.#because = because;
+    this.#learn(change.model);
+    this.#gate.changedModel();
+    this.#tab?.changeWork(change.model.work(sentence), change.model.speed);
   }
 
-  /** The network is short of a model that fits: it comes down too, where the choice was left to the tab. */
-  #follow(classes: readonly string[], sentence: SentenceEmbedding): void {
-    const { model } = this.#options;
-    const now = Date.now();
-    if (model !== null || now - this.#followedAt < FOLLOW_EVERY_MS) return;
-    // Terms that must be shown were not: whoever lends saw those of the first choice only.
-    const unasked = this.#rungs.filter(({ served }) => !served.model.licence.mustShow);
-    const plan = planLadder(unasked, this.#device, classes);
-    const goal = (plan?.next ?? plan?.first)?.served ?? null;
-    if (goal === null || !classes.includes(goal.class) || goal.class === this.#current?.served.class) return;
-    this.#followedAt = now;
-    void this.#climb(goal, 'The network is short of tabs with this model, and it fits this device.', sentence);
-  }
-
-  #put(served: ServedVariant, weights: Blob): OnDevice {
-    const engine = this.#options.engineFor(served);
-    const options = loadOptionsOf(served.model, batchTokensFor(served.variant.weights.bytes));
-    this.#current = {
-      served,
-      name: nameOf(served),
-      engine,
-      renderer: rendererOf(served.model),
-      load: () => engine.load(weights, options, this.#abort.signal),
-    };
-    return this.#current;
-  }
-
-  /** Throws {@link WrongDevice} when the device writes something else than its class, twice. Returns tokens per second, null when unknown. */
-  async #prove(current: OnDevice): Promise<number | null> {
-    const { engine, renderer, served } = current;
-    if (kindOf(served.model) === 'embed') {
-      const speed = await warmUpEmbedding(engine, this.#abort.signal);
-      this.#tested = { at: Date.now(), outcome: 'steady' };
-      return speed;
-    }
-    const known = this.#known[served.class] ?? [];
-    const question = known[Math.floor(Math.random() * known.length)] ?? null;
-    let result = await selfTest(engine, renderer, question, this.#abort.signal);
-    if (result.outcome === 'wrong') {
-      await current.load(); // A process that went wrong may be the only thing that is.
-      result = await selfTest(engine, renderer, question, this.#abort.signal);
-    }
-    this.#tested = { at: Date.now(), outcome: result.outcome };
-    if (result.outcome === 'wrong') {
-      throw new WrongDevice(
-        `This device computes wrongly: it wrote “${result.wrote}” where “${result.expected}” is right.`,
-      );
-    }
-    if (result.speed !== null) {
-      this.#device = { ...this.#device, bytesPerSecond: result.speed * served.variant.weights.bytes };
-    }
-    return result.speed;
-  }
-
-  async #proveAnew(current: OnDevice): Promise<void> {
-    try {
-      await this.#prove(current);
-    } catch (cause) {
-      if (!isBreakdown(cause)) throw cause;
-      await current.load();
-      await this.#prove(current);
-    }
+  #learn({ speed, served }: ModelOnDevice): void {
+    if (speed !== null) this.#plan?.learned(speed, served.variant.weights.bytes);
   }
 
   #testLater(): void {
@@ -426,73 +376,6 @@ export class Lending {
       });
     }, SELF_TEST_EVERY_MS);
   }
-
-  // ---- between two pieces of work ----------------------------------------------------------------------------------
-
-  /** Takes no more work, waits for what runs, has the engine for itself, and serves again. A device that is found wrong leaves for good. */
-  async #between(what: NonNullable<Serving['aside']>, act: () => Promise<void>): Promise<void> {
-    await this.#inTurn(async () => {
-      const tab = this.#tab;
-      if (tab === null || this.#abort.signal.aborted || this.#aside === 'finishing') return;
-      this.#aside = what;
-      tab.withdraw();
-      this.#tell();
-      try {
-        await this.#untilQuiet(tab, Number.POSITIVE_INFINITY);
-        if (!this.#abort.signal.aborted) await act();
-      } catch (cause) {
-        if (cause instanceof WrongDevice) await this.#fail(explain(cause));
-        else throw cause;
-      } finally {
-        if (this.#aside === what) {
-          this.#aside = null;
-          tab.resume();
-        }
-        this.#tell();
-      }
-    });
-  }
-
-  async #untilQuiet(tab: LendingTab, deadlineMs: number): Promise<void> {
-    const bound = Math.min(deadlineMs, MAX_TIMER_MS);
-    await tab.quiet(bound);
-    await new Promise((resolve) => setTimeout(resolve, IN_FLIGHT_MS));
-    await tab.quiet(bound);
-  }
-
-  #inTurn(act: () => Promise<void>): Promise<void> {
-    const mine = this.#turn.then(act);
-    this.#turn = mine.catch(() => undefined);
-    return mine;
-  }
-
-  /**
-   * The engine cannot work: the tab takes no more, and the model is loaded again. When it breaks down once more before anything was done, the tab
-   * leaves: it is always free, and would draw every request to its failure.
-   */
-  async #repair(reason: string): Promise<void> {
-    const tab = this.#tab;
-    if (this.#isRepairing || tab === null) return;
-    this.#isRepairing = true;
-    tab.withdraw();
-    await Promise.resolve(); // The tab has yet to say which lease failed, and may not leave before it did.
-    try {
-      await this.#inTurn(async () => {
-        if (tab.snapshot.engineFailure === null) return; // Another model was loaded meanwhile.
-        const { answers, checks } = tab.snapshot.counts;
-        if (answers + checks === this.#doneAtRepair) throw new EngineError('crashed', reason);
-        this.#doneAtRepair = answers + checks;
-        await this.#current?.load();
-        if (this.#aside !== 'finishing') tab.resume();
-      });
-    } catch (cause) {
-      await this.#fail(explain(cause));
-    } finally {
-      this.#isRepairing = false;
-    }
-  }
-
-  // ---- ends --------------------------------------------------------------------------------------------------------
 
   async #leave(): Promise<void> {
     clearTimeout(this.#selfTestTimer);
@@ -510,69 +393,4 @@ export class Lending {
     this.#options.onPhase({ phase: 'failed', ...why });
     await this.#current?.engine.dispose();
   }
-
-  // ---- the router's files ------------------------------------------------------------------------------------------
-
-  /** What this tab may choose among by itself. */
-  get #rungs(): (LadderEntry & { readonly served: ServedVariant })[] {
-    return this.#entries
-      .filter(({ model }) => model.capabilities.includes('chat'))
-      .map((served) => {
-        const { weights, format, memoryBytes, needs } = served.variant;
-        return { name: nameOf(served), class: served.class, bytes: weights.bytes, format, memoryBytes, needs, served };
-      });
-  }
-
-  #choose(): { readonly first: ServedVariant; readonly next: ServedVariant | null; readonly because: string } {
-    const { model } = this.#options;
-    const [first] = model === null ? [] : variantsNamed(this.#entries, model);
-    if (first !== undefined) return { first, next: null, because: 'You chose it.' };
-    if (model !== null) throw new ModelDownloadError(`The router has no model '${model}'.`);
-    const plan = planLadder(this.#rungs, this.#device);
-    if (plan === null) throw new ModelDownloadError('The router has no model that this device can run.');
-    return { first: plan.first.served, next: plan.next?.served ?? null, because: plan.because };
-  }
-
-  async #fetchWeights(served: ServedVariant, onComing: (coming: ComingModel) => void): Promise<Blob> {
-    const outOfData = new AbortController();
-    let counted = 0;
-    const { signal } = this.#abort;
-    const { origin, onShortage } = this.#options;
-    const onProgress = (progress: DownloadProgress) => {
-      this.#gate.moved(progress.fetchedBytes - counted);
-      counted = progress.fetchedBytes;
-      // What is kept in the browser costs no data.
-      const isFetching = progress.fetchedBytes > 0 && progress.loadedBytes < progress.totalBytes;
-      if (isFetching && this.#gate.bytesLeft === 0) outOfData.abort();
-      onComing({ model: nameOf(served), progress });
-    };
-    const either = AbortSignal.any([signal, outOfData.signal]);
-    const options = { name: nameOf(served), ...(onShortage !== undefined && { onShortage }) };
-    try {
-      return await fetchWeights(origin, served.variant, onProgress, either, options);
-    } catch (cause) {
-      if (!outOfData.signal.aborted || signal.aborted) throw cause;
-      throw new ModelDownloadError('The data that you allow for a day was used up before the model was here.');
-    }
-  }
-}
-
-/** Longest time that a timer can wait, ms. */
-const MAX_TIMER_MS = 0x7fff_ffff;
-
-function nameOf(served: ServedVariant): string {
-  return `${served.model.id}:${served.variant.id}${served.arithmetic.flashAttention ? ', flash attention' : ''}`;
-}
-
-function workOf({ served, engine, renderer }: OnDevice, sentence: SentenceEmbedding) {
-  return { model: served.model.id, variant: served.variant.id, class: served.class, engine, renderer, sentence };
-}
-
-/**
- * Tokens of prompt between two looks at the abort signal: about a quarter of a second's worth. A CPU reads a gigabyte of weights a second, within a
- * factor of two on everything measured (docs/measurements.md); the engine's speed is then tokens/s ≈ 10⁹ ÷ bytes.
- */
-export function batchTokensFor(weightBytes: number): number {
-  const perSecond = 1e9 / weightBytes;
-  return Math.max(4, Math.min(64, 2 ** Math.round(Math.log2(perSecond / 4))));
 }

@@ -67,7 +67,7 @@ describe('the seat of a profile', () => {
   it('[O4] is held by one tab; the others see what it shows, also those that come later, and hear that it left', async () => {
     const first = tab('a');
     const second = tab('a');
-    expect([await first.seat.take(), await second.seat.take()]).toEqual([true, false]);
+    expect([await first.seat.take(), await second.seat.take()]).toEqual(['ours', 'theirs']);
     expect([await first.seat.isTaken(), await second.seat.isTaken()]).toEqual([false, true]);
     first.seat.show('serving');
     await soon();
@@ -77,7 +77,7 @@ describe('the seat of a profile', () => {
     first.seat.leave();
     await soon();
     expect(second.seen.at(-1)).toBeNull();
-    expect(await second.seat.take()).toBe(true);
+    expect(await second.seat.take()).toBe('ours');
     for (const { seat } of [first, second, third]) seat.close();
   });
 
@@ -86,7 +86,7 @@ describe('the seat of a profile', () => {
     const second = tab('b');
     await first.seat.take();
     first.whenAsked(() => first.seat.leave());
-    expect(await second.seat.takeOver()).toBe(true);
+    expect(await second.seat.takeOver()).toBe('ours');
     expect([first.seat.isHeld, second.seat.isHeld, first.said]).toEqual([false, true, []]);
     for (const { seat } of [first, second]) seat.close();
   });
@@ -95,7 +95,7 @@ describe('the seat of a profile', () => {
     const first = tab('c');
     const second = tab('c');
     await first.seat.take();
-    expect(await second.seat.takeOver()).toBe(true);
+    expect(await second.seat.takeOver()).toBe('ours');
     await soon();
     expect([first.seat.isHeld, second.seat.isHeld, first.said]).toEqual([false, true, ['lost']]);
     for (const { seat } of [first, second]) seat.close();
@@ -105,11 +105,45 @@ describe('the seat of a profile', () => {
     const [first, second, third] = [tab('d'), tab('d'), tab('d')] as const;
     await first.seat.take();
     first.whenAsked(() => first.seat.leave());
-    expect(await Promise.all([second.seat.takeOver(), third.seat.takeOver()])).toEqual([true, true]);
+    expect(await Promise.all([second.seat.takeOver(), third.seat.takeOver()])).toEqual(['ours', 'ours']);
     await soon();
     expect([first, second, third].filter(({ seat }) => seat.isHeld)).toHaveLength(1);
     expect([...second.said, ...third.said]).toEqual(['lost']);
     for (const { seat } of [first, second, third]) seat.close();
+  });
+
+  it('is not taken by a tab that is stopped while it waits for it, and the one that lends keeps it', async () => {
+    const [first, second, third] = [tab('f'), tab('f'), tab('f')] as const;
+    await first.seat.take();
+    const waiting = second.seat.takeOver();
+    expect(second.seat.giveUp()).toBe(true);
+    expect(await waiting).toBe('given_up');
+    expect([first.seat.isHeld, second.seat.isHeld, second.seat.giveUp(), first.said]).toEqual([true, false, false, []]);
+    first.seat.leave();
+    await soon();
+    expect(await third.seat.take()).toBe('ours');
+    for (const { seat } of [first, second, third]) seat.close();
+  });
+
+  it('that comes a moment after the stop is left at once for others', async () => {
+    const [first, second] = [tab('g'), tab('g')] as const;
+    const taking = first.seat.take();
+    first.seat.giveUp();
+    expect(await taking).toBe('given_up');
+    expect(await second.seat.take()).toBe('ours');
+    for (const { seat } of [first, second]) seat.close();
+  });
+
+  it('that was given up and is wanted again is had by the second wish', async () => {
+    const [first, second] = [tab('h'), tab('h')] as const;
+    await first.seat.take();
+    const given = second.seat.takeOver();
+    second.seat.giveUp();
+    const wanted = second.seat.takeOver();
+    first.seat.leave();
+    expect(await Promise.all([given, wanted])).toEqual(['given_up', 'ours']);
+    expect(second.seat.isHeld).toBe(true);
+    for (const { seat } of [first, second]) seat.close();
   });
 
   it.each([null, 'left', 7, [], {}, { t: 'steal' }, { t: 1 }])(
@@ -121,7 +155,7 @@ describe('the seat of a profile', () => {
       await soon();
       stranger.close();
       expect(seen).toEqual([]);
-      expect(await seat.take()).toBe(true);
+      expect(await seat.take()).toBe('ours');
       seat.close();
     },
   );

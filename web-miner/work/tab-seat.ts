@@ -15,6 +15,9 @@ export interface SeatPorts {
   readonly onShown: (shown: unknown) => void;
 }
 
+/** How a wish for the seat ended: had, another tab has it, or whoever wished it did not wait. */
+export type Seating = 'ours' | 'theirs' | 'given_up';
+
 const LOCK = 'shoal-lending-tab';
 export const SEAT_CHANNEL = 'shoal-lending-tab';
 /** Time for the other tab to stop by itself, ms: it has a running answer to give back, and an engine. */
@@ -30,6 +33,7 @@ type SeatMessage = v.InferOutput<typeof seatMessage>;
 export class TabSeat {
   readonly #ports: SeatPorts;
   #leave: (() => void) | null = null;
+  #wish: AbortController | null = null;
   #shown: unknown = null;
 
   constructor(ports: SeatPorts) {
@@ -48,16 +52,36 @@ export class TabSeat {
     return !this.isHeld && held?.some(({ name }) => name === LOCK) === true;
   }
 
-  /** False when another tab has it. */
-  take(): Promise<boolean> {
-    return this.#request({ ifAvailable: true });
+  take(): Promise<Seating> {
+    return this.#wished(() => this.#request({ ifAvailable: true }));
   }
 
   /** Asks the other tab to stop, and takes the seat from one that does not. */
-  async takeOver(): Promise<boolean> {
+  takeOver(): Promise<Seating> {
     this.#say({ t: 'wanted' });
-    const patience = AbortSignal.timeout(HAND_OVER_MS);
-    return (await this.#request({ signal: patience })) || this.#request({ steal: true });
+    return this.#wished(async (givenUp) => {
+      const patience = AbortSignal.any([AbortSignal.timeout(HAND_OVER_MS), givenUp]);
+      return (await this.#request({ signal: patience })) || (!givenUp.aborted && this.#request({ steal: true }));
+    });
+  }
+
+  /** Whoever waits for the seat wants it no more. False when nobody waits. */
+  giveUp(): boolean {
+    const isWaiting = this.#wish !== null;
+    this.#wish?.abort();
+    this.#wish = null;
+    return isWaiting;
+  }
+
+  async #wished(request: (givenUp: AbortSignal) => Promise<boolean>): Promise<Seating> {
+    this.giveUp();
+    const wish = new AbortController();
+    this.#wish = wish;
+    const isOurs = await request(wish.signal);
+    if (this.#wish === wish) this.#wish = null;
+    if (!wish.signal.aborted) return isOurs ? 'ours' : 'theirs';
+    if (isOurs) this.leave(); // It came a moment too late.
+    return 'given_up';
   }
 
   /** What the viewers see. */

@@ -25,6 +25,8 @@ self.onmessage = (event: MessageEvent<PageToWorker>) => {
         post({ t: 'phase', phase, identityKept: false });
       });
       return;
+    case 'areYouAlive':
+      return post({ t: 'alive' });
     case 'stop':
       void lending?.stop();
       lending = null;

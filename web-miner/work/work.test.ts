@@ -6,9 +6,9 @@ import { KeyRing } from '../identity/key-ring.ts';
 import { createStoredIdentity, identityFrom } from '../identity/tab-identity.ts';
 import { AnswerJob } from './answer-job.ts';
 import { BATCH_MS, BATCH_TOKENS, type Batch, FrameBatcher } from './frame-batcher.ts';
+import { batchTokensFor } from './load-model.ts';
 import { RateMeter } from './rate-meter.ts';
 import { SpeedMeter } from './speed-meter.ts';
-import { batchTokensFor } from './start-lending.ts';
 import type { WorkModel } from './work-model.ts';
 
 describe('batching of frames', () => {

@@ -26,6 +26,8 @@ export type PageToWorker =
       readonly goodbye: SharedArrayBuffer | null;
     }
   | { readonly t: 'stop' | 'finish' | 'testDevice' }
+  /** Answered by `alive`: a worker that is stuck answers nothing. */
+  | { readonly t: 'areYouAlive' }
   | { readonly t: 'direct'; readonly direct: boolean }
   | { readonly t: 'budget'; readonly settings: BudgetSettings }
   | { readonly t: 'signals'; readonly signals: PageSignals }
@@ -37,6 +39,7 @@ export type PageToWorker =
 
 export type WorkerToPage =
   | { readonly t: 'phase'; readonly phase: LendingPhase; readonly identityKept: boolean }
+  | { readonly t: 'alive' }
   | { readonly t: 'shortage'; readonly shortage: Shortage }
   | { readonly t: 'linkCreate'; readonly id: string; readonly initiator: boolean }
   | { readonly t: 'linkDescribe' | 'linkClose'; readonly id: string }

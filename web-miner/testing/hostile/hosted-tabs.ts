@@ -11,7 +11,7 @@ import { WllamaEngine } from '../../engine/wllama-engine.ts';
 import { createStoredIdentity, identityFrom } from '../../identity/tab-identity.ts';
 import { fetchWeights } from '../../models/model-store.ts';
 import { LendingTab } from '../../work/lending-tab.ts';
-import { batchTokensFor } from '../../work/start-lending.ts';
+import { batchTokensFor } from '../../work/load-model.ts';
 import { Accomplices } from './accomplices.ts';
 import type { LoadedWork, Means } from './lie.ts';
 import { LIES, type LieName } from './lies.ts';
