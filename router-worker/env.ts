@@ -32,6 +32,8 @@ export interface Env {
    * Whether one may ask without a key: `open` (no limits but a large daily allowance: for development), `limited` (the default), or `off`.
    */
   readonly SHOAL_ANONYMOUS?: string;
+  /** Sockets of tabs from which a pool is too full, and the network gets another one; 500 where it is not set. */
+  readonly SHOAL_POOL_SOCKETS?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

@@ -13,6 +13,7 @@ import { openPlainTask } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
+import { choosePool } from './choose-pool.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
@@ -43,7 +44,8 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, conversationSeed(caller.seed, request));
     const session = named?.name ?? conversation;
-    const task = await newTaskTail(keys, session);
+    const at = await choosePool(c, verified, named, conversation, null);
+    const task = await newTaskTail(keys, session, at);
     if (named !== null) {
       const order = { task, tokensAtMost: verified.tokens.total, price: verified.price };
       await admitToSession(c, named, order, request.dryRun);
@@ -83,6 +85,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
         claim,
         deadlineAt: verified.deadlineAt,
       },
+      at,
       held,
     );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
@@ -95,7 +98,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     c.get('taskNamed')?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
-      c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));
+      c.executionCtx.waitUntil(poolStub(c.env, at).suspect(tab, classId, reason));
     return respondChat(plain, request, level, suspect, {
       'shoal-task': taskId(task),
       'shoal-level': level,

@@ -6,7 +6,7 @@ import { NOT_SAMPLED } from '../../shared/protocol/lease.ts';
 import { vectorOfLine } from '../../shared/protocol/vector-lines.ts';
 import { type Completion, collectCompletion } from '../../shared/sealed-task/completion.ts';
 import { embeddedTokensAtMost } from '../models/quote.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { leastSure } from '../segmentation/choices.ts';
 import { cutTexts, type TextsPart } from '../segmentation/cut-texts.ts';
 import type { PartPrompt } from '../segmentation/open-parts.ts';
@@ -88,7 +88,7 @@ async function classWithMostTabs(
   c: AppContext,
   found: readonly [ServedVariant, ...ServedVariant[]],
 ): Promise<{ readonly served: ServedVariant; readonly free: number }> {
-  const census = new Map((await poolStub(c.env).census()).map((entry) => [entry.class, entry]));
+  const census = new Map((await new AllPools(c.env).census()).map((entry) => [entry.class, entry]));
   const counted = found.map((served) => {
     const { free = 0, tabs = 0 } = census.get(served.class) ?? {};
     return { served, free, tabs };

@@ -131,7 +131,8 @@ export async function openPartsOfRequest(
             .catch(() => undefined), // Then they count as given.
         ),
       onTask: (task) => tasks.push(task),
-      suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),
+      suspect: (tab, classId, reason, pool) =>
+        c.executionCtx.waitUntil(poolStub(c.env, pool).suspect(tab, classId, reason)),
     }),
   );
   c.req.raw.signal?.addEventListener('abort', () => run.stop());

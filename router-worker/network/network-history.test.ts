@@ -92,7 +92,7 @@ describe('the history of the network', () => {
   it('[V1] tells of recent tasks the minute, the model and how sure it is; nothing that opens the receipt', () => {
     const { history } = historyAt(BEGIN);
     history.ended([finished('a', { endedAt: BEGIN + 12_345 })]);
-    expect(networkView(history, { at: BEGIN, pool: EMPTY_POOL }).recent).toEqual([
+    expect(networkView(history, { at: BEGIN, pool: EMPTY_POOL }, { pools: 1, silent: 0 }).recent).toEqual([
       {
         entry: 'a',
         minute: BEGIN,

@@ -22,6 +22,9 @@ export interface NetworkView {
   readonly networks: number;
   readonly waiting: number;
   readonly tokens_per_second: number;
+  /** Objects that hold the tabs, and those of them that did not answer: what they hold is not in these figures. */
+  readonly pools: number;
+  readonly silent_pools: number;
   readonly models: readonly {
     readonly id: string;
     readonly tabs: number;
@@ -88,7 +91,11 @@ export interface PointView extends Totals {
 
 const NO_SPEEDS = { unmeasured: 0, slow: 0, steady: 0, fast: 0 };
 
-export function networkView(history: NetworkHistory, { at, pool }: Look): NetworkView {
+export function networkView(
+  history: NetworkHistory,
+  { at, pool }: Look,
+  { pools, silent }: { readonly pools: number; readonly silent: number },
+): NetworkView {
   const models = pool.models.map(({ model, tabs, free, checkers, classes, waiting, expectedWaitMs }) => ({
     id: model,
     tabs,
@@ -116,6 +123,8 @@ export function networkView(history: NetworkHistory, { at, pool }: Look): Networ
     networks: pool.networks,
     waiting: pool.waiting,
     tokens_per_second: rounded(models.reduce((sum, model) => sum + model.tokens_per_second, 0)),
+    pools,
+    silent_pools: silent,
     models,
     last_hour: totalsOf(history.last('hour')),
     last_day: totalsOf(history.last('day')),

@@ -19,7 +19,7 @@ import { routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { tellNetwork } from '../network/tell-network.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
 import { drainToLog } from './log-outbox.ts';
@@ -163,7 +163,7 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async () => {
       const stopped = new Set<TaskTail>();
       for (let left = this.#setUp.running(owner); left.length > 0; ) {
-        await poolStub(this.env).stop(left);
+        await new AllPools(this.env).stop(left);
         for (const tail of left) stopped.add(tail);
         left = this.#setUp.running(owner).filter((tail) => !stopped.has(tail)); // Admitted meanwhile.
       }
@@ -245,7 +245,7 @@ export class SessionObject extends DurableObject<Env> {
   async #releaseLost(): Promise<boolean> {
     const awaiting = this.#setUp.awaiting();
     if (awaiting.length === 0) return false;
-    const inHand = new Set(await poolStub(this.env).inHand(awaiting));
+    const inHand = new Set(await new AllPools(this.env).inHand(awaiting));
     const lost = awaiting.filter((tail) => !inHand.has(tail));
     this.#giveBack(lost);
     return lost.length > 0;
@@ -332,7 +332,7 @@ export class SessionObject extends DurableObject<Env> {
     try {
       const session = await this.#open();
       this.#untold.push(...(await session.sweep()));
-      if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
+      if (this.#untold.length > 0) await new AllPools(this.env).decided(this.#untold);
       this.#untold = [];
       // One of the two out of reach is no reason to keep from the other what it waits for.
       const told = await Promise.allSettled([

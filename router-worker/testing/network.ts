@@ -28,7 +28,7 @@ import { KnownAnswers } from '../network-tasks/known-answers.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import { Pool } from '../pool/pool.ts';
-import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
+import { type LeaseWant, ONLY_POOL, type PoolPlace, type SessionPort } from '../pool/pool-ports.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
 import { MemoryReadingStore } from './memory-reading-store.ts';
@@ -123,6 +123,8 @@ export class TestNetwork {
   ownModel = 'test-model';
   ownKind: TaskKind = 'chat';
   pool: Pool;
+  /** Which of the network's pools the pool is. */
+  place: PoolPlace = ONLY_POOL;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
   readonly networkTasks: NetworkTaskPorts | null;
@@ -329,6 +331,7 @@ export class TestNetwork {
       sessions: this.#sessionPort(),
       now: this.now,
       records: new RecordBook(this.records, this.now),
+      place: this.place,
       readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),

@@ -2,9 +2,10 @@ import { SELF } from 'cloudflare:test';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import type { Connection } from '../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
+import { createStoredIdentity, identityFrom, type TabIdentity } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
 import { until } from './network.ts';
 
@@ -15,6 +16,8 @@ export interface WorkerdTab {
   /** The network breaks, without a word. */
   break(): void;
   reconnect(): Promise<void>;
+  /** Codes with which the router closed its sockets. */
+  readonly closes: number[];
   /** Changes what the tab sends; the hostile part of a hostile tab. */
   tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer>;
 }
@@ -27,18 +30,22 @@ export async function lendWorkerdTab(
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
+  {
+    identity = null,
+    namesItself = true,
+  }: { readonly identity?: TabIdentity | null; readonly namesItself?: boolean } = {},
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
-  const identity = identityFrom(await createStoredIdentity());
+  const own = identity ?? identityFrom(await createStoredIdentity());
   let snapshot: TabSnapshot | null = null;
   let socket: WebSocket | null = null;
   let connect: (() => Promise<void>) | null = null;
 
-  const made: Pick<WorkerdTab, 'tamper'> = { tamper: (data) => data };
+  const made: Pick<WorkerdTab, 'tamper' | 'closes'> = { tamper: (data) => data, closes: [] };
   const tab = new LendingTab({
-    identity,
-    connect: (events) => {
+    identity: own,
+    connect: (events, query) => {
       const connection: Connection = {
         get isOpen() {
           return socket !== null;
@@ -55,7 +62,8 @@ export async function lendWorkerdTab(
         retryNow() {},
       };
       connect = async () => {
-        const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', { headers: { upgrade: 'websocket' } });
+        const url = `https://shoal.test/v1/tabs/socket${namesItself ? query() : ''}`;
+        const response = await SELF.fetch(url, { headers: { upgrade: 'websocket' } });
         const opened = response.webSocket;
         if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
         opened.accept();
@@ -67,7 +75,10 @@ export async function lendWorkerdTab(
         opened.addEventListener('close', ({ code, reason }) => {
           if (socket !== opened) return;
           socket = null;
-          events.onState({ state: 'closed', code, reason });
+          made.closes.push(code);
+          if (code !== CLOSE.moved) return events.onState({ state: 'closed', code, reason });
+          events.onState({ state: 'waiting', attempt: 0, retryAtMs: 0 });
+          void connect?.();
         });
         events.onState({ state: 'open' });
       };
@@ -95,7 +106,7 @@ export async function lendWorkerdTab(
   await reconnect();
   return Object.assign(made, {
     tab,
-    identity: identity.signer.publicKey,
+    identity: own.signer.publicKey,
     snapshot: () => snapshot,
     break() {
       socket?.close(1011, 'cut');

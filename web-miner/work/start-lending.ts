@@ -244,15 +244,16 @@ export class Lending {
     const decodeSpeed = await this.#prove(current);
     signal.throwIfAborted();
     this.#tab = new LendingTab({
-      connect: (events) =>
+      connect: (events, query) =>
         new CountedConnection(
           events,
           (bytes) => this.#gate.moved(bytes),
           (counted) =>
             new ReconnectingSocket({
               ...counted,
-              url: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
+              url: () => new URL(`/v1/tabs/socket${query()}`, origin).href.replace(/^http/, 'ws'),
               finalCodes: FINAL_CLOSE_CODES,
+              movedCodes: [CLOSE.moved],
             }),
         ),
       identity,
