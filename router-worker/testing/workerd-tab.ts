@@ -30,10 +30,7 @@ export async function lendWorkerdTab(
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
-  {
-    identity = null,
-    namesItself = true,
-  }: { readonly identity?: TabIdentity | null; readonly namesItself?: boolean } = {},
+  { identity = null, query: named }: { readonly identity?: TabIdentity | null; readonly query?: string } = {},
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
@@ -62,7 +59,7 @@ export async function lendWorkerdTab(
         retryNow() {},
       };
       connect = async () => {
-        const url = `https://shoal.test/v1/tabs/socket${namesItself ? query() : ''}`;
+        const url = `https://shoal.test/v1/tabs/socket${named ?? query()}`;
         const response = await SELF.fetch(url, { headers: { upgrade: 'websocket' } });
         const opened = response.webSocket;
         if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
