@@ -16,7 +16,7 @@ function historyAt(at: number, store = new MemoryNetworkStore()) {
   return { clock, store, history: new NetworkHistory(store, () => clock.at) };
 }
 
-const EMPTY_POOL: LivePool = { tabs: 0, free: 0, networks: 0, waiting: 0, models: [] };
+const EMPTY_POOL: LivePool = { tabs: 0, free: 0, networks: 0, waiting: 0, tokensPerSecond: 0, models: [] };
 
 describe('the history of the network', () => {
   it('counts an answer once, by its verdict, its way and how far its checker was, though it is told twice', () => {

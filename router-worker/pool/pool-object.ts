@@ -253,6 +253,7 @@ export class PoolObject extends DurableObject<Env> {
     pool.replaced(identity);
     const handed = { ...this.#homes.handOver(identity, to), orders: this.#outbox.waitingOf(identity) };
     this.#records.reload(identity);
+    this.#late.drainLater();
     return handed;
   }
 

@@ -1,4 +1,4 @@
-import type { LiveClass, LiveModel, LivePool } from './live-pool.ts';
+import type { LiveClass, LiveModel, LivePool, Pace } from './live-pool.ts';
 import type { Outlook, ServingTabs } from './outlook.ts';
 import type { SeenPool } from './pool-object.ts';
 import type { Census, TabKind } from './tab-roster.ts';
@@ -38,12 +38,14 @@ export function sumOfOutlooks(parts: readonly Outlook[]): Outlook {
 
 export function sumOfLive(parts: readonly SeenPool[]): LivePool {
   const pools = parts.map(({ live }) => live);
-  const sum = (figure: 'tabs' | 'free' | 'waiting') => pools.reduce((total, pool) => total + pool[figure], 0);
+  const sum = (figure: 'tabs' | 'free' | 'waiting' | 'tokensPerSecond') =>
+    pools.reduce((total, pool) => total + pool[figure], 0);
   return {
     tabs: sum('tabs'),
     free: sum('free'),
     networks: new Set(parts.flatMap(({ networks }) => networks)).size,
     waiting: sum('waiting'),
+    tokensPerSecond: sum('tokensPerSecond'),
     models: sumBy(
       pools.flatMap(({ models }) => models),
       ({ model }) => model,
@@ -55,6 +57,7 @@ export function sumOfLive(parts: readonly SeenPool[]): LivePool {
 function addedModels(a: LiveModel, b: LiveModel): LiveModel {
   return {
     ...addedTabs(a, b),
+    ...addedPace(a, b),
     classes: sumBy([...a.classes, ...b.classes], (entry) => entry.class, addedClasses),
     waiting: a.waiting + b.waiting,
     expectedWaitMs: shortest([a.expectedWaitMs, b.expectedWaitMs]),
@@ -62,9 +65,12 @@ function addedModels(a: LiveModel, b: LiveModel): LiveModel {
 }
 
 function addedClasses(a: LiveClass, b: LiveClass): LiveClass {
+  return { ...addedTabs(a, b), ...addedPace(a, b) };
+}
+
+function addedPace(a: Pace, b: Pace): Pace {
   const { unmeasured, slow, steady, fast } = a.speeds;
   return {
-    ...addedTabs(a, b),
     speeds: {
       unmeasured: unmeasured + b.speeds.unmeasured,
       slow: slow + b.speeds.slow,

@@ -16,6 +16,8 @@ export interface NumberedFinding extends LateFinding {
 
 /** After a call that failed, ms. */
 const RETRY_MS = 30_000;
+/** After so long, ms, a pool that was handed records has written them. */
+const SETTLED_MS = 5_000;
 /** Findings that are handed on in one go. */
 const BATCH = 100;
 
@@ -52,10 +54,16 @@ export class LateFindings {
     return true;
   }
 
-  /** Sends what waits. Never throws: what could not be sent is sent later. */
+  /** Looks again in a while, if anything waits: the records are just being handed over. */
+  drainLater(): void {
+    if (this.#waiting(0).length > 0) setTimeout(() => void this.drain(), SETTLED_MS);
+  }
+
+  /** Sends what waits. Never throws: what could not be sent is sent later; what the other pool has no records for yet, when the tab moves, or at the next start. */
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
+    let isBroken = false;
     /** Whose records are not there yet: what follows of the same tab waits too, or it would count as heard. */
     const left = new Set<string>();
     try {
@@ -71,11 +79,11 @@ export class LateFindings {
       }
     } catch (cause) {
       console.error(JSON.stringify({ event: 'pool_unreachable', reason: String(cause) }));
-      left.add('');
+      isBroken = true;
     } finally {
       this.#draining = false;
     }
-    if (left.size > 0) setTimeout(() => void this.drain(), RETRY_MS); // If this object is gone by then, its next start sends it.
+    if (isBroken) setTimeout(() => void this.drain(), RETRY_MS); // If this object is gone by then, its next start sends it.
   }
 
   #waiting(after: number): NumberedFinding[] {

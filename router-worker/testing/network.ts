@@ -184,6 +184,10 @@ export class TestNetwork {
       readonly guard?: string;
       /** Called before it joins. */
       readonly onIdentity?: (identity: string) => void;
+      /** What its socket says of it: by itself its own name, with what its place is reckoned from. Left out: it names nobody. */
+      readonly named?: { readonly homeKey: string; readonly identity?: string };
+      /** Called before it joins. */
+      readonly onWire?: (wire: Wire) => void;
       /** Whether its model embeds, and does not chat. */
       readonly embeds?: boolean;
     } = {},
@@ -198,7 +202,9 @@ export class TestNetwork {
     const tab = new LendingTab({
       identity,
       connect: (events) => {
-        wire = new Wire(() => this.pool, events, options.network);
+        const named = options.named === undefined ? null : { identity: identity.signer.publicKey, ...options.named };
+        wire = new Wire(() => this.pool, events, options.network, named);
+        options.onWire?.(wire);
         return wire;
       },
       work: {

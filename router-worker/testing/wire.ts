@@ -1,6 +1,6 @@
 import type { Connection, ConnectionEvents } from '../../shared/peer/connection.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { TabAttachment, TabSocket } from '../pool/tab.ts';
+import type { NamedTab, TabAttachment, TabSocket } from '../pool/tab.ts';
 
 export type Sent = string | Uint8Array<ArrayBuffer>;
 
@@ -12,13 +12,17 @@ export class Wire implements Connection {
   readonly #pool: () => Pool;
   readonly #events: ConnectionEvents;
   readonly #network: string;
+  readonly #named: NamedTab | null;
   #socket: WireSocket | null = null;
+  /** Codes with which the pool closed its sockets. */
+  readonly closes: number[] = [];
   /** Everything that crossed, both ways, for tests that look for what must not. */
   readonly log: (string | Uint8Array)[] = [];
   /** Changes or drops what the tab sends; the hostile part of a hostile tab. */
   tamper: (data: Sent) => Sent | null | Promise<Sent | null> = (data) => data;
 
-  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home') {
+  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home', named: NamedTab | null = null) {
+    this.#named = named;
     this.#pool = pool;
     this.#events = events;
     this.#network = network;
@@ -42,6 +46,7 @@ export class Wire implements Connection {
       },
       (code, reason) => {
         if (this.#socket !== socket) return;
+        this.closes.push(code);
         this.#socket = null;
         this.#pool().closed(socket, code);
         this.#events.onState({ state: 'closed', code, reason });
@@ -49,7 +54,7 @@ export class Wire implements Connection {
     );
     this.#socket = socket;
     this.#events.onState({ state: 'open' });
-    this.#pool().greet(socket, this.#network);
+    this.#pool().greet(socket, this.#network, this.#named);
   }
 
   send(data: Sent): boolean {
