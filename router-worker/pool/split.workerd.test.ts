@@ -224,26 +224,77 @@ describe('a network whose pool is too full', () => {
   });
 });
 
+describe('the record of a tab', () => {
+  it('[Q4] hears in its new pool what the old one found afterwards', async () => {
+    const tab = await lend(await identityAt(1, 2));
+    await poolStub(env).suspect(tab.identity, q8.class, 'empty');
+    const suspicious = async () => (await new AllPools(env).tab(tab.identity)).view.records[0]?.counts.suspicious;
+    await expect.poll(suspicious).toBe(1);
+    const seen = await Promise.all([0, 1].map((pool) => poolStub(env, pool).seenTab(tab.identity)));
+    expect(seen.map(({ isHere, view }) => [isHere, view.records.length])).toEqual([
+      [false, 0],
+      [true, 1],
+    ]);
+  });
+
+  it('[Q4] is not shed by a socket that names nobody, nor by coming back under its name', async () => {
+    const identity = await identityAt(1, 2);
+    const named = await lend(identity);
+    await setStanding(named.identity, 'banned');
+    await named.tab.close();
+    const nameless = await lend(identity, undefined, '');
+    expect(await tabsByPool(2)).toEqual([1, 0]);
+    expect(await standingOf(named.identity)).toBe('banned');
+    expect((await ask('a banned tab', NONE)).status).toBe(503);
+    await nameless.tab.close();
+    await lend(identity);
+    expect(await tabsByPool(2)).toEqual([0, 1]);
+    expect(await standingOf(named.identity)).toBe('banned');
+    await setStanding(named.identity, 'new');
+    expect((await ask('one that was pardoned', NONE)).status).toBe(200);
+  });
+});
+
 describe('a tab’s socket', () => {
+  it('[Q3] comes back, when it dropped at work, to the pool where it works, and goes to its place afterwards', async () => {
+    let identity = await identityAt(0, 2);
+    while (homeOf(await homeKeyOf(await routerKeys(env.SHOAL_ROUTER_SECRET), identity.signer.publicKey), 3) !== 2) {
+      identity = await identityAt(0, 2);
+    }
+    const tab = await lend(identity, paced(10));
+    const answer = ask('a long way', NONE);
+    await expect.poll(async () => (await poolStub(env).kinds()).map(({ free }) => free)).toEqual([0]);
+    await poolStub(env).grew(3);
+    await poolStub(env, 1).grew(3);
+    tab.break();
+    await tab.reconnect();
+    const { shoal, usage } = await (await answer).json<{
+      shoal: { tab: string };
+      usage: { completion_tokens: number };
+    }>();
+    expect([shoal.tab, usage.completion_tokens > 1]).toEqual([tab.identity, true]);
+    await expect.poll(() => tabsByPool(3)).toEqual([0, 0, 1]);
+    expect(tab.closes).toEqual([CLOSE.moved]);
+  });
+
   it('[Q1] must prove the identity that it was opened for', async () => {
     const other = (await identityAt(1, 2)).signer.publicKey;
     const address = `${ORIGIN}/v1/tabs/socket?tab=${other}`;
     const { webSocket: socket } = await SELF.fetch(address, { headers: { upgrade: 'websocket' } });
     const closed = new Promise<number>((resolve) => socket?.addEventListener('close', ({ code }) => resolve(code)));
-    socket?.addEventListener('message', async ({ data }) => {
-      const message = decodeRouterToTab(String(data));
+    socket?.addEventListener('message', ({ data }) => void introduce(String(data)));
+    const introduce = async (text: string) => {
+      const message = decodeRouterToTab(text);
       if (message.t !== 'challenge') return;
       const { signer } = await identityAt(0, 2);
       const claim = JSON.stringify({ v: 1, nonce: message.nonce, router: message.router });
       const proof = await signer.sign('hello', claim);
       const rest = { keys: [], models: [], direct: false, checkOnly: false, guard: null, running: [] };
-      socket.send(JSON.stringify({ t: 'hello', v: message.v, proof, ...rest }));
-    });
+      socket?.send(JSON.stringify({ t: 'hello', v: message.v, proof, ...rest }));
+    };
     socket?.accept();
     expect(await closed).toBe(CLOSE.protocol);
-    expect(
-      await poolStub(env, homeOf(await homeKeyOf(await routerKeys(env.SHOAL_ROUTER_SECRET), other), 2)).kinds(),
-    ).toEqual([]);
+    expect(await new AllPools(env).kinds()).toEqual([]);
   });
 
   it('is refused where it names nobody who could be', async () => {
