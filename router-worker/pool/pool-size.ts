@@ -1,4 +1,3 @@
-import type { Env } from '../env.ts';
 import { MAX_POOLS } from './rendezvous.ts';
 
 /**
@@ -11,7 +10,10 @@ const MOST_TIMES = 4;
 const FILL = 0.8;
 
 /** `soft`: from here on another pool is wanted; `most`: nobody else is let in. The operator may set the first. */
-export function socketLimit(env: Pick<Env, 'SHOAL_POOL_SOCKETS'>): { readonly soft: number; readonly most: number } {
+export function socketLimit(env: { readonly SHOAL_POOL_SOCKETS?: string }): {
+  readonly soft: number;
+  readonly most: number;
+} {
   const set = Number(env.SHOAL_POOL_SOCKETS ?? POOL_SOCKETS);
   const soft = Number.isSafeInteger(set) && set > 0 ? set : POOL_SOCKETS;
   return { soft, most: MOST_TIMES * soft };
