@@ -214,15 +214,20 @@ export class PoolObject extends DurableObject<Env> {
 
   async seenTab(identity: string): Promise<SeenTab> {
     const pool = await this.#pool();
-    return { isHere: this.#homes.isHere(identity), view: pool.tabView(identity), served: pool.served(identity) };
+    return { isHere: this.#keeps(pool, identity), view: pool.tabView(identity), served: pool.served(identity) };
   }
 
   /** By word of the operator. False where this pool does not keep the tab's records: nothing was changed. */
   async setStanding(identity: string, classId: string, standing: 'banned' | 'new'): Promise<boolean> {
     const pool = await this.#pool();
-    if (!this.#homes.isHere(identity)) return false;
+    if (!this.#keeps(pool, identity)) return false;
     pool.setStanding(identity, classId, standing);
     return true;
+  }
+
+  /** Whether the tab's records are here, or will be as soon as there are any. */
+  #keeps(pool: Pool, identity: string): boolean {
+    return this.#homes.isHere(identity) || (this.#homes.homeOf(identity) === null && pool.isSeated(identity));
   }
 
   // ---- among the pools -----------------------------------------------------------------------------------------------
@@ -260,7 +265,7 @@ export class PoolObject extends DurableObject<Env> {
   /** What pool `from` found of a tab after it had left. False where its records are not here yet. */
   async foundLate(from: number, found: NumberedFinding): Promise<boolean> {
     await this.#pool();
-    if (this.#homes.homeOf(found.tab) === null) return false;
+    if (!this.#keeps(await this.#pool(), found.tab) && this.#homes.homeOf(found.tab) === null) return false;
     if (this.#late.isNews(from, found)) {
       this.#records.observe(found.tab, found.class, found.finding, found.role, found.source);
     }
@@ -285,7 +290,7 @@ export class PoolObject extends DurableObject<Env> {
    * cannot be had is to come again: else a ban would be shed by joining at the right moment.
    */
   async #claim(identity: string): Promise<boolean> {
-    if (this.#pools === 1 || this.#homes.isHere(identity)) return true;
+    if (this.#pools === 1 || this.#homes.isAdopted(identity)) return true;
     const homeKey = await homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity);
     const homes = new Set(homesUpTo(homeKey, this.#pools));
     const last = this.#homes.homeOf(identity);

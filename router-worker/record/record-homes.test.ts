@@ -19,7 +19,7 @@ type Kept = ReturnType<typeof pool>;
 
 /** The tab joins a pool: the others are asked. `dies`: the taker, before it writes what it was given. */
 function joins(taker: Kept, others: readonly Kept[], dies = false): void {
-  if (taker.homes.isHere(TAB)) return;
+  if (taker.homes.isAdopted(TAB)) return;
   const handed = others.map((other): HandedRecords => other.homes.handOver(TAB, taker.number));
   if (!dies) taker.homes.adopt(TAB, handed);
 }
@@ -88,11 +88,21 @@ describe('the records of a tab that moves', () => {
     first.homes.forget();
     second.homes.forget();
     expect([first.homes.homeOf(TAB), second.homes.homeOf(TAB)]).toEqual([1, 1]);
-    const empty = pool(1, clock);
-    joins(empty, [pool(0, clock)]);
-    clock.at = 200 * DAY_MS;
-    empty.homes.forget();
-    expect(empty.homes.homeOf(TAB)).toBe(null);
+  });
+
+  it('are not written down for a tab that has none: identities cost nothing', () => {
+    const [first, second] = [pool(0), pool(1)];
+    joins(second, [first]);
+    expect([first.homes.homeOf(TAB), second.homes.isAdopted(TAB)]).toEqual([1, true]);
+    const rows = [first, second].map(({ sql }) => sql.exec('SELECT count(*) AS n FROM record_home').one());
+    expect(rows).toEqual([{ n: 0 }, { n: 0 }]);
+    second.store.save(banned); // It is found out there …
+    const restarted = [first, second].map(
+      ({ sql, store, number }): Kept => ({ sql, store, number, homes: new RecordHomes(sql, store, number, () => 1) }),
+    );
+    expect(restarted.map(({ homes }) => homes.isAdopted(TAB))).toEqual([false, false]);
+    joins(restarted[0]!, [restarted[1]!]); // … and comes back to the first, which had never heard of it.
+    expect(first.store.ofTab(TAB)).toEqual([banned]);
   });
 });
 
