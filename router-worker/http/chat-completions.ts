@@ -9,6 +9,7 @@ import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { knownPools } from '../pool/pool-count.ts';
 import { openPlainTask } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
@@ -24,6 +25,7 @@ import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
+    const pools = knownPools(c.env);
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
     const request = parseChatRequest(withModelOf(named, body));
@@ -44,7 +46,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, conversationSeed(caller.seed, request));
     const session = named?.name ?? conversation;
-    const at = await choosePool(c, verified, named, conversation, null);
+    const at = await choosePool(c, verified, named, conversation, null, pools);
     const task = await newTaskTail(keys, session, at);
     if (named !== null) {
       const order = { task, tokensAtMost: verified.tokens.total, price: verified.price };

@@ -24,7 +24,7 @@ import {
 } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
 import { poolStub } from '../pool/pool-address.ts';
-import { learnPools } from '../pool/pool-count.ts';
+import { knownPools, learnPools } from '../pool/pool-count.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import { admit, holdFor } from './admission.ts';
 import { choosePool } from './choose-pool.ts';
@@ -37,6 +37,7 @@ import { offerRequest, verifyRequest } from './verify-request.ts';
 /** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
 export function sealedTaskRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/tasks', async (c) => {
+    const known = knownPools(c.env);
     const request = await parseBody(c, sealedTaskRequest);
     const named = await namedSession(c, null);
     const sampling = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
@@ -55,7 +56,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const session = named?.name ?? conversation;
-    const at = await choosePool(c, verified, named, conversation, request.prefer);
+    const at = await choosePool(c, verified, named, conversation, request.prefer, known);
     const task = await newTaskTail(keys, session, at);
     if (named !== null) {
       await admitToSession(c, named, { task, tokensAtMost: verified.tokens.total, price: verified.price });

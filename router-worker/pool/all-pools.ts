@@ -49,8 +49,12 @@ export class AllPools {
    * The pools that a request may go to, the best first: see {@link placeRequest}. `prefer`: a tab that the client has a link to; where it is connected, that pool is
    * the only one.
    */
-  async place(want: PlaceWant, prefer: string | null): Promise<readonly Place[]> {
-    const pools = await knownPools(this.#env);
+  async place(
+    want: PlaceWant,
+    prefer: string | null,
+    known: Promise<number> = knownPools(this.#env),
+  ): Promise<readonly Place[]> {
+    const pools = await known;
     if (pools === 1) return [{ pool: 0, free: 0 }];
     for (const pool of prefer === null ? [] : await this.#homesOf(prefer, pools)) {
       const seen = await inTime<{ readonly served: Served | null }>(this.#stub(pool).seenTab(prefer ?? ''), LOOK_MS);

@@ -64,14 +64,14 @@ function ask(content: string, part: object = {}): Promise<Response> {
 }
 
 /** A client that seals for itself, by relay. */
-async function askSealed(content: string): Promise<TaskUpdate[]> {
+async function askSealed(content: string, prefer: string | null = null): Promise<TaskUpdate[]> {
   const { pair, publicKey } = await generateSigningKeys();
   const nonce = toBase64Url(randomBytes(16));
   const sampling = { maxTokens: 40 };
   const calls = new RouterCalls(ORIGIN, (input, init) => SELF.fetch(new Request(input, init)));
   const { signal } = new AbortController();
   const asked = { model: 'shoal-pup-3m:q8_0', sampling, level: 'cross', client: publicKey, nonce } as const;
-  const stream = await calls.openTask({ ...asked, session: nonce, prefer: null }, signal);
+  const stream = await calls.openTask({ ...asked, session: nonce, prefer }, signal);
   const accessOf = ({ lease, token }: HeldLease) => ({ task: lease.task, token });
   const task = new SealedTask(
     stream,
@@ -193,6 +193,14 @@ describe('a network whose pool is too full', () => {
       expect(known.pool).toBe(pool);
       await Promise.all(tabs.map(({ tab }) => tab.close()));
       await expect.poll(() => tabsByPool(2)).toEqual([0, 0]);
+    }
+  });
+
+  it('[Q5] gives a client the tab that it has a link to, in whatever pool it is', async () => {
+    const tabs = [await lend(await identityAt(0, 2)), await lend(await identityAt(1, 2))];
+    for (const { identity } of [...tabs, ...tabs]) {
+      const leased = (await askSealed('again', identity)).find((update) => update.type === 'leased');
+      expect(leased?.lease.tab).toBe(identity);
     }
   });
 
