@@ -11,23 +11,21 @@ import { SqlReadingStore } from '../calibration/reading-store.ts';
 import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
-import type { StandingOrder } from '../ledger/transfer.ts';
 import { networkTasksOf } from '../network-tasks/network-tasks-of.ts';
-import { LateFindings, type NumberedFinding } from '../record/late-findings.ts';
+import type { NumberedFinding } from '../record/late-findings.ts';
 import { RecordBook, type TabView } from '../record/record-book.ts';
-import { type HandedRecords, RecordHomes } from '../record/record-homes.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
 import type { Decision } from '../session/session.ts';
 import type { Reply } from '../session/session-object.ts';
-import { inTime } from './in-time.ts';
 import type { LivePool } from './live-pool.ts';
 import type { Outlook } from './outlook.ts';
 import { Pool } from './pool.ts';
 import { poolName, poolStub } from './pool-address.ts';
 import { POOLS_HEADER, TAB_HEADER } from './pool-count.ts';
+import { type HandedTab, PoolNeighbours } from './pool-neighbours.ts';
 import type { LeaseWant } from './pool-ports.ts';
-import { poolsFor, socketLimit } from './pool-size.ts';
-import { homeOf, homesUpTo, MAX_POOLS } from './rendezvous.ts';
+import { socketLimit } from './pool-size.ts';
+import { homeOf, MAX_POOLS } from './rendezvous.ts';
 import { sessionCalls, unwrap } from './session-calls.ts';
 import { StandingOutbox } from './standing-outbox.ts';
 import type { NamedTab, Served, TabAttachment, TabSocket } from './tab.ts';
@@ -43,13 +41,6 @@ const NETWORK_HEADER = 'shoal-network-prefix';
 const ORIGIN_KEY = 'origin';
 /** Where is kept how many pools there are. In pool 0 it is the truth, in others what they heard. */
 const POOLS_KEY = 'pools';
-/** How long another pool may take to answer, ms: a tab that joins waits for it. */
-const OTHER_POOL_MS = 3_000;
-/** A pool that is too full says so so often at most, ms. */
-const FULL_EVERY_MS = 2_000;
-/** Pool 0 counts all tabs so often at most, ms, whoever says that it is full. */
-const GROW_EVERY_MS = 1_000;
-
 /** A task's stream, and how many pools there are: so a Worker hears of new ones without asking. */
 export interface OpenedStream {
   readonly stream: ReadableStream<Uint8Array>;
@@ -59,11 +50,6 @@ export interface OpenedStream {
 export interface OpenedStreams {
   readonly streams: ReadableStream<Uint8Array>[];
   readonly pools: number;
-}
-
-/** What goes along with a tab to its next pool. */
-export interface HandedTab extends HandedRecords {
-  readonly orders: readonly StandingOrder[];
 }
 
 /** A pool as it is, and the digests of the networks that its tabs are on: two pools may see the same. */
@@ -90,34 +76,35 @@ export class PoolObject extends DurableObject<Env> {
   readonly #readings: SqlReadingStore;
   /** Which of the network's pools this one is. */
   readonly #number: number;
-  #pools: number;
-  readonly #homes: RecordHomes;
   readonly #outbox: StandingOutbox;
-  readonly #late: LateFindings;
   readonly #records: RecordBook;
-  #fullAt = Number.NEGATIVE_INFINITY;
-  #grewAt = Number.NEGATIVE_INFINITY;
+  readonly #neighbours: PoolNeighbours;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { sql, kv } = ctx.storage;
     this.#readings = new SqlReadingStore(sql);
     this.#number = numberOf(ctx.id, env);
-    this.#pools = Math.max(kv.get<number>(POOLS_KEY) ?? 1, this.#number + 1);
     const store = new SqlRecordStore(sql);
-    this.#homes = new RecordHomes(sql, store, this.#number, () => Date.now());
     this.#outbox = new StandingOutbox(sql, async (orders) => unwrap(await ledgerStub(this.env).standing(orders)));
-    this.#late = new LateFindings(sql, (finding) => this.#sendOn(finding));
+    this.#neighbours = new PoolNeighbours({
+      number: this.#number,
+      stored: kv.get<number>(POOLS_KEY) ?? null,
+      store: (pools) => kv.put(POOLS_KEY, pools),
+      ...{ sql, records: store, book: () => this.#records, outbox: this.#outbox },
+      neighbour: (pool) => poolStub(this.env, pool),
+      homeKeyOf: async (identity) => homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity),
+      sockets: () => ctx.getWebSockets().length,
+      soft: () => socketLimit(this.env).soft,
+      grown: () => this.#watch(),
+      now: () => Date.now(),
+      log,
+    });
     this.#records = new RecordBook(
       store,
       () => Date.now(),
       (tab, classId, standing) => this.#outbox.changed(tab, classId, standing),
-      (tab, classId, finding, role, source) => {
-        const home = this.#homes.homeOf(tab);
-        if (home === null || home === this.#number) return false;
-        this.#late.add({ tab, class: classId, finding, role, source });
-        return true;
-      },
+      this.#neighbours.forward,
     );
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
@@ -126,17 +113,17 @@ export class PoolObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const pool = await this.#pool();
     this.#cameBy(new URL(request.url).origin);
-    this.#heardOf(Number(request.headers.get(POOLS_HEADER) ?? 1));
+    this.#neighbours.heardOf(Number(request.headers.get(POOLS_HEADER) ?? 1));
     const named = await this.#named(request.headers.get(TAB_HEADER));
     const isSeated = named !== null && pool.isSeated(named.identity);
-    const headers = { [POOLS_HEADER]: String(this.#pools) };
-    if (named !== null && !isSeated && homeOf(named.homeKey, this.#pools) !== this.#number) {
+    const headers = { [POOLS_HEADER]: String(this.#neighbours.pools) };
+    if (named !== null && !isSeated && homeOf(named.homeKey, this.#neighbours.pools) !== this.#number) {
       return new Response(null, { status: 421, headers });
     }
     const limit = socketLimit(this.env);
     const sockets = this.ctx.getWebSockets().length;
     if (sockets >= limit.most && !isSeated) return new Response(null, { status: 503, headers });
-    if (sockets >= limit.soft) this.#full();
+    if (sockets >= limit.soft) this.ctx.waitUntil(this.#neighbours.full()); // The tab does not wait for what comes of it.
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
     this.ctx.acceptWebSocket(server);
     pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown', named);
@@ -160,7 +147,7 @@ export class PoolObject extends DurableObject<Env> {
   /** The stream of a new task. */
   async request(want: LeaseWant): Promise<OpenedStream> {
     const pool = await this.#pool();
-    return { stream: await this.#stream((sink) => pool.request(want, sink)), pools: this.#pools };
+    return { stream: await this.#stream((sink) => pool.request(want, sink)), pools: this.#neighbours.pools };
   }
 
   /** The streams of the parts of one request, as many as the pool takes: of the others none is leased and none waits. */
@@ -177,7 +164,7 @@ export class PoolObject extends DurableObject<Env> {
       pipe.gone.catch(() => opened[at]?.gone());
       return pipe.readable;
     });
-    return { streams, pools: this.#pools };
+    return { streams, pools: this.#neighbours.pools };
   }
 
   /** Nobody reads this task any more, and why. */
@@ -214,32 +201,31 @@ export class PoolObject extends DurableObject<Env> {
 
   async seenTab(identity: string): Promise<SeenTab> {
     const pool = await this.#pool();
-    return { isHere: this.#keeps(pool, identity), view: pool.tabView(identity), served: pool.served(identity) };
+    return {
+      isHere: this.#neighbours.keeps(identity, pool.isSeated(identity)),
+      view: pool.tabView(identity),
+      served: pool.served(identity),
+    };
   }
 
   /** By word of the operator. False where this pool does not keep the tab's records: nothing was changed. */
   async setStanding(identity: string, classId: string, standing: 'banned' | 'new'): Promise<boolean> {
     const pool = await this.#pool();
-    if (!this.#keeps(pool, identity)) return false;
+    if (!this.#neighbours.keeps(identity, pool.isSeated(identity))) return false;
     pool.setStanding(identity, classId, standing);
     return true;
-  }
-
-  /** Whether the tab's records are here, or will be as soon as there are any. */
-  #keeps(pool: Pool, identity: string): boolean {
-    return this.#homes.isHere(identity) || (this.#homes.homeOf(identity) === null && pool.isSeated(identity));
   }
 
   // ---- among the pools -----------------------------------------------------------------------------------------------
 
   /** How many pools there are, as far as this one knows. Pool 0 knows. */
   async pools(): Promise<number> {
-    return this.#pools;
+    return this.#neighbours.pools;
   }
 
   /** There are as many pools now. Fewer than are known say nothing. */
   async grew(pools: number): Promise<void> {
-    this.#heardOf(pools);
+    this.#neighbours.heardOf(pools);
   }
 
   async sockets(): Promise<number> {
@@ -248,103 +234,26 @@ export class PoolObject extends DurableObject<Env> {
 
   /** For pool 0: a pool is too full. Gives how many there are afterwards. */
   async overflowed(): Promise<number> {
-    await this.#grow();
-    return this.#pools;
+    await this.#neighbours.grow();
+    return this.#neighbours.pools;
   }
 
   /** The tab proved itself to pool `to`, and that keeps its records from now on. Asked twice it gives the same. */
   async handOver(identity: string, to: number): Promise<HandedTab> {
     const pool = await this.#pool();
     pool.replaced(identity);
-    const handed = { ...this.#homes.handOver(identity, to), orders: this.#outbox.waitingOf(identity) };
-    this.#records.reload(identity);
-    this.#late.drainLater();
-    return handed;
+    return this.#neighbours.handOver(identity, to);
   }
 
   /** What pool `from` found of a tab after it had left. False where its records are not here yet. */
   async foundLate(from: number, found: NumberedFinding): Promise<boolean> {
-    await this.#pool();
-    if (!this.#keeps(await this.#pool(), found.tab) && this.#homes.homeOf(found.tab) === null) return false;
-    if (this.#late.isNews(from, found)) {
-      this.#records.observe(found.tab, found.class, found.finding, found.role, found.source);
-    }
-    return true;
-  }
-
-  #sendOn(found: NumberedFinding): Promise<boolean> {
-    const home = this.#homes.homeOf(found.tab);
-    if (home !== null && home !== this.#number) return poolStub(this.env, home).foundLate(this.#number, found);
-    // It came back meanwhile.
-    this.#records.observe(found.tab, found.class, found.finding, found.role, found.source);
-    return Promise.resolve(true);
+    const pool = await this.#pool();
+    return this.#neighbours.foundLate(from, found, pool.isSeated(found.tab));
   }
 
   async #named(identity: string | null): Promise<NamedTab | null> {
     if (identity === null) return null;
     return { identity, homeKey: await homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity) };
-  }
-
-  /**
-   * Makes the records of a tab that joins this pool's own: the pools where it was at home before are asked, each once in the tab's life here. A tab whose record
-   * cannot be had is to come again: else a ban would be shed by joining at the right moment.
-   */
-  async #claim(identity: string): Promise<boolean> {
-    if (this.#pools === 1 || this.#homes.isAdopted(identity)) return true;
-    const homeKey = await homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity);
-    const homes = new Set(homesUpTo(homeKey, this.#pools));
-    const last = this.#homes.homeOf(identity);
-    if (last !== null) homes.add(last);
-    homes.delete(this.#number);
-    const handed = await Promise.all(
-      [...homes].map((pool) => inTime(poolStub(this.env, pool).handOver(identity, this.#number), OTHER_POOL_MS)),
-    );
-    const known = handed.filter((one) => one !== null);
-    if (known.length < homes.size) {
-      console.error(JSON.stringify({ event: 'tab_not_claimed', tab: identity }));
-      return false;
-    }
-    this.#homes.adopt(identity, known);
-    this.#records.reload(identity);
-    this.#outbox.take(known.flatMap(({ orders }) => orders));
-    return true;
-  }
-
-  #heardOf(pools: number): void {
-    if (!Number.isSafeInteger(pools) || pools <= this.#pools || pools > MAX_POOLS) return;
-    this.#pools = pools;
-    this.ctx.storage.kv.put(POOLS_KEY, pools);
-    console.log(JSON.stringify({ event: 'pools_grew', pool: this.#number, pools }));
-    this.#watch(); // Tabs that belong elsewhere now are sent there.
-  }
-
-  /** Says that there are too many tabs here. The tab that made it too many does not wait for what comes of it. */
-  #full(): void {
-    if (Date.now() - this.#fullAt < FULL_EVERY_MS) return;
-    this.#fullAt = Date.now();
-    const grown =
-      this.#number === 0
-        ? this.#grow()
-        : poolStub(this.env)
-            .overflowed()
-            .then((n) => this.#heardOf(n));
-    this.ctx.waitUntil(
-      grown.catch((cause) => console.error(JSON.stringify({ event: 'pool_unreachable', reason: String(cause) }))),
-    );
-  }
-
-  /** As many pools as all tabs need. Said twice for the same tabs it changes nothing. */
-  async #grow(): Promise<void> {
-    if (Date.now() - this.#grewAt < GROW_EVERY_MS) return;
-    this.#grewAt = Date.now();
-    const others = Array.from({ length: this.#pools - 1 }, (_, at) => at + 1);
-    const counts = await Promise.all(
-      others.map((pool) => inTime(poolStub(this.env, pool).sockets(), OTHER_POOL_MS)), // A silent one counts for none.
-    );
-    const sockets = counts.reduce<number>((sum, count) => sum + (count ?? 0), this.ctx.getWebSockets().length);
-    this.#heardOf(poolsFor(sockets, socketLimit(this.env).soft));
-    const told = Array.from({ length: this.#pools - 1 }, (_, at) => poolStub(this.env, at + 1).grew(this.#pools));
-    await Promise.all(told.map((one) => inTime(one, OTHER_POOL_MS)));
   }
 
   /** What a session decided by its own clock. */
@@ -407,14 +316,17 @@ export class PoolObject extends DurableObject<Env> {
     const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
     this.#origin = (await this.ctx.storage.get<string>(ORIGIN_KEY)) ?? '';
     void this.#outbox.drain();
-    void this.#late.drain();
-    this.#homes.forget();
+    this.#neighbours.begin();
     const pool = new Pool({
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
       records: this.#records,
-      place: { number: this.#number, pools: () => this.#pools, claim: (identity) => this.#claim(identity) },
+      place: {
+        number: this.#number,
+        pools: () => this.#neighbours.pools,
+        claim: (identity) => this.#neighbours.claim(identity),
+      },
       readings: this.#readings,
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
@@ -423,13 +335,13 @@ export class PoolObject extends DurableObject<Env> {
       isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random,
-      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+      log,
     });
     for (const socket of this.ctx.getWebSockets()) {
       const attachment = socket.deserializeAttachment() as TabAttachment | null;
       if (attachment !== null) pool.restore(this.#socketOf(socket), attachment);
     }
-    if (this.#pools > 1 && pool.isBusy) this.#watch(); // Some may have been about to move.
+    if (this.#neighbours.pools > 1 && pool.isBusy) this.#watch(); // Some may have been about to move.
     return pool;
   }
 
@@ -500,6 +412,10 @@ function openPipe(): Pipe {
     close: () => void writer.close().catch(() => undefined),
   };
   return { readable, sink, gone: writer.closed };
+}
+
+function log(event: string, fields: Readonly<Record<string, string | number>>): void {
+  console.log(JSON.stringify({ event, ...fields }));
 }
 
 function random(): number {
