@@ -115,8 +115,7 @@ describe('a ban', () => {
             if (one.do === 'grow') {
               count = Math.min(8, count + 1);
               pools.grow(count);
-            }
-            if (one.do === 'restart') pools.restart(one.pool);
+            } else if (one.do === 'restart') pools.restart(one.pool);
             else if (one.do === 'silence') pools.all[one.pool]!.isSilent = !pools.all[one.pool]!.isSilent;
             else {
               const to = one.isNameless ? 0 : homeOf(tab, count);
