@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { pageFrame } from './scripts/page-frame.ts';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const page = (name: string) => `${root}web-miner/pages/${name}.html`;
@@ -10,6 +11,7 @@ export default defineConfig({
   root: 'web-miner/pages',
   publicDir: '../public',
   appType: 'mpa',
+  plugins: [pageFrame()],
   build: {
     outDir: '../../dist',
     emptyOutDir: false, // `scripts/build.ts` empties it, but keeps the models.

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseChatRequest } from '../shared/protocol/chat-api.ts';
 import { ERROR_POLICIES } from '../shared/refusals.ts';
+import { readKnown } from './models/known-models.ts';
 import { ROOT } from './paths.ts';
 
 const PROGRAMS = /npm run ([\w:-]+)/g;
@@ -17,6 +18,44 @@ async function documents(): Promise<{ readonly name: string; readonly text: stri
 }
 
 describe('the documents', () => {
+  it('promise no more of many tabs at once than the bench measured', async () => {
+    const all = await documents();
+    const textOf = (name: string) => all.find((document) => document.name === name)?.text ?? '';
+    const [, tabs, promised] =
+      /(\w+) of them (\d+\.\d) times as fast as one\s+\(`npm run bench:parts`\)/.exec(textOf('README.md')) ?? [];
+    const [, measured] =
+      /^\| 8 \| [\d.]+ \| ([\d.]+) \|/m.exec(textOf('docs/measurements.md').split('`npm run bench:parts`')[1] ?? '') ??
+      [];
+    expect([tabs, promised]).toEqual(['eight', (Math.floor(Number(measured) * 10) / 10).toFixed(1)]);
+  });
+
+  it('name no family of known models that is not known', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const [, said] = /npm run models -- known +# models by name: (.+)/.exec(readme) ?? [];
+    expect(said).toBe('Llama 3.2 and 3.1, SmolLM2, Qwen2.5, embedding models');
+    const known = await readKnown();
+    for (const family of ['llama-3.2', 'llama-3.1', 'smollm2', 'qwen2.5']) {
+      expect(
+        known.some(({ id }) => id.startsWith(family)),
+        family,
+      ).toBe(true);
+    }
+    expect(known.some(({ capabilities }) => capabilities.includes('embed'))).toBe(true);
+  });
+
+  it('list what each page loads as long as the command that measures it has a budget for it', async () => {
+    const budgets = await readFile(join(ROOT, 'scripts', 'size-budgets.ts'), 'utf8');
+    const budgeted = [...budgets.matchAll(/name: '([^']+)', entry: '[^']+', kilobytes: (\d+)/g)].map(
+      ([, name, most]) => [name, most],
+    );
+    const table =
+      (await readFile(join(ROOT, 'docs', 'measurements.md'), 'utf8')).split('## Sizes')[1]?.split('\n## ')[0] ?? '';
+    const listed = [...table.matchAll(/^\| ([^|]+) \| [\d.]+ KB in \d+ files \| (\d+) KB \|/gm)].map(
+      ([, name, most]) => [name, most],
+    );
+    expect(listed).toEqual(budgeted);
+  });
+
   it('list every error with its status and next step, and no other', async () => {
     const text = await readFile(join(ROOT, 'docs', 'http-api.md'), 'utf8');
     const rows = [...text.matchAll(/^\| (\d{3}) \| `(\w+)` \| (.+) \|$/gm)].map(([, status, code, next]) => ({

@@ -6,13 +6,17 @@ import type {} from '../web-miner/ui/chat-page.ts'; // Declares the element.
 import { readArguments } from './command-line.ts';
 import { startNetwork } from './testing/running-network.ts';
 
-const USAGE = `npm run screenshots -- [--out DIR]
+const USAGE = `npm run screenshots -- [--out DIR] [--only PATTERN]
 
 Every page in its states, wide and 360 wide, light and dark, from a router and tabs that are started for it.
 
-  --out   where the pictures go (screenshots)`;
+  --out    where the pictures go (screenshots)
+  --only   scenes whose names this pattern finds; the network has something to show after a scene that asks`;
 
-const { values } = readArguments(USAGE, { out: { type: 'string', default: 'screenshots' } });
+const { values } = readArguments(USAGE, {
+  out: { type: 'string', default: 'screenshots' },
+  only: { type: 'string', default: '' },
+});
 
 const LOOKS = [
   { name: 'wide-light', width: 1280, height: 900, colorScheme: 'light' },
@@ -24,6 +28,8 @@ const LOOKS = [
 interface Scene {
   readonly name: string;
   readonly path: string;
+  /** Before the page is opened. */
+  readonly prepare?: (page: Page) => Promise<unknown>;
   readonly act?: (page: Page) => Promise<void>;
 }
 
@@ -42,6 +48,32 @@ const BEFORE_TABS: readonly Scene[] = [
 ];
 const SCENES: readonly Scene[] = [
   { name: 'join', path: '/join' },
+  {
+    name: 'join-serving',
+    path: '/join',
+    async act(page) {
+      await page.locator('#start:not([disabled])').click();
+      await page.locator('#answers').waitFor();
+      await page.waitForTimeout(1_500); // It is connected, and has a second on its chart.
+    },
+  },
+  {
+    name: 'join-stopped',
+    path: '/join',
+    async act(page) {
+      await page.locator('#start:not([disabled])').click();
+      await page.locator('#answers').waitFor();
+      await page.locator('#stop').click();
+    },
+  },
+  {
+    name: 'join-cannot',
+    path: '/join',
+    prepare: (page) =>
+      page.addInitScript(() => {
+        WebAssembly.validate = () => false;
+      }),
+  },
   { name: 'audit', path: '/audit' },
   { name: 'not-found', path: '/nothing-here' },
   { name: 'chat', path: '/chat' },
@@ -86,9 +118,11 @@ const network = await startNetwork();
 let pictures = 0;
 
 async function take(scene: Scene): Promise<void> {
+  if (!new RegExp(values.only).test(scene.name)) return;
   for (const { name, width, height, colorScheme } of LOOKS) {
     const context = await network.browser.browser.newContext({ viewport: { width, height }, colorScheme });
     const page = await context.newPage();
+    await scene.prepare?.(page);
     await page.goto(network.router.url + scene.path);
     await page.waitForLoadState('networkidle');
     await scene.act?.(page);

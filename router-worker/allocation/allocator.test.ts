@@ -109,6 +109,23 @@ describe('the allocator', () => {
     expect(bench.serve(() => chat(), true)).toEqual(['second on slow']);
   });
 
+  it('[W1] leaves a tab that becomes free to those who wait for it', () => {
+    const bench = new Bench('a', 'b');
+    for (const name of ['a', 'b']) bench.work(name, chat(), { prefill: 500, decode: 50 });
+    bench.allocator.join('running', chat());
+    bench.serve(() => chat());
+    bench.now += 1_000;
+    bench.allocator.join('running later', chat());
+    bench.serve(() => chat());
+    bench.allocator.join('waits for a', chat());
+    bench.allocator.join('waits for b', chat());
+    expect(bench.serve(() => chat())).toEqual([]);
+    bench.free('b');
+    expect(bench.serve(() => chat())).toEqual(['waits for b on b']);
+    bench.free('a');
+    expect(bench.serve(() => chat())).toEqual(['waits for a on a']);
+  });
+
   it('[W1] sends the next turn of a conversation where the last one was, as long as not too much else was there', () => {
     const bench = new Bench('a', 'b');
     const turn = chat({ conversation: 'talk' });

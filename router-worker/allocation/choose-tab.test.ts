@@ -23,6 +23,14 @@ const choose = (tabs: readonly Candidate[], wanted: Partial<Requirements> = {}, 
   chooseTab(tabs, { ...anyTab, ...wanted }, chat, () => draw);
 const tabOf = (choice: Choice) => (choice.do === 'refuse' ? null : `${choice.do} ${choice.tab}`);
 
+function draws(): () => number {
+  let state = 1;
+  return () => {
+    state = (state * 48_271) % 0x7fff_ffff;
+    return state / 0x7fff_ffff;
+  };
+}
+
 describe('choosing a tab', () => {
   it('refuses when nobody serves, waits when all are busy', () => {
     expect(choose([])).toEqual({ do: 'refuse' });
@@ -50,6 +58,20 @@ describe('choosing a tab', () => {
     expect(tabOf(choose([slow, tab('fast', { load: 1, busyForMs: 3_000 })]))).toBe('wait fast');
     expect(tabOf(choose([slow, tab('fast', { load: 1, busyForMs: 200_000 })]))).toBe('lease slow');
     expect(tabOf(choose([tab('a'), tab('fast', { load: 1, busyForMs: 100, decode: 110 })]))).toBe('lease a');
+  });
+
+  it('[W1] minds those before whom it would go, not its own wait alone', () => {
+    const slow = tab('slow', { decode: 10, prefill: 100 });
+    const fast = tab('fast', { load: 1, busyForMs: 3_000 });
+    const lines = (behind: number) => (name: string) =>
+      name === 'fast' ? { beforeMs: 0, behind } : { beforeMs: 0, behind: 0 };
+    const ask = (behind: number) => tabOf(chooseTab([slow, fast], anyTab, chat, () => 0, lines(behind)));
+    expect([ask(0), ask(2), ask(20)]).toEqual(['wait fast', 'wait fast', 'lease slow']);
+  });
+
+  it('takes no free tab for which somebody else waits while another is as good', () => {
+    const lineOn = (name: string) => ({ beforeMs: 0, behind: name === 'a' ? 1 : 0 });
+    expect(tabOf(chooseTab([tab('a'), tab('b')], anyTab, chat, () => 0, lineOn))).toBe('lease b');
   });
 
   it('does not wait for one of lower standing than a tab that is free', () => {
@@ -120,15 +142,16 @@ describe('choosing a tab', () => {
 
   it('compares some of very many, and the one that holds the conversation always', () => {
     const many = Array.from({ length: 10 * MOST_COMPARED }, (_, i) => tab(`t${i}`));
-    let state = 1;
-    const random = () => {
-      state = (state * 48_271) % 0x7fff_ffff;
-      return state / 0x7fff_ffff;
-    };
+    const random = draws();
     const warm = { tab: 't7', tokens: 1_000 };
     for (let i = 0; i < 20; i++) {
       expect(tabOf(chooseTab(many, { ...anyTab, warm }, chat, random))).toBe('lease t7');
     }
+  });
+
+  it('finds the one fast tab among very many', () => {
+    const many = Array.from({ length: 10 * MOST_COMPARED }, (_, i) => tab(`t${i}`, { decode: 10, prefill: 100 }));
+    expect(tabOf(chooseTab([...many, tab('fast')], anyTab, chat, draws()))).toBe('lease fast');
   });
 
   it('never gives a busy, foreign or blocked tab, and gives one whenever an allowed one is free and none is busy', () => {

@@ -1,4 +1,5 @@
 import type { Work } from './expected-work.ts';
+import { NOBODY_WAITS, type TabLine } from './tab-plans.ts';
 import type { Speeds } from './tab-speeds.ts';
 
 /** What the choice of a tab knows of it. */
@@ -76,11 +77,17 @@ const LAST_PREFERRED_RANK = 1;
  */
 const EQUALS = 0.1;
 
-/** Where more tabs could serve, so many are drawn and compared: the best of 64 is among the best 5 % of all with a chance of 96 %. */
+/** Where more tabs are free, so many are compared in full, and shown: the best of all, and of the others some that are drawn. */
 export const MOST_COMPARED = 64;
 
 /** A busy tab is waited for when that saves this share of the time, and at least so many ms: its end is a guess. */
 const WORTH_WAITING = { share: 0.2, ms: 500 };
+
+/**
+ * Share of its own work that a request counts for the wait of each behind whom it goes before: some of those will find another tab. By `npm run sim -- azure`:
+ * with 1 the 99th percentile of the wait is 2 to 6 % longer.
+ */
+const MADE_TO_WAIT = 0.7;
 
 /** However often a tab fails, it is expected to succeed this often: it is never asked if it is never given a chance. */
 const LEAST_RELIABILITY = 0.05;
@@ -89,26 +96,22 @@ const LEAST_RELIABILITY = 0.05;
 const MOST_SHOWN = 8;
 
 /**
- * What a second of each kind counts for. Waiting counts three times: whoever waits for a fast tab holds up all who come after it, which it does not
- * feel itself, and its start is a guess. So does reading: until the first token a person sees nothing. By `npm run sim -- azure`; with all weights 1 the 99th
- * percentile of the wait is a third longer.
+ * What a second of each kind counts for. Waiting counts three times: its end is a guess, and until the first token a person sees nothing. So does reading.
  */
 const WEIGHTS = { wait: 3, read: 3, write: 1 };
 
 /** What it takes this tab from now on. */
-export function expect(candidate: Candidate, work: Omit<Work, 'most'>, warmTokens: number): Expected {
-  const { speeds, busyForMs } = candidate;
-  // The last token is always read anew: its logits are the first token of the answer.
-  const toRead = Math.max(1, work.promptTokens - warmTokens);
-  const firstTokenMs = busyForMs + speeds.roundTripMs + (1000 * toRead) / speeds.prefill;
-  const readMs = firstTokenMs - busyForMs;
-  const writeMs = (1000 * work.outputTokens) / speeds.decode;
-  const weighedMs = WEIGHTS.read * readMs + WEIGHTS.write * writeMs;
+export function expect(
+  { speeds, busyForMs }: Pick<Candidate, 'speeds' | 'busyForMs'>,
+  work: Omit<Work, 'most'>,
+  warmTokens: number,
+): Expected {
+  const readMs = readMsOf(speeds, work, warmTokens);
   return {
     startMs: busyForMs,
-    firstTokenMs,
-    workMs: readMs + writeMs,
-    scoreMs: waitScoreMs(busyForMs) + weighedMs / Math.max(LEAST_RELIABILITY, speeds.reliability),
+    firstTokenMs: busyForMs + readMs,
+    workMs: readMs + writeMsOf(speeds, work),
+    scoreMs: waitScoreMs(busyForMs) + workScoreMs(speeds, work, warmTokens),
   };
 }
 
@@ -117,45 +120,67 @@ export function waitScoreMs(ms: number): number {
   return WEIGHTS.wait * ms;
 }
 
-/** Which tab serves, or whom to wait for, or nobody. `random`: numbers in 0 … 1. */
+function workScoreMs(speeds: Speeds, work: Omit<Work, 'most'>, warmTokens: number): number {
+  const weighedMs = WEIGHTS.read * readMsOf(speeds, work, warmTokens) + WEIGHTS.write * writeMsOf(speeds, work);
+  return weighedMs / Math.max(LEAST_RELIABILITY, speeds.reliability);
+}
+
+/** The last token is always read anew: its logits are the first token of the answer. */
+function readMsOf({ roundTripMs, prefill }: Speeds, { promptTokens }: Omit<Work, 'most'>, warmTokens: number): number {
+  return roundTripMs + (1000 * Math.max(1, promptTokens - warmTokens)) / prefill;
+}
+
+function writeMsOf({ decode }: Speeds, { outputTokens }: Omit<Work, 'most'>): number {
+  return (1000 * outputTokens) / decode;
+}
+
+/** Which tab serves, or whom to wait for, or nobody. `random`: numbers in 0 … 1. `lineOn`: who waits for a tab already. */
 export function chooseTab(
   candidates: readonly Candidate[],
   wanted: Requirements,
   work: Omit<Work, 'most'>,
   random: () => number,
+  lineOn: (tab: string) => TabLine = () => NOBODY_WAITS,
 ): Choice {
+  const warmTokensOn = ({ tab }: Candidate) => (wanted.warm?.tab === tab ? wanted.warm.tokens : 0);
+  const score = (candidate: Candidate): Scored => {
+    const warmTokens = warmTokensOn(candidate);
+    const busyForMs = candidate.busyForMs + lineOn(candidate.tab).beforeMs;
+    return { candidate, warmTokens, expected: expect({ ...candidate, busyForMs }, work, warmTokens) };
+  };
   const able = candidates.filter((candidate) => mayServe(candidate, wanted));
   if (able.length === 0) return { do: 'refuse' };
-  const score = (candidate: Candidate): Scored => {
-    const warmTokens = wanted.warm?.tab === candidate.tab ? wanted.warm.tokens : 0;
-    return { candidate, warmTokens, expected: expect(candidate, work, warmTokens) };
-  };
   // A request rather waits for a tab that is known to work than goes to one that was just lost sight of.
   const areRested = able.some((candidate) => !candidate.isResting);
   const serving = areRested ? able.filter((candidate) => !candidate.isResting) : able;
-  const free = serving.filter(isFree);
+  // A tab for which others wait is as good as taken.
+  const free = serving.filter((candidate) => isFree(candidate) && !isAwaited(lineOn(candidate.tab)));
   const first = free.reduce((least, { rank }) => Math.min(least, rank), Number.POSITIVE_INFINITY);
-  const drawn = drawSome(
-    free.filter(({ rank }) => rank === first),
-    wanted,
-    random,
-  );
+  const foremost = free.filter(({ rank }) => rank === first);
+  const drawn = drawSome(foremost, [fastestOf(foremost, work, warmTokensOn)?.tab, wanted.warm?.tab], random);
   const scored = drawn.map(score).sort(byScore);
   const [best] = scored;
-  // Only those that have at least the standing of whoever is free are waited for.
-  const next = bestOf(
-    serving.filter((candidate) => !isFree(candidate) && candidate.rank <= first),
-    score,
-  );
+  // The one to wait for: of those only that have at least the standing of whoever is free.
+  let next: Candidate | null = null;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (const candidate of serving) {
+    if (candidate.rank > first) continue;
+    const line = lineOn(candidate.tab);
+    if (isFree(candidate) && !isAwaited(line)) continue;
+    const ms = waitingCostMs(candidate, line, work, warmTokensOn(candidate));
+    if (ms >= leastMs) continue;
+    next = candidate;
+    leastMs = ms;
+  }
   const preferred = free.find(({ tab, rank }) => tab === wanted.prefer && rank <= Math.max(first, LAST_PREFERRED_RANK));
   const chosen =
     preferred !== undefined
       ? score(preferred)
-      : best === undefined || (next !== null && isWorthWaiting(next, best))
+      : best === undefined || isWorthWaiting(leastMs, best)
         ? null
         : betterOfTwo(scored, best, random);
   if (chosen === null) {
-    return next === null ? { do: 'refuse' } : { do: 'wait', tab: next.candidate.tab, expected: next.expected };
+    return next === null ? { do: 'refuse' } : { do: 'wait', tab: next.tab, expected: score(next).expected };
   }
   const others = [...scored, ...someOf(able, drawn).map(score)].filter(
     ({ candidate }) => candidate.tab !== chosen.candidate.tab,
@@ -176,6 +201,18 @@ export function chooseTab(
   };
 }
 
+/** What it costs everybody when a request waits for this tab: its own score, and the wait of those behind whom it goes before. */
+function waitingCostMs(
+  { speeds, busyForMs }: Candidate,
+  { beforeMs, behind }: TabLine,
+  work: Omit<Work, 'most'>,
+  warmTokens: number,
+): number {
+  const ownMs = waitScoreMs(busyForMs + beforeMs) + workScoreMs(speeds, work, warmTokens);
+  if (behind === 0) return ownMs;
+  return ownMs + MADE_TO_WAIT * behind * waitScoreMs(readMsOf(speeds, work, warmTokens) + writeMsOf(speeds, work));
+}
+
 interface Scored {
   readonly candidate: Candidate;
   readonly warmTokens: number;
@@ -189,15 +226,6 @@ export function mayServe({ tab, class: id }: Pick<Candidate, 'tab' | 'class'>, w
 
 function isFree({ load }: Candidate): boolean {
   return load < MAX_LEASES_PER_TAB;
-}
-
-function bestOf(candidates: readonly Candidate[], score: (candidate: Candidate) => Scored): Scored | null {
-  let best: Scored | null = null;
-  for (const candidate of candidates) {
-    const scored = score(candidate);
-    if (best === null || byScore(scored, best) < 0) best = scored;
-  }
-  return best;
 }
 
 /** Some that were not compared: busy ones, and those that others go before. */
@@ -214,15 +242,39 @@ function byScore(a: Scored, b: Scored): number {
   return a.expected.scoreMs - b.expected.scoreMs;
 }
 
-function isWorthWaiting(busy: Scored, free: Scored): boolean {
-  const saved = free.expected.scoreMs - busy.expected.scoreMs;
+function isAwaited({ beforeMs, behind }: TabLine): boolean {
+  return beforeMs > 0 || behind > 0;
+}
+
+function isWorthWaiting(busyMs: number, free: Scored): boolean {
+  const saved = free.expected.scoreMs - busyMs;
   return saved > WORTH_WAITING.ms && saved > WORTH_WAITING.share * free.expected.scoreMs;
 }
 
-/** At most {@link MOST_COMPARED} of them: the one that holds the conversation, and of the rest each as likely as another. */
-function drawSome(all: readonly Candidate[], { warm }: Requirements, random: () => number): Candidate[] {
+function fastestOf(
+  free: readonly Candidate[],
+  work: Omit<Work, 'most'>,
+  warmTokensOn: (candidate: Candidate) => number,
+): Candidate | null {
+  let fastest: Candidate | null = null;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (const candidate of free) {
+    const ms = workScoreMs(candidate.speeds, work, warmTokensOn(candidate));
+    if (ms >= leastMs) continue;
+    fastest = candidate;
+    leastMs = ms;
+  }
+  return fastest;
+}
+
+/** At most {@link MOST_COMPARED} of them: those that are to be among them, and of the rest each as likely as another. */
+function drawSome(
+  all: readonly Candidate[],
+  wanted: readonly (string | undefined)[],
+  random: () => number,
+): Candidate[] {
   if (all.length <= MOST_COMPARED) return [...all];
-  const drawn = new Set(all.filter(({ tab }) => tab === warm?.tab));
+  const drawn = new Set(all.filter(({ tab }) => wanted.includes(tab)));
   while (drawn.size < MOST_COMPARED) {
     const one = all[Math.floor(random() * all.length)];
     if (one !== undefined) drawn.add(one);

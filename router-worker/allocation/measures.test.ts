@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ExpectedWork } from './expected-work.ts';
 import { HedgeBudget, lateAfterMs } from './hedge-budget.ts';
-import { TabPlans } from './tab-plans.ts';
+import { NOBODY_WAITS, TabPlans } from './tab-plans.ts';
 import { TabSpeeds } from './tab-speeds.ts';
 import { WaitEstimate } from './wait-estimate.ts';
 import { WarmPrefixes } from './warm-prefixes.ts';
@@ -97,9 +97,18 @@ describe('plans', () => {
     plans.set('late', plan('a', 9));
     plans.set('early', plan('a', 1));
     plans.set('else', plan('b', 5));
-    expect([plans.beforeMs('a', 9), plans.beforeMs('a', 1), plans.nextOn('a')]).toEqual([100, 0, 'early']);
+    expect([9, 5, 1].map((tag) => plans.lineOn('a', tag))).toEqual([
+      { beforeMs: 100, behind: 0 },
+      { beforeMs: 100, behind: 1 },
+      { beforeMs: 0, behind: 1 },
+    ]);
+    expect([plans.lineOn('c', 1), plans.nextOn('a')]).toEqual([NOBODY_WAITS, 'early']);
     plans.set('early', plan('b', 1));
-    expect([plans.beforeMs('a', 9), plans.nextOn('a'), plans.of('b').sort()]).toEqual([0, 'late', ['early', 'else']]);
+    expect([plans.lineOn('a', 9).beforeMs, plans.nextOn('a')]).toEqual([0, 'late']);
+    expect([plans.of('b').sort(), [...plans.oldestFirst]]).toEqual([
+      ['early', 'else'],
+      ['late', 'else', 'early'],
+    ]);
     plans.delete('late');
     expect([plans.nextOn('a'), plans.get('late')]).toEqual([null, undefined]);
   });

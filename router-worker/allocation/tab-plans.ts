@@ -6,6 +6,16 @@ interface Planned {
   readonly restMs: number;
 }
 
+/** Who waits for a tab, as one request sees it. */
+export interface TabLine {
+  /** Work of those who go first, ms. */
+  readonly beforeMs: number;
+  /** Those who would have to let it go first. */
+  readonly behind: number;
+}
+
+export const NOBODY_WAITS: TabLine = { beforeMs: 0, behind: 0 };
+
 /** Which tab each request waits for, and what is before it there. */
 export class TabPlans<W> {
   readonly #plans = new Map<W, Planned>();
@@ -37,13 +47,22 @@ export class TabPlans<W> {
     return [...(this.#byTab.get(tab)?.keys() ?? [])];
   }
 
-  /** Work of those before a request of this tag, ms. */
-  beforeMs(tab: string, tag: number): number {
+  /** Those who have a plan: who has had it longest comes first. */
+  get oldestFirst(): Iterable<W> {
+    return this.#plans.keys();
+  }
+
+  /** Who waits for this tab beside a request of this tag. */
+  lineOn(tab: string, tag: number): TabLine {
     const onTab = this.#byTab.get(tab);
-    if (onTab === undefined) return 0;
-    let sum = 0;
-    for (const plan of onTab.values()) if (plan.tag < tag) sum += plan.workMs;
-    return sum;
+    if (onTab === undefined) return NOBODY_WAITS;
+    let beforeMs = 0;
+    let behind = 0;
+    for (const plan of onTab.values()) {
+      if (plan.tag < tag) beforeMs += plan.workMs;
+      else if (plan.tag > tag) behind++;
+    }
+    return { beforeMs, behind };
   }
 
   /** Who is next on this tab; null when nobody waits for it. */

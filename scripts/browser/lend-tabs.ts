@@ -34,10 +34,10 @@ export async function lendTab(browser: LaunchedBrowser, options: LendOptions): P
     if ((await select.locator(`option[value="${options.model}"]`).count()) === 0) {
       throw new Error(`The router has no model '${options.model}'.`);
     }
+    await page.locator(options.checkOnly === true ? '#role-check' : '#role-answer').check(); // Before the model: one that embeds is a role of its own.
     await select.selectOption(options.model);
     await acceptTerms(page, options.acceptsTerms ?? false);
     await page.locator('#direct').setChecked(options.direct);
-    await page.locator('#check-only').setChecked(options.checkOnly ?? false);
     await page.locator('#start').click();
     const serving = page.locator('#answers').waitFor({ timeout: SERVING_DEADLINE_MS });
     const failed = page.locator('[role="alert"]').waitFor({ timeout: SERVING_DEADLINE_MS });

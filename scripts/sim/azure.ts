@@ -5,6 +5,7 @@ import { CommandError, readArguments } from '../command-line.ts';
 import { ROOT } from '../paths.ts';
 import { allocationChart } from './allocation/allocation-chart.ts';
 import { SCHEDULERS, simulate } from './allocation/compare.ts';
+import { decisionCost } from './allocation/decision-cost.ts';
 import type { Figures } from './allocation/figures-of.ts';
 import { type Flooded, simulateFlood } from './allocation/flood.ts';
 import { parseRequests, type Recorded, syntheticRequests } from './allocation/requests.ts';
@@ -29,6 +30,8 @@ beside simple ones and one that knows everything. Exit status 0 only when at eve
 const NEARBY_TRACE = join(ROOT, '..', 'shared', 'data', 'azure-llm-trace-2023-conv.csv');
 const LOADS = ['0.5', '0.8', '0.95'];
 const ACCOUNTS = 50;
+/** Tabs of the pools whose decisions are timed. */
+const DECIDING_POOLS = [1_000, 5_000];
 /** The first requests find a network that knows none of its tabs. */
 const WARM_UP = 0.2;
 const GOALS = { overAllKnowing: 1.15, overLeastLoaded: 0.5, etaError: 0.25, floodOff: 0.1 };
@@ -73,6 +76,12 @@ export async function simulateAzure(): Promise<void> {
   console.log(
     `One of ${flood.accounts} accounts floods (${flood.clients} clients, ${rounded(flood.load, 2)} times what the tabs can do). Of the others each got at least ${rounded(100 * flood.least, 1)} % of what it asked, all together ${rounded(100 * flood.mean, 1)} %; the one that floods got ${rounded(100 * flood.flooder, 1)} %.\n`,
   );
+  const decisions = DECIDING_POOLS.map((tabs) => decisionCost(tabs, seed));
+  for (const { tabs, leaseUs, planUs, releaseUs } of decisions) {
+    console.log(
+      `A decision among ${tabs} tabs takes ${leaseUs} µs where one is free, ${planUs} µs where all are busy, ${releaseUs} µs when one becomes free.`,
+    );
+  }
   const goals = goalsOf(rows, flood);
   for (const [name, value] of Object.entries(goals))
     console.log(`${value.met ? 'met   ' : 'MISSED'}  ${name}: ${value.is}`);
@@ -109,6 +118,7 @@ export async function simulateAzure(): Promise<void> {
         flooder: rounded(flood.flooder, 3),
         waitMs: Math.round(flood.waitMs),
       },
+      decisions,
       goals: Object.fromEntries(Object.entries(goals).map(([name, { met }]) => [name, met])),
     }),
   );

@@ -6,6 +6,7 @@ const NASTY = `it's "quoted" $HOME \`id\` $(id) \\ \n new line </script> ' ; rm 
 const ASKED = {
   request: { model: 'pup', messages: [{ role: 'user' as const, content: NASTY }], temperature: 0, seed: 3 },
   level: 'cross' as const,
+  framesDirect: 0,
 };
 const ORIGIN = 'http://localhost:8787';
 
@@ -30,7 +31,14 @@ describe('the code for what was just asked', () => {
     expect(codeFor(kind, ASKED, ORIGIN, false)).not.toContain('SHOAL_API_KEY');
   });
 
+  it('allows direct links where the answer came by one', () => {
+    expect(codeFor('client', { ...ASKED, framesDirect: 3 }, ORIGIN, false)).toContain(
+      `{ baseUrl: '${ORIGIN}', directLinks: true }`,
+    );
+    expect(codeFor('client', ASKED, ORIGIN, false)).not.toContain('directLinks');
+  });
+
   it('is not there before the model is known', () => {
-    expect(codeFor('curl', { request: null, level: null }, ORIGIN, false)).toBeNull();
+    expect(codeFor('curl', { request: null, level: null, framesDirect: 0 }, ORIGIN, false)).toBeNull();
   });
 });

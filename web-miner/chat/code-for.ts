@@ -20,7 +20,7 @@ export const CODE_NOTES: Readonly<Record<CodeKind, string>> = {
 /** The code that asks this again. `withKey`: a key was used; it is named by a variable, never written out. Null before the request is known. */
 export function codeFor(
   kind: CodeKind,
-  { request, level }: Pick<Exchange, 'request' | 'level'>,
+  { request, level, framesDirect }: Pick<Exchange, 'request' | 'level' | 'framesDirect'>,
   origin: string,
   withKey: boolean,
 ): string | null {
@@ -31,7 +31,7 @@ export function codeFor(
       return [
         `import { Shoal } from '${origin}/client/index.js';`,
         '',
-        `const shoal = new Shoal({ baseUrl: '${origin}'${withKey ? ', apiKey: SHOAL_API_KEY' : ''} });`,
+        `const shoal = new Shoal({ baseUrl: '${origin}'${framesDirect > 0 ? ', directLinks: true' : ''}${withKey ? ', apiKey: SHOAL_API_KEY' : ''} });`,
         `const answer = await shoal.chat.completions.create(${body});`,
         'console.log(answer.choices[0].message.content);',
       ].join('\n');

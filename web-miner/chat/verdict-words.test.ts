@@ -16,12 +16,18 @@ describe('a verdict in words', () => {
   it('calls likely what was read, and verified what was written again', () => {
     expect(verdictWords(exact('valid', null), 1)).toEqual({
       tone: 'valid',
-      text: 'Checked: another tab wrote the same 3 blocks, cosine 1.00',
+      text: 'Checked: another tab wrote the same, to the byte',
     });
     const read = { ...exact('valid', null), method: 'forced-decode' } as Verdict;
     expect(verdictWords(read, null)).toMatchObject({
       text: expect.stringMatching(/^Likely: .* no proof$/),
     });
+  });
+
+  it('speaks of a line only where one is drawn: an answer that is wrong from its beginning has none', () => {
+    expect(verdictWords(exact('invalid', 2), null).text).toMatch(/^Wrong: from the marked line on, this is not /);
+    expect(verdictWords(exact('invalid', 0), null).text).toMatch(/^Wrong: this is not /);
+    expect(verdictWords(exact('disputed', 0), null).text).toMatch(/^In dispute: another tab /);
   });
 
   it('says why nobody checked', () => {

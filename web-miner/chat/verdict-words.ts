@@ -18,16 +18,16 @@ export function verdictWords(verdict: Verdict, cosine: number | null): VerdictWo
       }
       return {
         tone: 'valid',
-        text: `Checked: ${verdict.agree === 1 ? 'another tab' : tabs(verdict.agree)} wrote the same ${verdict.blocks} ${verdict.blocks === 1 ? 'block' : 'blocks'}${measured === '' ? '' : `, ${measured}`}`,
+        text: `Checked: ${tabs(verdict.agree)} wrote the same, to the byte`,
       };
     case 'invalid': {
-      const text = `Wrong: block ${verdict.falseBlock} is not what the model writes; ${verdict.differ} tabs agree on that`;
+      const text = `Wrong: ${verdict.falseBlock === 0 ? '' : 'from the marked line on, '}this is not what the model writes; ${verdict.differ} tabs agree on that`;
       return { tone: 'invalid', text };
     }
     case 'disputed': {
       const text =
         verdict.method === 'exact-re-execution'
-          ? `In dispute: from block ${verdict.falseBlock} on, another tab wrote something else, and nobody was left to decide`
+          ? `In dispute: ${verdict.falseBlock === 0 ? '' : 'from the marked line on, '}another tab wrote something else, and nobody was left to decide`
           : `In dispute: ${tabs(verdict.differ)} read it with the same weights, and it is hardly what the model writes`;
       return { tone: 'invalid', text };
     }

@@ -23,6 +23,8 @@ import {
   type ProbeResult,
 } from './engine.ts';
 import { literalGrammar } from './literal-grammar.ts';
+import { noEngineCache } from './no-engine-cache.ts';
+import { hasWasmMemory64 } from './wasm-features.ts';
 
 /** The model must be ready within this time, ms: a wrong address of the wasm file never settles by itself. */
 const LOAD_DEADLINE_MS = 180_000;
@@ -90,13 +92,23 @@ export class WllamaEngine implements Engine {
   async load(weights: Blob, options: LoadOptions, signal: AbortSignal): Promise<LoadedModel> {
     await this.dispose();
     signal.throwIfAborted();
+    if (!hasWasmMemory64()) {
+      // The package would fail, and not say why.
+      throw new EngineError(
+        'load_failed',
+        'This browser’s WebAssembly has no 64-bit memory, for which the engine is built.',
+      );
+    }
     if (this.#arithmetic.backend === 'webgpu' && (await probeGpu())?.hasShaderF16 !== true) {
       // The package would compute on the processor in silence, and answer in the name of another class.
       throw new EngineError('load_failed', 'This browser has no graphics processor with half-precision numbers.');
     }
     const wllama = new Wllama(
       { default: this.#wasmUrl },
-      { logger: { debug() {}, log() {}, warn() {}, error: (...parts: unknown[]) => this.#note(parts) } },
+      {
+        cacheManager: noEngineCache(),
+        logger: { debug() {}, log() {}, warn() {}, error: (...parts: unknown[]) => this.#note(parts) },
+      },
     );
     this.#wllama = wllama;
     const stop = Promise.withResolvers<never>();

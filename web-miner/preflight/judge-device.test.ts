@@ -4,6 +4,7 @@ import { type DeviceSeen, judgeDevice } from './judge-device.ts';
 
 const LAPTOP: DeviceSeen = {
   hasSimd: true,
+  hasMemory64: true,
   hasKeys: true,
   hasLinks: true,
   isIsolated: true,
@@ -33,7 +34,7 @@ const GPU = {
 
 /** As these browsers answer, as far as their vendors document it. */
 const FIREFOX: DeviceSeen = { ...LAPTOP, memoryBytes: null, battery: null, network: null, hasGpuInterface: false };
-const SAFARI: DeviceSeen = { ...FIREFOX, hasGpuInterface: true, gpu: GPU };
+const SAFARI: DeviceSeen = { ...FIREFOX, hasMemory64: false, hasGpuInterface: true, gpu: GPU };
 const PHONE: DeviceSeen = {
   ...LAPTOP,
   isPhone: true,
@@ -55,7 +56,7 @@ describe('what a device is good for', () => {
     ['a laptop with Chrome and no WebGPU', LAPTOP, ['answer', 'check', 'embed'], ['Graphics']],
     ['the same with a graphics processor', { ...LAPTOP, gpu: GPU }, ['answer', 'check', 'embed'], []],
     ['Firefox', FIREFOX, ['answer', 'check', 'embed'], ['Graphics', 'Memory']],
-    ['Safari', SAFARI, ['answer', 'check', 'embed'], ['Memory']],
+    ['Safari', SAFARI, [], ['Engine', 'Memory']],
     ['a phone on battery', PHONE, ['check', 'embed'], ['Graphics', 'Power']],
     [
       'a phone that is plugged in',
@@ -94,6 +95,7 @@ describe('what a device is good for', () => {
   it('is never a dead end: a role fits, or the page says why not and what is possible instead', () => {
     const seen = fc.record<DeviceSeen>({
       hasSimd: fc.boolean(),
+      hasMemory64: fc.boolean(),
       hasKeys: fc.boolean(),
       hasLinks: fc.boolean(),
       isIsolated: fc.boolean(),

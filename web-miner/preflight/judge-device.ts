@@ -4,6 +4,8 @@ import type { FoundGpu } from './gpu.ts';
 /** What a browser tells of itself and its device. Null: it does not tell. */
 export interface DeviceSeen {
   readonly hasSimd: boolean;
+  /** Memory of WebAssembly that is addressed by 64 bits: the engine is built for it. */
+  readonly hasMemory64: boolean;
   readonly hasKeys: boolean;
   readonly hasLinks: boolean;
   /** Whether the page may share memory between threads. */
@@ -58,9 +60,12 @@ export function judgeDevice(seen: DeviceSeen): Preflight {
   return { findings: findingsOf(seen), roles: rolesOf(seen, blocker), blocker, ladder: ladderOf(seen) };
 }
 
-function blockerOf({ hasSimd, hasKeys }: DeviceSeen): string | null {
+function blockerOf({ hasSimd, hasMemory64, hasKeys }: DeviceSeen): string | null {
   if (!hasSimd) {
-    return `This browser lacks WebAssembly with SIMD, which the engine needs. Any Chrome, Edge or Firefox of the last years, or Safari 16.4 and later, has it. ${INSTEAD}`;
+    return `This browser lacks WebAssembly with SIMD, which the engine needs. Any Chrome, Edge or Firefox of the last years has it. ${INSTEAD}`;
+  }
+  if (!hasMemory64) {
+    return `This browser’s WebAssembly has no 64-bit memory, for which the engine is built. Chrome and Edge 133, Firefox 134 and later have it; Safari did not when this was written. ${INSTEAD}`;
   }
   if (!hasKeys) {
     return `This browser lacks Ed25519 or X25519 keys, by which prompts are sealed to this tab. Chrome 137, Firefox 130 or Safari 17 and later have them; the page must be opened by https:// or on localhost. ${INSTEAD}`;
@@ -102,9 +107,9 @@ function findingsOf(seen: DeviceSeen): Finding[] {
   const found: (Finding | null)[] = [
     finding(
       'Engine',
-      seen.hasSimd,
-      'WebAssembly with SIMD: answers are written on the processor.',
-      'WebAssembly with SIMD is not there.',
+      seen.hasSimd && seen.hasMemory64,
+      'WebAssembly with SIMD and 64-bit memory: answers are written on the processor.',
+      `WebAssembly ${seen.hasSimd ? 'has no 64-bit memory here' : 'with SIMD is not there'}.`,
       'missing',
     ),
     graphics(seen),

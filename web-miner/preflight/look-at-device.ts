@@ -1,5 +1,6 @@
 import { withDeadline } from '../../shared/deadline.ts';
 import { batteryOf } from '../budget/device-signals.ts';
+import { hasWasmMemory64, hasWasmSimd } from '../engine/wasm-features.ts';
 import { probeGpu } from './gpu.ts';
 import type { DeviceSeen } from './judge-device.ts';
 
@@ -29,10 +30,12 @@ export async function lookAtDevice(): Promise<DeviceSeen> {
   ]);
   const { connection } = extras;
   return {
-    hasSimd: typeof WebAssembly === 'object' && WebAssembly.validate(SIMD_PROBE),
+    hasSimd: hasWasmSimd(),
+    hasMemory64: hasWasmMemory64(),
     hasKeys,
     hasLinks: typeof RTCPeerConnection === 'function',
-    isIsolated: globalThis.crossOriginIsolated === true,
+    // WebKitGTK calls a page isolated that has no memory to share.
+    isIsolated: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
     cores: navigator.hardwareConcurrency ?? 1,
     memoryBytes: Number.isFinite(extras.deviceMemory) ? Number(extras.deviceMemory) * 2 ** 30 : null,
     hasGpuInterface: 'gpu' in navigator,
@@ -51,11 +54,6 @@ export async function lookAtDevice(): Promise<DeviceSeen> {
     isPhone: extras.userAgentData?.mobile ?? /\b(Mobi|iPhone|iPad|Android)\b/i.test(navigator.userAgent),
   };
 }
-
-/** A module with one SIMD instruction (i8x16.splat): valid only where the proposal is supported. */
-const SIMD_PROBE = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
-]);
 
 async function canMakeKeys(): Promise<boolean> {
   try {

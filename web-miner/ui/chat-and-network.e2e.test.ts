@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
+import { DEFAULT_SETTINGS } from '../chat/chat-settings.ts';
 import { newExchange, type Turn } from '../chat/exchange.ts';
 import { expectAccessible, expectNoSidewaysScroll, focused, LOOKS, openPage, tabTo } from '../testing/page-looks.ts';
 
@@ -80,6 +81,11 @@ const STATES: readonly Turn[] = [
   {
     question: 'Waiting',
     answers: [{ ...settled, state: 'waiting', note: 'Waiting for a tab: you are next, about 3 s' }],
+    picked: 0,
+  },
+  {
+    question: 'Writing',
+    answers: [{ ...settled, state: 'writing', note: 'Writing', answer: 'half an', receiptHolds: null }],
     picked: 0,
   },
   { question: 'Failed', answers: [{ ...settled, state: 'failed', note: 'No tab. Lend one.', task: null }], picked: 0 },
@@ -275,6 +281,39 @@ describe('a conversation', () => {
     await page.reload();
     await page.locator('#send:not([disabled])').waitFor();
     expect(await page.locator('chat-history summary').count()).toBe(0);
+    await page.context().close();
+  });
+
+  it('is asked the same way after a reload: model, level, answers, sampling, private or plain, direct links', async () => {
+    const { page } = await open('/chat');
+    await page.locator('#send:not([disabled])').waitFor();
+    await page.locator('#level').selectOption('strict');
+    await page.locator('#answers').selectOption('3');
+    await page.locator('#direct').check();
+    await page.getByText('System prompt, sampling, API key').click();
+    await page.locator('#system').fill('Be brief.');
+    await page.locator('#temperature').fill('0.5');
+    await page.locator('#temperature').blur();
+    await page.locator('#private').uncheck();
+    await page.reload();
+    await page.getByText('System prompt, sampling, API key: 2 set').waitFor();
+    const chosen = () =>
+      page.evaluate(() => {
+        const { settings, direct } = document.querySelector('chat-page')!;
+        return { ...settings, direct };
+      });
+    expect(await chosen()).toEqual({
+      ...DEFAULT_SETTINGS,
+      level: 'strict',
+      answers: 3,
+      system: 'Be brief.',
+      temperature: 0.5,
+      isPrivate: false,
+      direct: true,
+    });
+    await page.getByText('System prompt, sampling, API key').click();
+    await page.getByRole('button', { name: 'Empty these fields' }).click();
+    expect(await chosen()).toMatchObject({ level: 'strict', system: '', temperature: null });
     await page.context().close();
   });
 

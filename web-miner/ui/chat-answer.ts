@@ -1,7 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { type Exchange, isSettled } from '../chat/exchange.ts';
 import { verdictWords, verifiedLength } from '../chat/verdict-words.ts';
-import './code-sample.ts';
 import { controls } from './controls.ts';
 import { megabytes, speed } from './format.ts';
 import './markdown-view.ts';
@@ -9,9 +8,15 @@ import { saveAsFile } from './save-as-file.ts';
 
 /** One answer: its text, how it stands, and behind it path, receipt and code. */
 export class ChatAnswer extends LitElement {
-  static override properties = { exchange: { attribute: false }, withKey: { type: Boolean } };
+  static override properties = {
+    exchange: { attribute: false },
+    withKey: { type: Boolean },
+    opened: { state: true },
+  };
   declare exchange: Exchange | null;
   declare withKey: boolean;
+  /** What was opened so far: its code is loaded by then. */
+  declare opened: Readonly<Record<'receipt' | 'code', boolean>>;
 
   static override styles = [
     controls,
@@ -37,6 +42,7 @@ export class ChatAnswer extends LitElement {
     super();
     this.exchange = null;
     this.withKey = false;
+    this.opened = { receipt: false, code: false };
   }
 
   override render(): TemplateResult | typeof nothing {
@@ -50,9 +56,9 @@ export class ChatAnswer extends LitElement {
       ${
         exchange.request === null
           ? nothing
-          : html`<details>
+          : html`<details @toggle=${() => this.#open('code', import('./code-sample.ts'))}>
               <summary>Ask this from code</summary>
-              <code-sample .exchange=${exchange} .withKey=${this.withKey}></code-sample>
+              ${this.opened.code ? html`<code-sample .exchange=${exchange} .withKey=${this.withKey}></code-sample>` : nothing}
             </details>`
       }
     `;
@@ -91,12 +97,12 @@ export class ChatAnswer extends LitElement {
   }
 
   #path(exchange: Exchange): TemplateResult {
-    return html`<details>
+    return html`<details @toggle=${() => this.#open('receipt', import('./receipt-view.ts'))}>
       <summary>Path and receipt</summary>
       <dl>
         <div><dt>First token</dt><dd>${exchange.firstTokenMs === null ? '–' : `${Math.round(exchange.firstTokenMs)} ms`}</dd></div>
         <div><dt>By relay</dt><dd>${whenDone(exchange, megabytes(exchange.relayBytes))}</dd></div>
-        <div><dt>By WebRTC</dt><dd>${whenDone(exchange, megabytes(exchange.directBytes))}</dd></div>
+        <div><dt>By direct link</dt><dd>${whenDone(exchange, megabytes(exchange.directBytes))}</dd></div>
         <div><dt>Router could read</dt><dd>${exchange.readableBytes === null ? '–' : `${exchange.readableBytes} bytes`}</dd></div>
       </dl>
       ${
@@ -116,8 +122,24 @@ export class ChatAnswer extends LitElement {
               <a href=${`/v1/receipts/${encodeURIComponent(exchange.task ?? '')}`} target="_blank" rel="noopener">Open the receipt</a>
             </p>`
       }
+      ${
+        exchange.receipt === null || !this.opened.receipt
+          ? nothing
+          : html`<receipt-view .receipt=${exchange.receipt}></receipt-view>`
+      }
       ${this.#audit(exchange)}
     </details>`;
+  }
+
+  /** Code that could not be loaded now is asked for again when it is opened again. */
+  async #open(what: 'receipt' | 'code', code: Promise<unknown>): Promise<void> {
+    if (
+      await code.then(
+        () => true,
+        () => false,
+      )
+    )
+      this.opened = { ...this.opened, [what]: true };
   }
 
   /** Both files that an audit needs. The transcript is text of this page: it is kept nowhere else. */

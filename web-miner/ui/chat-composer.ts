@@ -158,7 +158,7 @@ export class ChatComposer extends LitElement {
         <span>Use direct links where the tab allows them. That tab can then see this device’s network address, and you see its.</span>
       </label>
       <details>
-        <summary>System prompt, sampling, API key</summary>
+        <summary>System prompt, sampling, API key${this.#countOfSet()}</summary>
         <chat-settings
           .settings=${settings}
           .apiKey=${this.apiKey}
@@ -172,6 +172,14 @@ export class ChatComposer extends LitElement {
 
   get #field(): HTMLTextAreaElement | null {
     return this.renderRoot.querySelector<HTMLTextAreaElement>('#prompt');
+  }
+
+  /** What was set at an earlier visit must not be forgotten behind a closed lid. */
+  #countOfSet(): string {
+    const { system, temperature, topP, maxTokens, seed } = this.settings;
+    const set = [temperature, topP, maxTokens, seed].filter((value) => value !== null).length;
+    const all = set + (system.trim() === '' ? 0 : 1);
+    return all === 0 ? '' : `: ${all} set`;
   }
 
   #modelNote(): TemplateResult | typeof nothing {

@@ -2,11 +2,12 @@ import { css, html, LitElement, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { SealedClient } from '../../client/sealed-client.ts';
 import { ShoalError } from '../../shared/errors.ts';
-import { type ChatSettings, DEFAULT_SETTINGS } from '../chat/chat-settings.ts';
+import type { ChatSettings } from '../chat/chat-settings.ts';
 import { type AskLimits, Conversation } from '../chat/conversation.ts';
 import type { ConversationStore, KeptConversation } from '../chat/conversation-store.ts';
 import type { Exchange, Turn } from '../chat/exchange.ts';
 import { keepApiKey, keptApiKey } from '../chat/kept-api-key.ts';
+import { keepSettings, keptSettings } from '../chat/kept-settings.ts';
 import { PlainClient } from '../chat/plain-client.ts';
 import { fetchReadableBytes } from '../chat/readable-bytes.ts';
 import type { ChatComposer } from './chat-composer.ts';
@@ -81,9 +82,11 @@ export class ChatPage extends LitElement {
     super();
     this.turns = [];
     this.models = [];
-    this.model = '';
-    this.settings = DEFAULT_SETTINGS;
-    this.direct = false;
+    const { model, settings, direct } = keptSettings();
+    this.model = model ?? '';
+    this.#hasChosen = model !== null;
+    this.settings = settings;
+    this.direct = direct;
     this.trouble = null;
     this.busy = false;
     this.edited = null;
@@ -103,7 +106,9 @@ export class ChatPage extends LitElement {
     try {
       this.models = await fetchModels('chat');
       const served = this.models.find((model) => model.shoal.tabs > 0) ?? this.models[0];
-      if (!this.#hasChosen) this.model = served?.id ?? '';
+      // One that was chosen at an earlier visit may be gone.
+      const isThere = this.models.some(({ id }) => id === this.model);
+      if (!this.#hasChosen || !isThere) this.model = served?.id ?? '';
       this.trouble = null;
     } catch (cause) {
       this.trouble = cause instanceof Error ? cause.message : String(cause);
@@ -225,15 +230,23 @@ export class ChatPage extends LitElement {
   #choose(model: string): void {
     this.model = model;
     this.#hasChosen = true;
+    this.#keepChoices();
   }
 
   #set(part: Partial<ChatSettings>): void {
     this.settings = { ...this.settings, ...part };
+    this.#keepChoices();
   }
 
   #setDirect(direct: boolean): void {
     this.direct = direct;
     this.#renewClient(); // Links belong to a client: the next question opens its own.
+    this.#keepChoices();
+  }
+
+  #keepChoices(): void {
+    const { settings, direct } = this;
+    keepSettings({ model: this.#hasChosen ? this.model : null, direct, settings });
   }
 
   #setKey({ key, keeps }: { readonly key: string; readonly keeps: boolean }): void {

@@ -3,6 +3,8 @@ import { type ChatSettings, DEFAULT_SETTINGS } from '../chat/chat-settings.ts';
 import { controls } from './controls.ts';
 import { emit } from './emit.ts';
 
+const PLAIN: Partial<ChatSettings> = { system: '', temperature: null, topP: null, maxTokens: null, seed: null };
+
 /** What is seldom changed: system prompt, sampling, key. Says `settings` with what changed, and `key` with the key and whether to keep it. */
 export class ChatSettingsPanel extends LitElement {
   static override properties = {
@@ -21,6 +23,7 @@ export class ChatSettingsPanel extends LitElement {
     css`
       .fields { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); margin: 12px 0; }
       textarea { min-height: 60px; resize: vertical; }
+      .row { margin-bottom: 14px; }
     `,
   ];
 
@@ -50,7 +53,12 @@ export class ChatSettingsPanel extends LitElement {
         ${this.#number('maxTokens', 'Tokens at most', settings.maxTokens, 1, 32_768, 1)}
         ${this.#number('seed', 'Seed', settings.seed, 0, 4_294_967_294, 1)}
       </div>
-      <p class="soft">What is left empty is as the model has it; without a seed each answer gets one of its own.</p>
+      <p class="soft">
+        What is left empty is as the model has it; without a seed each answer gets one of its own. All of this, the API key apart, is kept in this browser for your next visit.
+      </p>
+      <div class="row">
+        <button type="button" class="quiet small" ?disabled=${busy} @click=${() => this.#set(PLAIN)}>Empty these fields</button>
+      </div>
       <label for="key">API key</label>
       <input
         id="key"

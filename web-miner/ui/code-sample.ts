@@ -13,7 +13,8 @@ export class CodeSample extends LitElement {
   };
   declare exchange: Exchange | null;
   declare withKey: boolean;
-  declare kind: CodeKind;
+  /** Null until one is chosen: the way that was taken on the page. */
+  declare kind: CodeKind | null;
   declare copied: string;
 
   static override styles = [
@@ -37,7 +38,7 @@ export class CodeSample extends LitElement {
     super();
     this.exchange = null;
     this.withKey = false;
-    this.kind = 'client';
+    this.kind = null;
     this.copied = '';
   }
 
@@ -47,23 +48,27 @@ export class CodeSample extends LitElement {
     return html`
       <div class="row">
         <select aria-label="Language of the code" @change=${this.#choose}>
-          ${CODE_KINDS.map((kind) => html`<option value=${kind} ?selected=${kind === this.kind}>${CODE_NAMES[kind]}</option>`)}
+          ${CODE_KINDS.map((kind) => html`<option value=${kind} ?selected=${kind === this.#kind}>${CODE_NAMES[kind]}</option>`)}
         </select>
         <button class="quiet small" @click=${this.#copy}>Copy</button>
         <span role="status" class="soft">${this.copied}</span>
       </div>
       <pre tabindex="0" role="group" aria-label="Code"><code>${code}</code></pre>
-      <p class="soft">${CODE_NOTES[this.kind]}</p>
+      <p class="soft">${CODE_NOTES[this.#kind]}</p>
     `;
   }
 
+  get #kind(): CodeKind {
+    return this.kind ?? (this.exchange?.isPrivate === false ? 'curl' : 'client');
+  }
+
   #code(): string | null {
-    return this.exchange === null ? null : codeFor(this.kind, this.exchange, location.origin, this.withKey);
+    return this.exchange === null ? null : codeFor(this.#kind, this.exchange, location.origin, this.withKey);
   }
 
   #choose(event: Event): void {
     const { value } = event.target as HTMLSelectElement;
-    this.kind = CODE_KINDS.find((kind) => kind === value) ?? 'client';
+    this.kind = CODE_KINDS.find((kind) => kind === value) ?? null;
     this.copied = '';
   }
 

@@ -41,6 +41,10 @@ export const controls = css`
     border-radius: var(--radius);
     background: var(--surface);
   }
+  .card > :last-child,
+  details > :last-child {
+    margin-bottom: 0;
+  }
   button {
     font: inherit;
     font-weight: 600;
@@ -105,7 +109,7 @@ export const controls = css`
   }
   summary {
     cursor: pointer;
-    min-height: 28px;
+    padding: 2px 0;
   }
   .row {
     display: flex;

@@ -91,10 +91,10 @@ export class HistoryChart extends LitElement {
               <tr><th scope="col">Time</th>${series.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr>
             </thead>
             <tbody>
-              ${times
+              ${this.#seen()
                 .map(
-                  (at, index) => html`<tr>
-                    <th scope="row">${new Date(at).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' })}</th>
+                  (index) => html`<tr>
+                    <th scope="row">${new Date(times[index] ?? 0).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' })}</th>
                     ${series.map(({ values }) => html`<td class="number">${values[index] ?? '–'}</td>`)}
                   </tr>`,
                 )
@@ -104,6 +104,11 @@ export class HistoryChart extends LitElement {
         </div>
       </details>
     </figure>`;
+  }
+
+  /** Instants of which something is known. */
+  #seen(): readonly number[] {
+    return this.times.flatMap((_, index) => (this.series.some(({ values }) => values[index] != null) ? [index] : []));
   }
 
   protected override updated(changed: PropertyValues<this>): void {
@@ -150,12 +155,13 @@ export class HistoryChart extends LitElement {
         legend: { live: false },
         series: [
           {},
-          ...series.map(({ label, colour: name }) => ({
+          ...series.map(({ label, colour: name }, index) => ({
             label,
             stroke: colour(name),
             width: 2,
             spanGaps: false,
-            points: { size: 5 },
+            // A line needs two: what stands alone between gaps would not be seen.
+            points: { size: 5, show: true, filter: () => alone(this.series[index]?.values ?? []) },
           })),
         ],
       },
@@ -164,6 +170,11 @@ export class HistoryChart extends LitElement {
     );
     this.#resized.observe(place);
   }
+}
+
+/** Places of values that have none beside them. */
+function alone(values: ChartSeries['values']): number[] {
+  return values.flatMap((value, i) => (value !== null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
 }
 
 customElements.define('history-chart', HistoryChart);

@@ -1,7 +1,11 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
+import { newExchange } from '../chat/exchange.ts';
 import { HOSTILE_TEXTS } from '../testing/hostile-texts.ts';
+import { lendViews } from '../testing/lend-views.ts';
+import type { LendState } from './lend-state.ts';
+import type { ReceiptView } from './receipt-view.ts';
 
 let network: RunningNetwork;
 
@@ -204,6 +208,73 @@ describe('[V3] hostile text', () => {
     }
   });
 
+  it('in what a tab says of itself, in how it stands, in its log and in the names of kept models runs nothing on /join', async () => {
+    const { page, misdeeds } = await watchedPage('/join', async () => undefined);
+    await page.locator('#start:not([disabled])').waitFor();
+    for (const text of HOSTILE_TEXTS) {
+      await page.evaluate(
+        async ({ views, text }) => {
+          const join = document.querySelector('join-page')!;
+          join.standing = { class: text, standing: text, text, next: text, waitsUntil: 1 };
+          join.log = [{ at: 1, text }];
+          const model = { weights: text, name: text, storedBytes: 1, wholeBytes: 2, usedAt: 1 };
+          const shortage = { neededBytes: 1, freeBytes: 1, others: [model] };
+          for (const view of [...views, { phase: 'shortage', shortage } as const, { phase: 'idle' } as const]) {
+            join.view = view;
+            await join.updateComplete;
+            await join.renderRoot.querySelector<LendState>('lend-state')?.updateComplete;
+          }
+        },
+        { views: lendViews(text), text },
+      );
+    }
+    expect([...(await misdeeds()), ...(await suspiciousIn(page, 'join-page'))]).toEqual([]);
+    await page.context().close();
+  });
+
+  it('in a receipt that is opened, in a conversation that is kept and in the system prompt runs nothing on /chat', async () => {
+    const { page, misdeeds } = await watchedPage('/chat', async () => undefined);
+    await page.locator('#model option').first().waitFor({ state: 'attached' });
+    const exchange = {
+      ...newExchange('q', null, true),
+      state: 'done',
+      task: SHOAL.task,
+      receipt: { key: 'A'.repeat(43), payload: 'A', signature: 'A' },
+    } as const;
+    await page.evaluate((answer) => {
+      document.querySelector('chat-page')!.turns = [{ question: 'q', answers: [answer], picked: 0 }];
+    }, exchange);
+    await page.getByText('Path and receipt').click();
+    await page.getByText('This is not a signed receipt.').waitFor();
+    await page.getByText('System prompt, sampling').click();
+    for (const text of HOSTILE_TEXTS) {
+      await page.evaluate(async (words) => {
+        const find = (root: ParentNode, name: string): Element | null => {
+          for (const element of root.querySelectorAll('*')) {
+            if (element.localName === name) return element;
+            const inner = element.shadowRoot === null ? null : find(element.shadowRoot, name);
+            if (inner !== null) return inner;
+          }
+          return null;
+        };
+        const view = find(document, 'receipt-view') as ReceiptView;
+        const receipt = {
+          ...{ model: words, variant: words, level: words, standing: words, openedAt: 1, private: true },
+          ...{ checks: [{ checker: words, independence: 'key' }], readers: [{ role: 'answer', key: words }] },
+          ...{ sampling: { seed: words }, price: { charged: words } },
+        };
+        view.read = { state: 'read', problems: [words], receipt: receipt as never };
+        view.logged = words;
+        const chat = document.querySelector('chat-page')!;
+        chat.kept = [{ id: words, title: words, at: 1, turns: [] }];
+        chat.settings = { ...chat.settings, system: words };
+        await Promise.all([view.updateComplete, chat.updateComplete]);
+      }, text);
+    }
+    expect([...(await misdeeds()), ...(await suspiciousIn(page, 'chat-page'))]).toEqual([]);
+    await page.context().close();
+  });
+
   it('in what the router says of the network runs nothing on /network and on the first page', async () => {
     const totals = {
       answers: 1,
@@ -251,6 +322,7 @@ describe('[V3] hostile text', () => {
       if (path === '/network') {
         const receipts = page.locator('recent-receipts details');
         await receipts.first().waitFor();
+        await page.getByRole('button', { name: `All ${HOSTILE_TEXTS.length}` }).click();
         for (const receipt of await receipts.all()) await receipt.locator('summary').click();
         await receipts.first().getByRole('button').click();
       } else await page.getByText('1 tab swims').waitFor();

@@ -4,13 +4,14 @@ import { canDetectIdle, DeviceSignals } from '../budget/device-signals.ts';
 import { WakeLock } from '../budget/wake-lock.ts';
 import { keepBudget, loadBudget } from '../identity/budget-store.ts';
 import { type Ladder, type LadderEntry, planLadder } from '../models/model-ladder.ts';
-import { judgeDevice, type Preflight } from '../preflight/judge-device.ts';
+import { judgeDevice, type Preflight, type Role } from '../preflight/judge-device.ts';
 import { lookAtDevice } from '../preflight/look-at-device.ts';
 import { LendingWorker } from '../work/lending-worker.ts';
 import type { LendingPhase } from '../work/start-lending.ts';
 import { SEAT_CHANNEL, TabSeat } from '../work/tab-seat.ts';
 import './budget-form.ts';
 import type { BudgetSignalsThere } from './budget-form.ts';
+import { keepCheckOnly, keptCheckOnly } from './check-only-choice.ts';
 import { controls } from './controls.ts';
 import './device-card.ts';
 import { keepDirectChoice, keptDirectChoice } from './direct-choice.ts';
@@ -24,6 +25,7 @@ import { measureMemory } from './measure-memory.ts';
 import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
 import './reading-card.ts';
+import './role-choice.ts';
 import { readShownPhase } from './shown-phase.ts';
 import { addSecond, type SpeedHistory } from './speed-history.ts';
 import './stored-models-card.ts';
@@ -120,7 +122,7 @@ export class JoinPage extends LitElement {
     this.chosen = BEST;
     this.isAccepted = false;
     this.direct = keptDirectChoice();
-    this.checkOnly = false;
+    this.checkOnly = keptCheckOnly() ?? false;
     this.budget = DEFAULT_BUDGET;
     this.isBudgetKept = true;
     this.isPaused = false;
@@ -172,6 +174,9 @@ export class JoinPage extends LitElement {
 
   async #look(): Promise<void> {
     this.device = judgeDevice(await lookAtDevice());
+    const { blocker, roles } = this.device;
+    const canAnswer = roles.some(({ role, fits }) => role === 'answer' && fits);
+    if (blocker === null && !canAnswer && keptCheckOnly() === null) this.checkOnly = true;
     try {
       this.models = await fetchModels('chat', 'embed');
       this.chosen = this.#askedFor() ?? this.chosen;
@@ -372,6 +377,27 @@ export class JoinPage extends LitElement {
     this.isBudgetKept = await keepBudget(this.budget);
   }
 
+  /** What others may use the tab for: a model that embeds is never asked for a chat. */
+  get #role(): Role {
+    if (this.checkOnly) return 'check';
+    const model = this.models.find(({ id }) => id === this.chosen.split(':')[0]);
+    return model === undefined || chats(model) ? 'answer' : 'embed';
+  }
+
+  /** The first model that embeds; null where the router has none. */
+  get #embedding(): string | null {
+    return ladderEntries(this.models.filter((model) => !chats(model)))[0]?.name ?? null;
+  }
+
+  #chooseRole(role: Role): void {
+    this.checkOnly = role === 'check';
+    keepCheckOnly(this.checkOnly);
+    const before = this.chosen;
+    if (role === 'embed') this.chosen = this.#embedding ?? this.chosen;
+    else if (role === 'answer' && this.#role === 'embed') this.chosen = BEST;
+    if (this.chosen !== before) this.isAccepted = false;
+  }
+
   #setDirect(event: Event): void {
     this.direct = (event.target as HTMLInputElement).checked;
     this.#worker.setDirect(this.direct); // First: a browser that keeps nothing must not keep the links open either.
@@ -446,23 +472,20 @@ export class JoinPage extends LitElement {
         }}
         @terms-accepted=${(event: CustomEvent<boolean>) => (this.isAccepted = event.detail)}
       ></model-choice>
-      ${isLocked ? html`<p class="soft below">To change the model, stop first.</p>` : ''}
+      <role-choice
+        .chosen=${this.#role}
+        .fits=${this.device?.roles ?? []}
+        .hasEmbedding=${this.#embedding !== null}
+        .isLocked=${isLocked}
+        @role-chosen=${(event: CustomEvent<Role>) => this.#chooseRole(event.detail)}
+      ></role-choice>
+      ${isLocked ? html`<p class="soft below">To change the model, or what it may be used for, stop first.</p>` : ''}
       <label class="check">
         <input id="direct" type="checkbox" .checked=${this.direct} @change=${this.#setDirect} />
         <span
           >Allow direct links. Answers then go straight to whoever asked, without a detour over the router. The other side can see this
           device’s network address, and this tab sees theirs.</span
         >
-      </label>
-      <label class="check">
-        <input
-          id="check-only"
-          type="checkbox"
-          ?disabled=${isLocked}
-          .checked=${this.checkOnly}
-          @change=${(event: Event) => (this.checkOnly = (event.target as HTMLInputElement).checked)}
-        />
-        <span>Only check other tabs’ answers. Nobody waits for a check, so a slow device is as welcome as a fast one.</span>
       </label>
     </section>`;
   }

@@ -31,10 +31,6 @@ export const joinStyles = css`
     font-size: 0.85rem;
     overflow-wrap: anywhere;
   }
-  summary {
-    cursor: pointer;
-    min-height: 28px;
-  }
   details {
     margin-top: 12px;
   }

@@ -54,6 +54,17 @@ export class LendState extends LitElement {
     controls,
     joinStyles,
     css`
+      a.button {
+        display: inline-flex;
+        align-items: center;
+        min-height: 44px;
+        padding: 0 18px;
+        border-radius: 10px;
+        background: var(--accent);
+        color: var(--accent-text);
+        font-weight: 600;
+        text-decoration: none;
+      }
       .live {
         display: inline-block;
         width: 10px;
@@ -101,6 +112,7 @@ export class LendState extends LitElement {
     const { view } = this;
     switch (view.phase) {
       case 'idle':
+        if (this.blocker !== null) return this.#cannot(this.blocker);
         return html`${heading('Ready when you are')}
           <p role="status" class="soft">Nothing runs yet.</p>
           ${this.#startButtons('Start lending')}`;
@@ -137,9 +149,15 @@ export class LendState extends LitElement {
     }
   }
 
+  /** Never a dead end: what is possible instead has the place of the button. */
+  #cannot(blocker: string): TemplateResult {
+    return html`${heading('This browser cannot lend')}
+      <p role="alert">${blocker}</p>
+      <div class="row"><a class="button" href="/chat">Ask the shoal</a></div>`;
+  }
+
   #startButtons(text: string): TemplateResult {
-    return html`${this.blocker === null ? nothing : html`<p role="alert" class="bad">${this.blocker}</p>`}
-      ${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
+    return html`${this.trouble === null ? nothing : html`<p role="alert" class="bad">${this.trouble}</p>`}
       <div class="row">
         ${this.#button('start', 'start', text, '', !this.canStart)}
         ${this.trouble === null ? nothing : this.#button('again', 'look-again', 'Ask the router again', 'quiet')}

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { controls } from './controls.ts';
+import { evenPoints, type Span, type Step } from './even-points.ts';
 import { megabytes, speed } from './format.ts';
 import type { ChartSeries } from './history-chart.ts';
 import './history-chart.ts';
@@ -17,8 +18,6 @@ import './recent-receipts.ts';
 /** How often the page asks while it is looked at, ms: as often as the router looks itself. */
 const LIVE_EVERY_MS = 5_000;
 const HISTORY_EVERY_MS = 60_000;
-
-type Span = 'minutes' | 'hours';
 
 /** The one stateful element of `/network`: what is there now, what was said of answers, and how it was before. */
 export class NetworkPage extends LitElement {
@@ -208,7 +207,8 @@ export class NetworkPage extends LitElement {
   }
 
   #charts(): TemplateResult | typeof nothing {
-    const points = this.history?.[this.span] ?? [];
+    const points = evenPoints(this.history?.[this.span] ?? [], this.span, Date.now());
+    const isEmpty = points.every(({ point }) => point === null);
     const choice = (span: Span, words: string) =>
       html`<button class="quiet small" aria-pressed=${this.span === span} @click=${() => this.#choose(span)}>${words}</button>`;
     const times = points.map(({ at }) => at);
@@ -216,7 +216,7 @@ export class NetworkPage extends LitElement {
       <h2 id="before">How it was</h2>
       <div class="row" role="group" aria-label="Time that is shown">${choice('minutes', 'Two hours')} ${choice('hours', 'A week')}</div>
       ${
-        points.length === 0
+        isEmpty
           ? html`<p>Nothing was seen in this time: figures come with the first tab.</p>`
           : html`<div class="charts">
               <history-chart heading="Tabs and line" .times=${times} .series=${tabLines(points)}></history-chart>
@@ -252,19 +252,23 @@ function waitOf(model: NetworkFigures['models'][number]): string {
   return wait === 0 ? 'none' : `${Math.max(1, Math.round(wait / 1000))} s`;
 }
 
-function tabLines(points: readonly HistoryPoint[]): readonly ChartSeries[] {
+type Points = readonly Step<HistoryPoint>[];
+
+function tabLines(points: Points): readonly ChartSeries[] {
   return [
-    { label: 'Tabs', colour: '--accent', values: points.map(({ tabs }) => tabs) },
-    { label: 'Free', colour: '--good', values: points.map(({ free_tabs: free }) => free) },
-    { label: 'In line', colour: '--warn', values: points.map(({ waiting }) => waiting) },
+    { label: 'Tabs', colour: '--accent', values: points.map(({ point }) => point?.tabs ?? null) },
+    { label: 'Free', colour: '--good', values: points.map(({ point }) => point?.free_tabs ?? null) },
+    { label: 'In line', colour: '--warn', values: points.map(({ point }) => point?.waiting ?? null) },
   ];
 }
 
-function answerLines(points: readonly HistoryPoint[]): readonly ChartSeries[] {
+function answerLines(points: Points): readonly ChartSeries[] {
+  const counted = (figure: (point: HistoryPoint) => number) =>
+    points.map(({ point, isRunning }) => (point === null || isRunning ? null : figure(point)));
   return [
-    { label: 'Answers', colour: '--accent', values: points.map(({ answers }) => answers) },
-    { label: 'Verified', colour: '--good', values: points.map(({ sure }) => sure.verified) },
-    { label: 'Wrong', colour: '--bad', values: points.map(({ sure }) => sure.refuted) },
+    { label: 'Answers', colour: '--accent', values: counted(({ answers }) => answers) },
+    { label: 'Verified', colour: '--good', values: counted(({ sure }) => sure.verified) },
+    { label: 'Wrong', colour: '--bad', values: counted(({ sure }) => sure.refuted) },
   ];
 }
 

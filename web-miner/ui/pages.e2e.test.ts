@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningNetwork, startNetwork } from '../../scripts/testing/running-network.ts';
+import { lendViews } from '../testing/lend-views.ts';
 import { expectAccessible, expectNoSidewaysScroll, LOOKS, type Look, openPage, tabTo } from '../testing/page-looks.ts';
 
 let network: RunningNetwork;
@@ -75,12 +76,66 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.context().close();
   });
 
+  it('axe finds nothing in a browser that cannot lend, and on the way to an answer: preparing, downloading, resting, broken, finishing', async () => {
+    const { page, complaints } = await openPage(network, '/join', look, async (opened) => {
+      await opened.addInitScript(() => {
+        WebAssembly.validate = () => false;
+      });
+    });
+    await page.getByText('This browser lacks WebAssembly with SIMD').waitFor();
+    expect(await page.locator('#start').count()).toBe(0);
+    expect(await page.getByRole('main').getByRole('link', { name: 'Ask the shoal' }).getAttribute('href')).toBe(
+      '/chat',
+    );
+    await page.evaluate((views) => {
+      const main = document.querySelector('main')!;
+      const standing = {
+        class: 'c',
+        standing: 'suspected',
+        text: 'An answer was wrong.',
+        next: 'Wait.',
+        waitsUntil: 1e15,
+      };
+      for (const view of views) main.append(Object.assign(document.createElement('lend-state'), { view, standing }));
+    }, lendViews('smollm2-135m-instruct:q4_1'));
+    await page.getByText('Starting the engine again').waitFor();
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('axe finds nothing on /audit at work, and when it failed', async () => {
+    const { page, complaints } = await open('/audit', look);
+    await page.locator('#pick').waitFor();
+    for (const audited of [
+      { state: 'working', phase: { phase: 'writing', model: 'shoal-pup-3m:q8_0', tokens: 12 } },
+      { state: 'failed', reason: 'The receipt does not hold.' },
+    ]) {
+      await page.evaluate((state) => {
+        document.querySelector('audit-page')!.audited = state as never;
+      }, audited);
+      await page.locator('#outcome').waitFor();
+      await expectAccessible(page);
+      await expectNoSidewaysScroll(page);
+    }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
   it('axe finds nothing around an answer, its receipt, and an error', async () => {
     const { page, complaints } = await open('/chat', look);
     await page.locator('#prompt').fill('How do I make a cup of tea?');
     await page.locator('#send').click();
     await page.getByText('Checked:').waitFor();
     await page.getByText('Path and receipt').click();
+    await page.getByText('It does not prove that these tabs belong to different people.').waitFor();
+    const lookInLog = async () => {
+      await page.getByRole('button', { name: 'Find it in the public log' }).click();
+      return page.locator('receipt-view [role=status]').textContent();
+    };
+    // It comes to the log a few seconds after its task.
+    await expect.poll(lookInLog, { timeout: 30_000, interval: 500 }).toMatch(/^It is there: number/);
     await expectAccessible(page);
     await expectNoSidewaysScroll(page);
     await page.locator('#prompt').fill('word '.repeat(900));
@@ -88,18 +143,28 @@ describe.each(LOOKS)('$colorScheme, $width wide', (look) => {
     await page.getByText('Begin a new conversation').waitFor();
     await expectAccessible(page);
     await expectNoSidewaysScroll(page);
-    expect(complaints).toEqual([]);
+    // The proof that was not there yet.
+    expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
     await page.context().close();
   });
 });
 
 describe('by keyboard alone', () => {
-  it('a visitor lends the tab and stops it', async () => {
+  it('a visitor says what the tab may be used for and when, lends it, pauses, and stops it', async () => {
     const { page } = await open('/join');
     await page.locator('#start:not([disabled])').waitFor();
-    await tabTo(page, 'start');
+    await tabTo(page, 'role-answer');
+    await page.keyboard.press('ArrowDown');
+    expect(await page.evaluate(() => document.querySelector('join-page')!.checkOnly)).toBe(true);
+    await tabTo(page, 'onlyInForeground');
+    await page.keyboard.press('Space');
+    expect(await page.evaluate(() => document.querySelector('join-page')!.budget.onlyInForeground)).toBe(true);
+    await tabTo(page, 'start', 'Shift+Tab');
     await page.keyboard.press('Enter');
     await page.locator('#answers').waitFor();
+    await tabTo(page, 'pause');
+    await page.keyboard.press('Enter');
+    await page.getByText('You paused it.', { exact: true }).waitFor();
     await tabTo(page, 'stop');
     await page.keyboard.press('Space');
     await page.getByText('Stopped', { exact: true }).waitFor();

@@ -25,10 +25,13 @@ export class ReadingCard extends LitElement {
           Strangers write the prompts, and nobody filters them: the model answers as it would answer anybody, and some of that may be
           unpleasant. It stays text. It runs nothing, opens nothing, and nothing of it is published under your name or shown on this page.
         </p>
+        <p>
+          What you can choose, and the network holds to: <strong>the model</strong>; <strong>only check</strong>, and your tab answers nobody (it still runs
+          the prompts that it checks); <strong>only turn texts into numbers</strong>, and it writes none; <strong>no direct links</strong>; when it works; and to stop.
+        </p>
         <p class="soft">
-          You cannot choose prompts by subject: they are sealed until your tab opens them, and looking inside to sort them would be reading them.
-          What you can choose: the model; “Only check”, and your tab gives no answers of its own (it still runs the prompts that it
-          checks); when it works; and to stop.
+          What nobody can choose: prompts by subject, by who asks, or by whether they are private. They are sealed until your tab opens them, and looking inside to sort them would be
+          reading them. Nor can the network’s own test questions be left out, or be all that you take: a tab that could tell them apart could lie to everybody else.
         </p>
       </section>`;
   }

@@ -3,6 +3,9 @@ import { controls } from './controls.ts';
 import type { RecentTask } from './network-figures.ts';
 import { GRADE_WORDS, SURE_WORDS } from './network-words.ts';
 
+/** On a phone thirty of them are longer than all the rest of the page. */
+const FIRST_SHOWN = 8;
+
 /** What was found when a receipt was looked for in the public log. */
 type Found =
   | { readonly state: 'looking' }
@@ -11,8 +14,10 @@ type Found =
 
 /** Tasks that ended lately, each opened to what everybody may know of its receipt. */
 export class RecentReceipts extends LitElement {
-  static override properties = { tasks: { attribute: false }, found: { state: true } };
+  static override properties = { tasks: { attribute: false }, found: { state: true }, isWhole: { state: true } };
   declare tasks: readonly RecentTask[];
+  /** All are shown, not only the last few. */
+  declare isWhole: boolean;
   declare found: Readonly<Record<string, Found>>;
 
   static override styles = [
@@ -27,6 +32,7 @@ export class RecentReceipts extends LitElement {
       .likely { color: var(--good); }
       .refuted, .disputed { color: var(--bad); font-weight: 600; }
       .unverified { color: var(--soft); }
+      .more { margin-top: 12px; }
       .inside { padding: 0 0 12px; font-size: 0.9rem; }
       .good { color: var(--good); font-weight: 600; }
       .bad { color: var(--bad); }
@@ -37,12 +43,25 @@ export class RecentReceipts extends LitElement {
     super();
     this.tasks = [];
     this.found = {};
+    this.isWhole = false;
   }
 
   override render(): TemplateResult {
+    const { tasks, isWhole } = this;
     return html`<ul>
-      ${this.tasks.map((task) => this.#task(task))}
-    </ul>`;
+        ${tasks.slice(0, isWhole ? tasks.length : FIRST_SHOWN).map((task) => this.#task(task))}
+      </ul>
+      ${
+        tasks.length <= FIRST_SHOWN
+          ? nothing
+          : html`<button class="quiet small more" aria-expanded=${isWhole} @click=${this.#toggleAll}>
+              ${isWhole ? `Only the last ${FIRST_SHOWN}` : `All ${tasks.length}`}
+            </button>`
+      }`;
+  }
+
+  #toggleAll(): void {
+    this.isWhole = !this.isWhole;
   }
 
   #task(task: RecentTask): TemplateResult {

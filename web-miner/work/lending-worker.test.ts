@@ -61,6 +61,12 @@ describe('the worker that lends a tab', () => {
     vi.unstubAllGlobals();
   });
 
+  it('starts in a browser that calls its pages isolated and has no memory to share', () => {
+    vi.stubGlobal('crossOriginIsolated', true);
+    vi.stubGlobal('SharedArrayBuffer', undefined);
+    expect(lend().worker.got).toEqual(['start']);
+  });
+
   it('is ended when it does not leave in time: the page says stopped, and its links are closed', () => {
     const { lending, phases, worker } = lend();
     worker.says({ phase: 'preparing' });

@@ -19,7 +19,11 @@ export class LendingWorker implements LinkEvents {
   readonly #onPhase: (phase: LendingPhase, identityKept: boolean) => void;
   readonly #onShortage: (shortage: Shortage) => void;
   readonly #links: PageLinkPort = pageLinkPort(() => this);
-  readonly #goodbye = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
+  /** Null where threads share no memory; WebKitGTK calls such a page isolated, too. */
+  readonly #goodbye =
+    globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function'
+      ? new Int32Array(new SharedArrayBuffer(4))
+      : null;
   #worker: Worker | null = null;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;

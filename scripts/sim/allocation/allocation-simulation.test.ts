@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../seeded-random.ts';
 import { allocationChart } from './allocation-chart.ts';
 import { SCHEDULERS, simulate } from './compare.ts';
+import { decisionCost } from './decision-cost.ts';
 import { Device } from './devices.ts';
 import { jain } from './figures-of.ts';
 import { simulateFlood } from './flood.ts';
@@ -31,6 +32,12 @@ describe('the simulation of the allocator', () => {
   it('[W2] lets nobody else pay for a flood with most of what he asks', () => {
     const flood = simulateFlood(recorded, 3, 10, 20, 300_000);
     expect(flood.mean).toBeGreaterThan(flood.flooder);
+  });
+
+  it('times decisions of every kind', () => {
+    const { tabs, ...costs } = decisionCost(250, 1);
+    expect([tabs, Object.keys(costs)]).toEqual([250, ['leaseUs', 'planUs', 'releaseUs']]);
+    expect(Object.values(costs).every((us) => us > 0)).toBe(true);
   });
 
   it('draws a picture that says in words what it shows', () => {
