@@ -1,4 +1,5 @@
 import type { AccountObject } from './accounts/account-object.ts';
+import type { PairingObject } from './accounts/pairing-object.ts';
 import type { BatchObject } from './batches/batch-object.ts';
 import type { Payer } from './billing/grant.ts';
 import type { IdempotencyObject } from './idempotency/idempotency-object.ts';
@@ -18,6 +19,7 @@ export interface Env {
   readonly IDEMPOTENCY: DurableObjectNamespace<IdempotencyObject>;
   readonly LEDGER: DurableObjectNamespace<LedgerObject>;
   readonly ACCOUNT: DurableObjectNamespace<AccountObject>;
+  readonly PAIRING: DurableObjectNamespace<PairingObject>;
   readonly SESSION: DurableObjectNamespace<SessionObject>;
   readonly SESSION_LIST: DurableObjectNamespace<SessionListObject>;
   /** Set by the router itself for a request that is a line of a batch. No client can set it. */

@@ -1,6 +1,7 @@
 import { createApp } from './http/app.ts';
 
 export { AccountObject } from './accounts/account-object.ts';
+export { PairingObject } from './accounts/pairing-object.ts';
 export { BatchObject } from './batches/batch-object.ts';
 export { IdempotencyObject } from './idempotency/idempotency-object.ts';
 export { LedgerObject } from './ledger/ledger-object.ts';

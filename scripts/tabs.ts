@@ -4,13 +4,14 @@ import { CommandError, readArguments, runCommand } from './command-line.ts';
 
 /** Lends a server's idle time: the page of /join in a headless browser. */
 
-const USAGE = `npm run tabs [-- --router URL --model NAME:VARIANT --count N --check-only --direct --accept-terms]
+const USAGE = `npm run tabs [-- --router URL --model NAME:VARIANT --count N --check-only --direct --pair CODE --accept-terms]
 
   --router        the router to lend to (http://localhost:8787)
   --model         what they serve (best: the best for this machine)
   --count         tabs to start, each a browser profile of its own (1)
   --check-only    only check other tabs' answers
   --direct        allow direct links, which show this machine's network address to the other side
+  --pair          a code of the account that they work for, of as many devices as tabs: see docs/lending.md
   --accept-terms  you have read the terms of the model, where it has some that must be shown: see /join
 
 The first Ctrl-C, or SIGTERM, lets them finish what runs and stop; the second ends them.
@@ -22,6 +23,7 @@ const { values, positionals } = readArguments(USAGE, {
   count: { type: 'string', default: '1' },
   'check-only': { type: 'boolean', default: false },
   direct: { type: 'boolean', default: false },
+  pair: { type: 'string' },
   'accept-terms': { type: 'boolean', default: false },
 });
 
@@ -37,6 +39,7 @@ await runCommand(async () => {
     direct: values.direct,
     checkOnly: values['check-only'],
     acceptsTerms: values['accept-terms'],
+    ...(values.pair !== undefined && { pair: values.pair }),
   });
 });
 process.exit();

@@ -143,6 +143,9 @@ export const MAX_SESSION_LIFE_S = RECEIPT_KEPT_MS / 1000;
 /** Most tabs in a session's list of those that may, or may not, read its prompts: 256 names are 12 KB. */
 export const MAX_PLACED_TABS = 256;
 
+/** Most devices of one account: as many as a placement may name. */
+export const MAX_DEVICES = MAX_PLACED_TABS;
+
 /** Most sessions that one owner has set up at a time: each is an object with storage of its own. */
 export const MAX_SESSIONS_PER_OWNER = 256;
 /** Most choices of one request: OpenAI's limit. */

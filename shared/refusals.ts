@@ -18,6 +18,14 @@ export const REFUSALS = {
   batch_not_found: missing('Check the id, and that it is asked for with the apiKey that made the batch.'),
   method_not_allowed: { ...bad('Use the method that the Allow header names.'), status: 405 },
   tab_not_found: missing('Check the id.'),
+  tab_proof_invalid: { ...bad('Sign the statement with the key of the tab, for this router, now.'), status: 403 },
+  pairing_not_found: missing('Ask the owner of the account for a new code: POST /v1/account/pairings.'),
+  already_paired: {
+    ...bad('End the pairing at /join, or DELETE /v1/account/devices/:tab, and pair again.'),
+    status: 409,
+  },
+  device_not_found: missing('GET /v1/account/devices lists the devices of the account.'),
+  too_many_devices: { ...bad('Remove devices that are not needed any more.'), status: 403 },
   invalid_api_key: {
     ...bad('Use a key that the operator or POST /v1/keys gave out, or none where that is allowed.'),
     status: 401,

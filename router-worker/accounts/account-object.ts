@@ -6,6 +6,7 @@ import { Account } from './account.ts';
 import type { AccountName } from './api-key.ts';
 import type { KeyLimits, KeyRecord, KeyUse } from './key-record.ts';
 import { SqlKeyStore } from './key-store.ts';
+import { type Device, PairedDevices, type Pairing } from './paired-devices.ts';
 import type { RateLimits, RateTaken } from './rate-limit.ts';
 
 /** Whether a request may be made, and by which key. */
@@ -14,9 +15,10 @@ export interface Admission {
   readonly rate: RateTaken;
 }
 
-/** Doorman of {@link Account}: storage and RPC. One for each account, and for each network prefix that asks without one. */
+/** Doorman of {@link Account} and its {@link PairedDevices}: storage and RPC. One for each account, and for each network prefix that asks without one. */
 export class AccountObject extends DurableObject<Env> {
   readonly #account: Account;
+  #devices: PairedDevices | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -56,6 +58,39 @@ export class AccountObject extends DurableObject<Env> {
 
   revoke(id: string): Reply<KeyRecord> {
     return this.#reply(() => this.#account.revoke(id));
+  }
+
+  offerPairing(code: string, pairing: Pairing): Reply<null> {
+    return this.#reply(() => {
+      this.#paired().offer(code, pairing);
+      return null;
+    });
+  }
+
+  pairing(code: string): Reply<Pairing> {
+    return this.#reply(() => this.#paired().pairing(code));
+  }
+
+  redeemPairing(code: string, tab: string): Reply<Device> {
+    return this.#reply(() => this.#paired().redeem(code, tab));
+  }
+
+  devices(): Reply<Device[]> {
+    return this.#reply(() => this.#paired().all());
+  }
+
+  device(tab: string): Reply<Device | null> {
+    return this.#reply(() => this.#paired().get(tab));
+  }
+
+  removeDevice(tab: string): Reply<boolean> {
+    return this.#reply(() => this.#paired().remove(tab));
+  }
+
+  /** Made when devices are spoken of: somebody without an account leaves nothing behind. */
+  #paired(): PairedDevices {
+    this.#devices ??= new PairedDevices(this.ctx.storage.sql, () => Date.now());
+    return this.#devices;
   }
 
   #reply<T>(act: () => T): Reply<T> {

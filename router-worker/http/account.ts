@@ -109,7 +109,7 @@ export function accountRoutes(app: Hono<AppEnv>): void {
   });
 }
 
-const accountId = (name: AccountName) => `acct_${name}`;
+export const accountId = (name: AccountName) => `acct_${name}`;
 
 /** Throws `invalid_value`. */
 function accountName(id: string): AccountName {
@@ -145,7 +145,7 @@ async function isOperator(c: AppContext): Promise<boolean> {
 }
 
 /** Whose key this is. `manages`: keys with limits may not. Throws `invalid_api_key` or `key_not_allowed`. */
-async function owner(
+export async function owner(
   c: AppContext,
   manages: boolean,
 ): Promise<{ readonly account: AccountName; readonly key: KeyRecord }> {
@@ -157,7 +157,7 @@ async function owner(
   if (manages && !mayManage(key)) {
     throw new ShoalError(
       'key_not_allowed',
-      'A key with a budget, models, origins or a level of its own cannot manage keys.',
+      'A key with a budget, models, origins or a level of its own cannot manage keys or devices.',
     );
   }
   return { account, key };
@@ -226,7 +226,7 @@ function wholeNumber(c: AppContext, name: string, byDefault: number, most: numbe
   throw new ShoalError('invalid_value', `'${name}' must be a whole number up to ${most}.`, { param: name });
 }
 
-async function parse<T>(c: AppContext, schema: v.GenericSchema<unknown, T>): Promise<T> {
+export async function parse<T>(c: AppContext, schema: v.GenericSchema<unknown, T>): Promise<T> {
   const parsed = v.safeParse(schema, await readJson(c.req.raw, MAX_BODY_BYTES));
   if (parsed.success) return parsed.output;
   const param = v.getDotPath(parsed.issues[0]) ?? null;

@@ -9,6 +9,7 @@ import { calibrationRoutes } from './calibration.ts';
 import { chatRoutes } from './chat-completions.ts';
 import { completionRoutes } from './completions.ts';
 import type { AppEnv } from './context.ts';
+import { deviceRoutes } from './devices.ts';
 import { embeddingRoutes } from './embeddings.ts';
 import { fileRoutes } from './files.ts';
 import { REPLAYED_HEADER } from './idempotent.ts';
@@ -24,6 +25,7 @@ import { recordRoutes } from './records.ts';
 import { respondError } from './respond-error.ts';
 import { sealedTaskRoutes } from './sealed-tasks.ts';
 import { sessionRoutes } from './sessions.ts';
+import { tabOwnerRoutes } from './tab-owner.ts';
 import { tabRoutes } from './tabs.ts';
 
 /** The HTTP surface. Order matters: identify, refuse insecure transport, open CORS, then the routes. */
@@ -63,6 +65,8 @@ export function createApp(): Hono<AppEnv> {
     c.header('access-control-allow-origin', '*');
     return c.json({
       protocol: PROTOCOL_VERSION,
+      /** The router's clock: what a tab signs for it is dated by it, Unix time, ms. */
+      now: Date.now(),
       router_keys: [{ id: keys.signer.publicKey.slice(0, 8), algorithm: 'Ed25519', key: keys.signer.publicKey }],
       socket: '/v1/tabs/socket',
       pages: { join: '/join', chat: '/chat', network: '/network', audit: '/audit' },
@@ -79,12 +83,14 @@ export function createApp(): Hono<AppEnv> {
   logRoutes(app);
   modelRoutes(app);
   tabRoutes(app);
+  tabOwnerRoutes(app);
   networkRoutes(app);
   quoteRoutes(app);
   sessionRoutes(app);
   fileRoutes(app);
   batchRoutes(app);
   accountRoutes(app);
+  deviceRoutes(app);
   ledgerRoutes(app);
   calibrationRoutes(app);
 

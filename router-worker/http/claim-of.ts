@@ -18,8 +18,8 @@ export function claimOf(
   conversation: string,
   settings: SessionSettings | null = null,
 ): Claim {
-  const placement = settings?.placement ?? ANYWHERE;
-  return { account, sla: slaOf(c, settings), conversation, ...placement, bindsCheckers: settings !== null };
+  const { allow, block } = settings?.placement ?? ANYWHERE;
+  return { account, sla: slaOf(c, settings), conversation, allow, block, bindsCheckers: settings !== null };
 }
 
 /** The class of the header, else the session's. Throws `invalid_value` for one that does not exist. */

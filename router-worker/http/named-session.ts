@@ -1,12 +1,15 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { isRecord } from '../../shared/protocol/field-errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
+import { onDevices } from '../../shared/protocol/placement.ts';
 import { SESSION_HEADER } from '../../shared/protocol/sealed-task-api.ts';
 import type { SessionSettings } from '../../shared/protocol/session-api.ts';
+import { accountStub } from '../accounts/account-object.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { sessionOfId } from '../keys/session-ids.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
 import type { AdmissionOrder } from '../session/set-up-session.ts';
+import { accountOf } from './admission.ts';
 import type { AppContext } from './context.ts';
 import { ownerOf } from './owner.ts';
 
@@ -16,7 +19,10 @@ export interface NamedSession {
   /** Of its object. */
   readonly name: string;
   readonly owner: string;
+  /** Its placement is that of this request: of a session that is bound to its account's devices, these. */
   readonly settings: SessionSettings;
+  /** The devices of its account; null where others may read, too. */
+  readonly devices: readonly string[] | null;
 }
 
 /**
@@ -35,7 +41,18 @@ export async function namedSession(c: AppContext, body: unknown): Promise<NamedS
   if (typeof id !== 'string') return null;
   const name = await sessionOfId(await routerKeys(c.env.SHOAL_ROUTER_SECRET), id);
   const owner = await ownerOf(c);
-  return { id, name, owner, settings: unwrap(await sessionStub(c.env, name).settings(owner)) };
+  const settings = unwrap(await sessionStub(c.env, name).settings(owner));
+  if (settings.placement.ownDevicesOnly !== true) return { id, name, owner, settings, devices: null };
+  const devices = await devicesOfCaller(c);
+  return { id, name, owner, settings: { ...settings, placement: onDevices(settings.placement, devices) }, devices };
+}
+
+/** Tabs that are paired with the account of this request, as they are now. None where it has no account. */
+async function devicesOfCaller(c: AppContext): Promise<string[]> {
+  const payer = c.env.BATCH_LINE?.payer;
+  const account = payer === undefined ? await accountOf(c) : payer.key === null ? null : payer.account;
+  if (account === null) return [];
+  return unwrap(await accountStub(c.env, account).devices()).map(({ tab }) => tab);
 }
 
 /** Refuses what is not asked within a session that was set up, where the header names one. Throws `unsupported_field`. */
@@ -64,9 +81,9 @@ export async function leaveSession(c: AppContext, { name }: NamedSession, task: 
 /** Takes the task's place in its session, or, with `dry`, only asks for it. Throws `session_exhausted` or `session_busy`. */
 export async function admitToSession(
   c: AppContext,
-  { name, owner }: NamedSession,
+  { name, owner, devices }: NamedSession,
   order: AdmissionOrder,
   dry = false,
 ): Promise<void> {
-  unwrap(await sessionStub(c.env, name).admit(owner, order, dry));
+  unwrap(await sessionStub(c.env, name).admit(owner, { ...order, ...(devices !== null && { devices }) }, dry));
 }

@@ -1,14 +1,18 @@
-import { createExecutionContext, env, SELF } from 'cloudflare:test';
+import { createExecutionContext, env, runInDurableObject, SELF } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import documented from '../../docs/errors.md?raw';
 import { toBase64Url } from '../../shared/bytes.ts';
 import { SENTENCE_EMBEDDING_PATH } from '../../shared/classes/catalogue.ts';
 import { type ErrorCode, ShoalError, type WireError } from '../../shared/errors.ts';
-import { MAX_REQUEST_BODY_BYTES, MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
+import { MAX_DEVICES, MAX_REQUEST_BODY_BYTES, MAX_SESSIONS_PER_OWNER } from '../../shared/limits.ts';
 import { decodePacket } from '../../shared/protocol/packets.ts';
+import { TAB_PROOF_HEADER, type TabOwnerAct, tabProof } from '../../shared/protocol/tab-owner-api.ts';
 import { ERROR_POLICIES } from '../../shared/refusals.ts';
+import { generateSigningKeys, signerOf } from '../../shared/signing/signed-statement.ts';
 import { EngineError, type GenerateEvent } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { accountStub } from '../accounts/account-object.ts';
+import { digestOf } from '../accounts/api-key.ts';
 import { batchStub } from '../batches/batch-address.ts';
 import { MAX_FILE_BYTES, MAX_FILES, MAX_OPEN_BATCHES } from '../batches/batch-limits.ts';
 import type { Env } from '../env.ts';
@@ -139,6 +143,26 @@ async function aKey(limits: object = {}): Promise<{ readonly authorization: stri
   const { key, account } = await made.json<{ key: string; account: string }>();
   const narrow = await call('POST', '/v1/keys', limits, { authorization: `Bearer ${key}` });
   return { authorization: `Bearer ${(await narrow.json<{ key: string }>()).key}`, account };
+}
+
+/** A code of the account that a key is of. */
+async function aCode(holder: { readonly authorization: string }, part: object = {}): Promise<string> {
+  const made = await call('POST', '/v1/account/pairings', part, { authorization: holder.authorization });
+  return (await made.json<{ code: string }>()).code;
+}
+
+/** A tab's key, and what it signs of itself. */
+async function aSigner() {
+  const { pair, publicKey } = await generateSigningKeys();
+  const signer = signerOf(pair.privateKey, publicKey);
+  const { publicKey: router } = (await routerKeys(env.SHOAL_ROUTER_SECRET)).signer;
+  return {
+    call: async (method: string, act: TabOwnerAct, part: { readonly code?: string; readonly router?: string } = {}) => {
+      const proof = await tabProof(signer, { router, code: null, at: Date.now(), ...part, act });
+      const body = part.code === undefined ? undefined : { code: part.code };
+      return call(method, `/v1/tabs/${publicKey}/owner`, body, { [TAB_PROOF_HEADER]: proof });
+    },
+  };
 }
 
 /** A request that was answered under a key. */
@@ -290,6 +314,30 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
     const late = await refused(within({ deadline_ms: 1_000 }));
     await running.body?.cancel();
     return late;
+  },
+  tab_proof_invalid: async () => refused((await aSigner()).call('GET', 'look', { router: `${'R'.repeat(42)}A` })),
+  pairing_not_found: async () => refused((await aSigner()).call('POST', 'pair', { code: '0000-0000-0000' })),
+  already_paired: async () => {
+    const [one, other, tab] = [await aKey(), await aKey(), await aSigner()];
+    expect((await tab.call('POST', 'pair', { code: await aCode(one) })).status).toBe(201);
+    return refused(tab.call('POST', 'pair', { code: await aCode(other) }));
+  },
+  device_not_found: async () => refused(call('DELETE', '/v1/account/devices/none', undefined, await aKey())),
+  too_many_devices: async () => {
+    const [holder, tab] = [await aKey(), await aSigner()];
+    const code = await aCode(holder, { devices: 2 });
+    const account = accountStub(env, holder.account.slice('acct_'.length));
+    const digest = await digestOf(code.replaceAll('-', ''));
+    await account.redeemPairing(digest, 'first');
+    await runInDurableObject(account, (_, { storage }) => {
+      for (let i = 1; i < MAX_DEVICES; i++) {
+        storage.sql.exec(
+          "INSERT INTO device (tab, by_order, owner, name, paired_at, code) VALUES (?, '', '', '', 0, '')",
+          `tab ${i}`,
+        );
+      }
+    });
+    return refused(tab.call('POST', 'pair', { code }));
   },
   router_not_configured: async () => refused(elsewhere({ SHOAL_LEVEL_FLOOR: 'paranoid' }, '/v1/quotes', good)),
   tab_lost: async () => {

@@ -1,6 +1,6 @@
 import type { Hono } from 'hono';
 import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
-import { BEST_MODEL, parseSessionSettings } from '../../shared/protocol/session-api.ts';
+import { BEST_MODEL, parseSessionSettings, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { tailOf } from '../../shared/protocol/task-ids.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { newSessionName, sessionIdOf, sessionOfId } from '../keys/session-ids.ts';
@@ -8,6 +8,7 @@ import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
 import { sessionListStub } from '../session/session-list-object.ts';
 import type { SessionView } from '../session/set-up-session.ts';
+import { accountOf } from './admission.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { listQuery } from './list-query.ts';
 import { ownerOf } from './owner.ts';
@@ -25,6 +26,7 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/sessions', async (c) => {
     const settings = parseSessionSettings(await readJson(c.req.raw, MAX_SESSION_BODY_BYTES), null);
     await refuseUnknownModel(c, settings.model);
+    await refuseWithoutAccount(c, settings);
     const owner = await ownerOf(c);
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const name = newSessionName();
@@ -55,8 +57,9 @@ export function sessionRoutes(app: Hono<AppEnv>): void {
   app.patch('/v1/sessions/:id', async (c) => {
     const body = await readJson(c.req.raw, MAX_SESSION_BODY_BYTES);
     const { id, session, owner } = await sessionOf(c);
-    const { model } = parseSessionSettings(body, unwrap(await session.settings(owner)));
-    await refuseUnknownModel(c, model);
+    const changed = parseSessionSettings(body, unwrap(await session.settings(owner)));
+    await refuseUnknownModel(c, changed.model);
+    await refuseWithoutAccount(c, changed);
     const view: SessionView = unwrap(await session.patch(owner, body));
     await sessionListStub(c.env, owner).renew(id, view.expires_at);
     return c.json(view);
@@ -114,6 +117,16 @@ async function viewIfThere(c: AppContext, id: string, owner: string) {
 /** A model may come and go with the catalogue; that it never was there is said at once. Throws `model_not_found`. */
 async function refuseUnknownModel(c: AppContext, model: string | null): Promise<void> {
   if (model !== null && model !== BEST_MODEL) findVariants(await servedCatalogue(c.env), model, 'chat');
+}
+
+/** Own devices are those that are paired with an account. Throws `invalid_api_key`. */
+async function refuseWithoutAccount(c: AppContext, { placement }: SessionSettings): Promise<void> {
+  if (placement.ownDevicesOnly !== true || (await accountOf(c)) !== null) return;
+  throw new ShoalError(
+    'invalid_api_key',
+    'Own devices are those that are paired with an account: send its key as Authorization: Bearer sk-shoal-….',
+    { param: 'placement.own_devices_only' },
+  );
 }
 
 /** OpenAI's lists name their first and last entry. */

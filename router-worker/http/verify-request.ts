@@ -123,7 +123,9 @@ export async function verifyRequest(
     : null;
   if (outlook !== null && purpose !== 'quote') {
     const least = settings?.tabs.min ?? 1;
-    if (outlook.able.tabs < least) throw noTab(c, model.id, { tabs: outlook.able.tabs, least });
+    if (outlook.able.tabs < least) {
+      throw noTab(c, model.id, { tabs: outlook.able.tabs, least, isBound: placement.allow !== null });
+    }
     refuseLate(outlook, settings?.deadlineMs ?? null);
   }
   return {
@@ -236,12 +238,18 @@ function refuseLate(outlook: Outlook, deadlineMs: number | null): void {
   });
 }
 
-function noTab(c: AppContext, model: string, wanted: { readonly tabs: number; readonly least: number } | null) {
+function noTab(
+  c: AppContext,
+  model: string,
+  wanted: { readonly tabs: number; readonly least: number; readonly isBound: boolean } | null,
+) {
   const join = `Open ${new URL(c.req.url).origin}/join to lend one.`;
   const message =
-    wanted === null || wanted.tabs === 0
-      ? `No tab serves ${model} at the moment. ${join}`
-      : `${wanted.tabs} of the ${wanted.least} tabs that the session wants serve ${model} at the moment. ${join}`;
+    wanted?.isBound && wanted.tabs === 0
+      ? `None of the tabs that the session allows serves ${model} at the moment.`
+      : wanted === null || wanted.tabs === 0
+        ? `No tab serves ${model} at the moment. ${join}`
+        : `${wanted.tabs} of the ${wanted.least} tabs that the session wants serve ${model} at the moment. ${join}`;
   return new ShoalError('no_tab', message, {
     retryAfterMs: 15_000,
     param: (wanted?.least ?? 1) > 1 ? 'tabs.min' : null,

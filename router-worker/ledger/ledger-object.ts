@@ -10,8 +10,10 @@ import type {
   DrawResult,
   LedgerOrder,
   OrderResult,
+  PairOrder,
   StandingOrder,
   StatementLine,
+  TabMoney,
 } from './transfer.ts';
 
 /** After a failed look for grants to close, ms: long enough not to spin on a lasting fault. */
@@ -52,6 +54,26 @@ export class LedgerObject extends DurableObject<Env> {
       for (const order of orders) this.#ledger.standing(order);
       return null;
     });
+  }
+
+  /** Pairs a tab with an account. Told again under the same id it changes nothing. */
+  pair(order: PairOrder): Reply<null> {
+    return this.#reply(() => {
+      this.#ledger.pair(order);
+      return null;
+    });
+  }
+
+  leave(tab: string, account: string): Reply<boolean> {
+    return this.#reply(() => this.#ledger.leave(tab, account));
+  }
+
+  payeeOf(tab: string): Reply<string | null> {
+    return this.#reply(() => this.#ledger.payeeOf(tab));
+  }
+
+  tabMoney(tabs: readonly string[]): Reply<TabMoney[]> {
+    return this.#reply(() => tabs.map((tab) => this.#ledger.tabMoney(tab)));
   }
 
   account(account: string): Reply<AccountView> {

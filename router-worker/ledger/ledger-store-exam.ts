@@ -31,6 +31,8 @@ function posting(id: string, part: Partial<Posting> = {}): Posting {
     keySpend: null,
     trust: null,
     meanPays: [],
+    payee: null,
+    tabs: [],
     ...part,
   };
 }
@@ -146,6 +148,37 @@ export const LEDGER_STORE_EXAM: readonly LedgerStoreExamCase[] = [
       same([store.nextExpiry(), names(2000, 9), names(2000, 1), names(999, 9)], [1000, ['a', 'b'], ['a'], []]);
       store.post(posting('5', { grant: grant('a', { state: 'expired', remaining: 0 }) }));
       same([store.nextExpiry(), names(2000, 9), store.grant('a')?.state], [2000, ['b'], 'expired']);
+    },
+  },
+  {
+    title: 'knows whom a tab earns for, what is held back of it, and what it earned on a day',
+    run(store) {
+      const DAY = 24 * 60 * 60 * 1000;
+      const at = (day: number) => ({ transfer: { ...posting(`day ${day}`).transfer, at: day * DAY + 5 } });
+      const none = { collected: 0, lost: 0, earnedToday: 0, step: 1 };
+      same([store.payee('t'), store.heldBack('t'), store.tabSums('t', 0)], [null, 0, none]);
+      store.post(posting('1', { payee: { tab: 't', payee: { account: 'a', order: 'one' } } }));
+      store.post(posting('2', { payee: { tab: 't', payee: { account: 'b', order: 'two' } } }));
+      store.post(posting('3', { payee: { tab: 'u', payee: { account: 'a', order: 'three' } } }));
+      store.post(posting('4', { payee: { tab: 'u', payee: null } }));
+      same([store.payee('t'), store.payee('u')], [{ account: 'b', order: 'two' }, null]);
+      const held = (account: string, amount: number) => ({ account: `escrow:${account}`, amount });
+      store.post(posting('5', { legs: [held('t/c', 3), held('t/d', 4), held('tt/c', 9), held('t', 1)] }));
+      same([store.heldBack('t'), store.heldBack('tt'), store.heldBack('x')], [7, 9, 0]);
+      store.post(posting('6', { ...at(3), tabs: [{ tab: 't', earned: 10, collected: 4, lost: 0, step: 8 }] }));
+      store.post(
+        posting('7', {
+          transfer: { ...at(3).transfer, id: '7' },
+          tabs: [
+            { tab: 't', earned: 5, collected: 1, lost: 0, step: 4 },
+            { tab: 't', earned: 1, collected: 0, lost: 2, step: null },
+          ],
+        }),
+      );
+      same(store.tabSums('t', 3 * DAY), { collected: 5, lost: 2, earnedToday: 16, step: 4 });
+      same(store.tabSums('t', 4 * DAY), { collected: 5, lost: 2, earnedToday: 0, step: 4 });
+      store.post(posting('8', { ...at(4), tabs: [{ tab: 't', earned: 2, collected: 0, lost: 0, step: 2 }] }));
+      same(store.tabSums('t', 4 * DAY), { collected: 5, lost: 2, earnedToday: 2, step: 2 });
     },
   },
   {

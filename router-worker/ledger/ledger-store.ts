@@ -1,5 +1,12 @@
 import type { MeanPay } from './deposit.ts';
-import type { Grant, Leg, StatementLine, TransferKind } from './transfer.ts';
+import type { Grant, Leg, Payee, StatementLine, TransferKind } from './transfer.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Number of a day, UTC. */
+export function dayOf(at: number): number {
+  return Math.floor(at / DAY_MS);
+}
 
 export interface StoredTransfer {
   readonly id: string;
@@ -10,6 +17,24 @@ export interface StoredTransfer {
   /** What was answered, as JSON. */
   readonly result: string;
   readonly at: number;
+}
+
+/** What a transfer adds to the sums of a tab, micro-credits. */
+export interface TabSums {
+  readonly tab: string;
+  readonly earned: number;
+  readonly collected: number;
+  readonly lost: number;
+  /** In what steps this is told from now on; null: as before. */
+  readonly step: number | null;
+}
+
+/** The sums of a tab, micro-credits. */
+export interface KeptTabSums {
+  readonly collected: number;
+  readonly lost: number;
+  readonly earnedToday: number;
+  readonly step: number;
 }
 
 /** Everything that one transfer changes. */
@@ -24,6 +49,9 @@ export interface Posting {
   readonly trust: { readonly escrow: string; readonly isTrusted: boolean } | null;
   /** What answers are paid from now on, by class. */
   readonly meanPays: readonly (MeanPay & { readonly class: string })[];
+  /** Whom a tab earns for from now on; null: nobody. */
+  readonly payee: { readonly tab: string; readonly payee: Payee | null } | null;
+  readonly tabs: readonly TabSums[];
 }
 
 export interface LedgerTotals {
@@ -56,6 +84,11 @@ export interface LedgerStore {
   isTrusted(escrow: string): boolean;
   /** Of the answers of a class. */
   meanPay(classId: string): MeanPay;
+  payee(tab: string): Payee | null;
+  /** In all escrow accounts of a tab, micro-credits. */
+  heldBack(tab: string): number;
+  /** `earnedToday`: on the day of this instant, UTC. */
+  tabSums(tab: string, at: number): KeptTabSums;
   /** Writes all of it or nothing. Throws, and writes nothing, when the transfer's id is there already. */
   post(posting: Posting): void;
   /** Lines of an owner with a higher number than `after`, oldest first. */

@@ -136,6 +136,86 @@ describe('the ledger', () => {
     expect(ledger.health()).toMatchObject({ healthy: true, fees: 50 });
   });
 
+  it('[O7] lets a tab’s pay wait for an owner, then gives it, and all that follows, to the account it is paired with', () => {
+    const { ledger, draw, store, clock } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    const earn = (id: string, amount: number) => ledger.settle([settle(id, amount, [pay('t', amount)])]);
+    for (let i = 0; i < 40; i++) earn(`${i}`, 10); // 200 are free, 200 held back.
+    const step = 64; // The power of two at or above four mean pays.
+    const before = { payee: null, waiting: 192, held: 192, collected: 0, lost: 0, today: 384, step };
+    expect(ledger.tabMoney('t')).toEqual(before);
+    const order = { id: 'p', tab: 't', account: 'ben' };
+    for (let i = 0; i < 2; i++) ledger.pair(order);
+    expect(ledger.tabMoney('t')).toEqual({ ...before, payee: 'ben', waiting: 0, collected: 192 });
+    clock.at += DAY_MS;
+    for (let i = 0; i < 12; i++) earn(`later ${i}`, 10); // 8 waited still; 60 more.
+    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 256, collected: 256, today: 64 });
+    expect(
+      store.statement('ben', 0, 9).map(({ kind, task, amount, balance }) => [kind, task, amount, balance]),
+    ).toEqual([
+      ['collect', null, 192, 192],
+      ['collect', null, 64, 256],
+    ]);
+    expect([ledger.account('ben').free, store.balance(tabAccount('t'))]).toEqual([256, 4]);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+  });
+
+  it('[O7] gives the account what is freed when the tab is trusted, too', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    for (let i = 0; i < 400; i++) ledger.settle([settle(`${i}`, 10, [pay('t', 10)])]);
+    ledger.standing({ id: 'r', tab: 't', class: 'c', standing: 'trusted' });
+    const deposit = 800; // Of 80 mean pays.
+    expect(store.balance(escrowAccount('t', 'c'))).toBe(deposit);
+    expect(ledger.account('ben').free).toBe(Math.floor((4_000 - deposit) / 64) * 64);
+  });
+
+  it('[O7] [K16] tells nothing, and gives nothing, by the task', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    const seen = Array.from({ length: 64 }, (_, i) => {
+      ledger.settle([settle(`${i}`, 10, [pay('t', 10)])]);
+      return JSON.stringify([ledger.tabMoney('t'), ledger.account('ben')]);
+    });
+    expect(new Set(seen).size).toBeLessThan(64 / 4);
+  });
+
+  it('[O7] takes nothing back that was given to an owner: a lie costs what is held', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 10_000 });
+    draw('d', 5_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    for (let i = 0; i < 32; i++) ledger.settle([settle(`${i}`, 16, [pay('t', 16)])]);
+    ledger.standing({ id: 'f', tab: 't', class: 'c', standing: 'fraud' });
+    expect(ledger.tabMoney('t')).toMatchObject({ waiting: 0, held: 0, collected: 256, lost: 256 });
+    expect([ledger.account('ben').free, store.balance(FEES)]).toEqual([256, 256]);
+  });
+
+  it('[O6] pairs a tab with one account at a time, and with none once it left', () => {
+    const { ledger, draw, store } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
+    draw('d', 500);
+    const bens = { id: 'p', tab: 't', account: 'ben' };
+    ledger.pair(bens);
+    expect(() => ledger.pair({ id: 'q', tab: 't', account: 'eve' })).toThrow('paired with another account');
+    expect([ledger.leave('t', 'eve'), ledger.leave('t', 'ben'), ledger.leave('t', 'ben')]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+    ledger.pair(bens); // Told again, long after.
+    for (let i = 0; i < 16; i++) ledger.settle([settle(`${i}`, 16, [pay('t', 16)])]);
+    expect([ledger.payeeOf('t'), store.balance(tabAccount('t')), ledger.account('ben').free]).toEqual([null, 128, 0]);
+    ledger.pair({ id: 'q', tab: 't', account: 'eve' });
+    expect([ledger.payeeOf('t'), ledger.account('eve').free]).toEqual(['eve', 128]);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+  });
+
   it('pays checks that nobody was charged for out of its fees, as far as they go', () => {
     const { ledger, draw, store } = aLedger();
     ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });

@@ -1,6 +1,7 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting } from './ledger-store.ts';
+import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type TabSums } from './ledger-store.ts';
+import { stepOfPay, wholeSteps } from './steps-of-pay.ts';
 import {
   type DrawLimits,
   type DrawOrder,
@@ -13,9 +14,11 @@ import {
   type LedgerOrder,
   type Leg,
   type OrderResult,
+  type PairOrder,
   type Pay,
   type StandingOrder,
   type StatementLine,
+  type TabMoney,
   type TransferKind,
   tabAccount,
   userAccount,
@@ -29,8 +32,6 @@ const DRAW_SHARE = 8;
 
 /** Grants that are closed in one look at the clock. */
 const EXPIRE_BATCH = 500;
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 export interface AccountView {
   /** Micro-credits. */
@@ -47,7 +48,9 @@ export interface LedgerHealth extends LedgerTotals {
   readonly fees: number;
 }
 
-type Change = Partial<Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays'>> & {
+type Change = Partial<
+  Pick<Posting, 'legs' | 'lines' | 'grant' | 'keySpend' | 'trust' | 'meanPays' | 'payee' | 'tabs'>
+> & {
   readonly task?: string;
 };
 
@@ -134,13 +137,61 @@ export class Ledger {
     this.#once(id, kind, content, () => {
       const held = this.#store.balance(escrow);
       const released = releasedOf(held, depositOf(this.#store.meanPay(classId)));
-      const amount = standing === 'untrusted' ? 0 : standing === 'trusted' ? released : held;
+      const isTrusted = standing === 'trusted';
+      const amount = standing === 'untrusted' ? 0 : isTrusted ? released : held;
       this.#post(id, kind, content, null, {
-        legs: move(escrow, standing === 'trusted' ? tabAccount(tab) : FEES, amount),
-        trust: { escrow, isTrusted: standing === 'trusted' },
+        legs: move(escrow, isTrusted ? tabAccount(tab) : FEES, amount),
+        trust: { escrow, isTrusted },
+        tabs: [{ tab, earned: 0, collected: 0, lost: isTrusted ? 0 : amount, step: null }],
       });
+      this.#collect(id, tab);
       return null;
     });
+  }
+
+  /**
+   * A tab earns for an account from now on, and what waited is the account's. What is held back stays where it is: it is the tab's standing that frees it. Throws
+   * `already_paired` where it earns for another.
+   */
+  pair({ id, tab, account }: PairOrder): void {
+    const content = { tab, account };
+    this.#once(id, 'pair', content, () => {
+      const before = this.#store.payee(tab);
+      if (before !== null && before.account !== account) {
+        throw new ShoalError('already_paired', 'This tab is paired with another account: end that first.');
+      }
+      this.#post(id, 'pair', content, null, { payee: { tab, payee: { account, order: id } } });
+      this.#collect(id, tab);
+      return null;
+    });
+  }
+
+  /** A tab earns for this account no longer. What it was given stays given. False where it earns for another, or nobody. */
+  leave(tab: string, account: string): boolean {
+    const payee = this.#store.payee(tab);
+    if (payee?.account !== account) return false;
+    this.#post(`leave:${payee.order}`, 'leave', { tab, account }, null, { payee: { tab, payee: null } });
+    return true;
+  }
+
+  /** The account that a tab earns for; null: nobody's. */
+  payeeOf(tab: string): string | null {
+    return this.#store.payee(tab)?.account ?? null;
+  }
+
+  /** In whole steps: see {@link stepOfPay}. */
+  tabMoney(tab: string): TabMoney {
+    const { collected, lost, earnedToday, step } = this.#store.tabSums(tab, this.#now());
+    const shown = (amount: number) => wholeSteps(amount, step);
+    return {
+      payee: this.payeeOf(tab),
+      waiting: shown(this.#store.balance(tabAccount(tab))),
+      held: shown(this.#store.heldBack(tab)),
+      collected,
+      lost: shown(lost),
+      today: shown(earnedToday),
+      step,
+    };
   }
 
   account(account: string): AccountView {
@@ -176,16 +227,22 @@ export class Ledger {
       if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
       const due = this.#payable(charge, pays);
       const meanPays = this.#meanPaysWith(due);
-      const earned = due.flatMap((pay) => this.#split(pay));
+      const earned = due.map((pay) => this.#split(pay));
       const result: OrderResult = { status: 'done' };
       this.#post(id, 'settle', content, result, {
         task,
-        legs: [{ account: source, amount: -charge }, ...earned, { account: FEES, amount: charge - sumOf(due) }],
+        legs: [
+          { account: source, amount: -charge },
+          ...earned.flatMap(({ legs }) => legs),
+          { account: FEES, amount: charge - sumOf(due) },
+        ],
         lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
+        tabs: earned.map(({ sums }) => sums),
         grant: isOpen ? { ...grant, remaining: grant.remaining - charge } : null,
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
         meanPays,
       });
+      for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(id, tab);
       return result;
     });
   }
@@ -202,14 +259,31 @@ export class Ledger {
     return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
   }
 
-  #split({ tab, class: classId, amount }: Pay): Leg[] {
+  #split({ tab, class: classId, amount }: Pay): { readonly legs: Leg[]; readonly sums: TabSums } {
     const escrow = escrowAccount(tab, classId);
     const standing = { isTrusted: this.#store.isTrusted(escrow), held: this.#store.balance(escrow) };
-    const held = heldBack(amount, standing, depositOf(this.#store.meanPay(classId)));
-    return [
-      { account: tabAccount(tab), amount: amount - held },
-      { account: escrow, amount: held },
-    ];
+    const meanPay = this.#store.meanPay(classId);
+    const held = heldBack(amount, standing, depositOf(meanPay));
+    return {
+      legs: [
+        { account: tabAccount(tab), amount: amount - held },
+        { account: escrow, amount: held },
+      ],
+      sums: { tab, earned: amount, collected: 0, lost: 0, step: stepOfPay(meanPay, amount) },
+    };
+  }
+
+  /** What waits with a paired tab goes to its account, in whole steps. `by`: the transfer that brought it. */
+  #collect(by: string, tab: string): void {
+    const account = this.payeeOf(tab);
+    const { step } = this.#store.tabSums(tab, this.#now());
+    const amount = wholeSteps(this.#store.balance(tabAccount(tab)), step);
+    if (account === null || amount === 0) return;
+    this.#post(`collect:${by}:${tab}`, 'collect', { tab, account, amount }, null, {
+      legs: move(tabAccount(tab), userAccount(account), amount),
+      lines: [{ owner: account, amount }],
+      tabs: [{ tab, earned: 0, collected: amount, lost: 0, step: null }],
+    });
   }
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
@@ -236,7 +310,7 @@ export class Ledger {
 
   /** Fills somebody without an account up, once a day. */
   #allow(account: string, allowance: number, at: number): void {
-    const id = `allowance:${account}:${Math.floor(at / DAY_MS)}`;
+    const id = `allowance:${account}:${dayOf(at)}`;
     if (this.#store.transfer(id) !== null) return;
     const amount = Math.max(0, allowance - this.account(account).balance);
     this.#post(id, 'allowance', { account, allowance }, null, {
@@ -279,6 +353,8 @@ export class Ledger {
       keySpend: change.keySpend ?? null,
       trust: change.trust ?? null,
       meanPays: change.meanPays ?? [],
+      payee: change.payee ?? null,
+      tabs: change.tabs ?? [],
     });
   }
 }

@@ -1,6 +1,13 @@
 import { type MeanPay, NO_PAY } from './deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting, StoredTransfer } from './ledger-store.ts';
-import type { Grant, GrantState, StatementLine, TransferKind } from './transfer.ts';
+import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type StoredTransfer } from './ledger-store.ts';
+import {
+  escrowAccount,
+  type Grant,
+  type GrantState,
+  type Payee,
+  type StatementLine,
+  type TransferKind,
+} from './transfer.ts';
 
 interface GrantRow extends Record<string, SqlStorageValue> {
   readonly id: string;
@@ -36,6 +43,11 @@ export class SqlLedgerStore implements LedgerStore {
       CREATE TABLE IF NOT EXISTS key_spend (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS trusted (escrow TEXT PRIMARY KEY) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS payee (tab TEXT PRIMARY KEY, account TEXT NOT NULL, by_order TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS tab_sums (
+        tab TEXT PRIMARY KEY, collected INTEGER NOT NULL, lost INTEGER NOT NULL, day INTEGER NOT NULL, earned INTEGER NOT NULL,
+        step INTEGER NOT NULL
+      ) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS line (
         number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, transfer TEXT NOT NULL,
         amount INTEGER NOT NULL, balance INTEGER NOT NULL
@@ -90,7 +102,29 @@ export class SqlLedgerStore implements LedgerStore {
     return this.#sql.exec<{ mean: number; count: number }>(query, classId).toArray()[0] ?? NO_PAY;
   }
 
-  post({ transfer, legs, lines, grant, keySpend, trust, meanPays }: Posting): void {
+  payee(tab: string): Payee | null {
+    const query = 'SELECT account, by_order FROM payee WHERE tab = ?';
+    const row = this.#sql.exec<{ account: string; by_order: string }>(query, tab).toArray()[0];
+    return row === undefined ? null : { account: row.account, order: row.by_order };
+  }
+
+  heldBack(tab: string): number {
+    const first = escrowAccount(tab, '');
+    return this.#number(
+      'SELECT COALESCE(SUM(amount), 0) AS n FROM balance WHERE account >= ? AND account < ?',
+      ...[first, `${first.slice(0, -1)}0`], // What follows the slash, as keys are ordered.
+    );
+  }
+
+  tabSums(tab: string, at: number) {
+    type Row = { collected: number; lost: number; day: number; earned: number; step: number };
+    const row = this.#sql.exec<Row>('SELECT * FROM tab_sums WHERE tab = ?', tab).toArray()[0];
+    if (row === undefined) return { collected: 0, lost: 0, earnedToday: 0, step: 1 };
+    const { collected, lost, step } = row;
+    return { collected, lost, earnedToday: row.day === dayOf(at) ? row.earned : 0, step };
+  }
+
+  post({ transfer, legs, lines, grant, keySpend, trust, meanPays, payee, tabs }: Posting): void {
     this.#transact(() => {
       const { id, kind, task, content, result, at } = transfer;
       this.#sql.exec(
@@ -129,6 +163,16 @@ export class SqlLedgerStore implements LedgerStore {
           ...[classId, mean, count],
         );
       }
+      if (payee !== null) this.#setPayee(payee.tab, payee.payee);
+      for (const { tab, earned, collected, lost, step } of tabs) {
+        this.#sql.exec(
+          `INSERT INTO tab_sums (tab, collected, lost, day, earned, step) VALUES (?, ?, ?, ?, ?, COALESCE(?6, 1)) ON CONFLICT (tab) DO UPDATE SET
+            collected = collected + excluded.collected, lost = lost + excluded.lost,
+            earned = excluded.earned + CASE WHEN day = excluded.day THEN earned ELSE 0 END, day = excluded.day,
+            step = COALESCE(?6, step)`,
+          ...[tab, collected, lost, dayOf(at), earned, step],
+        );
+      }
     });
   }
 
@@ -152,6 +196,16 @@ export class SqlLedgerStore implements LedgerStore {
         "SELECT COALESCE(SUM(amount), 0) AS n FROM balance WHERE account >= 'grant:' AND account < 'grant;'",
       ),
     };
+  }
+
+  #setPayee(tab: string, payee: Payee | null): void {
+    if (payee === null) this.#sql.exec('DELETE FROM payee WHERE tab = ?', tab);
+    else {
+      this.#sql.exec(
+        'INSERT OR REPLACE INTO payee (tab, account, by_order) VALUES (?, ?, ?)',
+        ...[tab, payee.account, payee.order],
+      );
+    }
   }
 
   /** The one number of a query; 0 without a row. */

@@ -22,7 +22,13 @@ export type TransferKind =
   /** A tab became trusted: what was held back is its own. */
   | 'release'
   /** A tab was found to cheat: what was held back is lost. */
-  | 'forfeit';
+  | 'forfeit'
+  /** A tab was paired with an account. */
+  | 'pair'
+  /** What waited with a paired tab is its account's. */
+  | 'collect'
+  /** A tab is nobody's any more: what it earns from now on waits. */
+  | 'leave';
 
 /** Where credits come from. The only balance that may fall below zero: what it owes is what all others have. */
 export const FAUCET = 'network:faucet';
@@ -88,6 +94,39 @@ export type DrawResult =
   | { readonly status: 'refused'; readonly why: 'balance' | 'budget'; readonly free: number }
   /** The grant was given back, or had expired. */
   | { readonly status: 'over' };
+
+/** A tab is an account's from now on. */
+export interface PairOrder {
+  /** Of this pairing, and of no other. */
+  readonly id: string;
+  readonly tab: string;
+  readonly account: string;
+}
+
+/** Whose account is paid for what a tab does. */
+export interface Payee {
+  readonly account: string;
+  /** The order that said so. */
+  readonly order: string;
+}
+
+/** What a tab earned, micro-credits, each in whole steps. What was found false never counted. */
+export interface TabMoney {
+  /** Null: its pay waits. */
+  readonly payee: string | null;
+  /** Free, and waiting for an owner. */
+  readonly waiting: number;
+  /** Held back, in all classes: its own when it is trusted, as far as it is above the deposit. */
+  readonly held: number;
+  /** Given to the accounts of its owners. */
+  readonly collected: number;
+  /** Was held back, and lost with a lie. */
+  readonly lost: number;
+  /** Since midnight, UTC; free or held back. */
+  readonly today: number;
+  /** Each figure is a number of these; 1 for a tab that earned nothing yet. */
+  readonly step: number;
+}
 
 /** What one tab earned with one task. */
 export interface Pay {

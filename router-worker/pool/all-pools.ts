@@ -147,6 +147,12 @@ export class AllPools {
     throw new Error('no pool has the records of this tab');
   }
 
+  /** A tab was paired with an account, or is nobody's any more. Told to every pool where it may be: only the one where it is connected minds. */
+  async owned(identity: string, owner: string | null): Promise<void> {
+    const homes = await this.#homesOf(identity, await knownPools(this.#env));
+    await Promise.all(homes.map((pool) => this.#stub(pool).owned(identity, owner)));
+  }
+
   #stub(pool: number): PoolStub {
     return poolStub(this.#env, pool);
   }

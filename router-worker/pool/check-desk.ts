@@ -12,9 +12,9 @@ import type { Wrap } from '../../shared/sealing/envelope.ts';
 import { parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Decision } from '../session/session.ts';
 import type { ActiveLease, KnownLease, LeaseBook } from './lease-book.ts';
-import { nameCandidates } from './name-candidates.ts';
+import { nameApartFirst } from './name-candidates.ts';
 import type { PoolPorts } from './pool-ports.ts';
-import { independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
+import { haveOneOwner, independenceOf, MAX_PARTNERS, type Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
 import type { TaskBook } from './task-book.ts';
@@ -40,7 +40,7 @@ export class CheckDesk {
 
   /**
    * Tabs that could check an answer of this one, in no order. Free and trusted ones are preferred, as long as there are enough to settle a dispute;
-   * resting ones are named when there is nobody else, and those that may not serve never.
+   * resting ones are named when there is nobody else, and those that may not serve never. Tabs of the same owner come after all others.
    */
   candidates(answered: Tab, lease: Answered, placement: Placement = ANYWHERE): DrawCandidate[] {
     const { roster, ports, records } = this.#host;
@@ -53,7 +53,8 @@ export class CheckDesk {
       isFree: (tab: Tab) => tab.leases.size === 0,
       isTrusted,
     };
-    return nameCandidates(this.#strongest(answered, lease, placement), fitness, ports.random).map((tab) => ({
+    const isApart = (tab: Tab) => !haveOneOwner(answered, tab);
+    return nameApartFirst(this.#strongest(answered, lease, placement), isApart, fitness, ports.random).map((tab) => ({
       tab: tab.identity,
       independence: independenceOf(answered, tab),
     }));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_CANDIDATES } from '../../shared/limits.ts';
-import { nameCandidates, sampleOf } from './name-candidates.ts';
+import { nameApartFirst, nameCandidates, sampleOf } from './name-candidates.ts';
 
 /** r: resting, f: free, t: trusted; the number tells them apart. */
 const fitness = {
@@ -23,6 +23,14 @@ describe('the candidates of a draw', () => {
     expect(named('rft1', 'rft2', 'rft3', '4')).toEqual(['4']);
     expect(named('rf1', 'r2')).toEqual(['rf1', 'r2']);
     expect(named()).toEqual([]);
+  });
+
+  it('[O9] are first those who are apart from the tab that answered; the others only where these are too few', () => {
+    const isApart = (tab: string) => !tab.includes('m'); // m: mine.
+    const apartFirst = (...tabs: string[]) => nameApartFirst(tabs, isApart, fitness, () => 0.5);
+    expect(apartFirst('fmt1', 'fmt2', 'fmt3', '4', '5', '6')).toEqual(['4', '5', '6']);
+    expect(apartFirst('fmt1', 'fmt2', 'fmt3', '4')).toEqual(['4', 'fmt1', 'fmt2', 'fmt3']);
+    expect(apartFirst('m1', 'm2')).toEqual(['m1', 'm2']);
   });
 
   it('are as many as a receipt lists, each as likely as another', () => {

@@ -25,6 +25,25 @@ export function nameCandidates<T>(able: readonly T[], fitness: Fitness<T>, rando
   return sampleOf(trusted.length >= ENOUGH_FREE ? trusted : near, MAX_CANDIDATES, random);
 }
 
+/**
+ * The same, with whoever is apart from the tab that answered before all others: those that are not are named beside them only where too few are to settle a dispute.
+ */
+export function nameApartFirst<T>(
+  able: readonly T[],
+  isApart: (tab: T) => boolean,
+  fitness: Fitness<T>,
+  random: () => number,
+): T[] {
+  const apart = nameCandidates(able.filter(isApart), fitness, random);
+  if (apart.length >= ENOUGH_FREE) return apart;
+  const near = nameCandidates(
+    able.filter((tab) => !isApart(tab)),
+    fitness,
+    random,
+  );
+  return [...apart, ...near].slice(0, MAX_CANDIDATES);
+}
+
 /** At most so many of them, each as likely as another. */
 export function sampleOf<T>(all: readonly T[], most: number, random: () => number): T[] {
   const sample = [...all];

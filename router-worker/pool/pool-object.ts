@@ -256,6 +256,11 @@ export class PoolObject extends DurableObject<Env> {
     return { identity, homeKey: await homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity) };
   }
 
+  /** A tab was paired with an account, or is nobody's any more. */
+  async owned(identity: string, owner: string | null): Promise<void> {
+    (await this.#pool()).owned(identity, owner);
+  }
+
   /** What a session decided by its own clock. */
   async decided(tasks: readonly { readonly tail: TaskTail; readonly decision: Decision }[]): Promise<void> {
     const pool = await this.#pool();
@@ -332,6 +337,7 @@ export class PoolObject extends DurableObject<Env> {
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null
           : networkTasksOf(this.env, keys, { random, origin: () => this.#origin, pool: this.#number }),
+      ownerOf: async (tab) => unwrap(await ledgerStub(this.env).payeeOf(tab)),
       isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random,

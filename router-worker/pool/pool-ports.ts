@@ -55,6 +55,8 @@ export interface PoolPorts {
   readonly random: () => number;
   /** Whether this is the pass that the operator gives to its guards. */
   readonly isGuard: (pass: string) => Promise<boolean>;
+  /** The account that a tab is paired with; null: none. */
+  readonly ownerOf: (tab: string) => Promise<string | null>;
   /** Called when there is something with a deadline: {@link Pool.tick} is wanted from now on. */
   readonly busy: () => void;
   /** One line a lifecycle transition; ids only. */

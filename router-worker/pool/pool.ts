@@ -178,6 +178,14 @@ export class Pool {
     this.#records.suspect(identity, classId, reason);
   }
 
+  /** Whose device this tab is now; null: nobody's that is known. Checks by tabs of one owner are not independent. */
+  owned(identity: string, owner: string | null): void {
+    const tab = this.#roster.get(identity);
+    if (tab === undefined || tab.owner === owner) return;
+    tab.owner = owner;
+    this.#roster.remember(tab);
+  }
+
   /** Bans a tab in a class, or takes a ban or a quarantine back, by word of the operator. */
   setStanding(identity: string, classId: string, standing: 'banned' | 'new'): void {
     if (standing === 'banned') this.#records.ban(identity, classId);
@@ -254,6 +262,7 @@ export class Pool {
       if (active.stoppedAt !== null) this.#roster.send(tab, { t: 'stop', number });
       this.#roster.send(tab, { t: 'resend', number, from: active.nextFrame });
     }
+    this.#learnOwner(tab);
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();
     this.#network?.tick();
@@ -268,6 +277,14 @@ export class Pool {
   replaced(identity: string): void {
     const tab = this.#roster.replaced(identity);
     if (tab !== null) this.#lose(tab);
+  }
+
+  /** The tab need not wait for it. */
+  #learnOwner({ identity }: Tab): void {
+    this.#ports.ownerOf(identity).then(
+      (owner) => this.owned(identity, owner),
+      (cause) => this.#ports.log('owner_unknown', { tab: identity, reason: String(cause) }),
+    );
   }
 
   #lose(tab: Tab): void {

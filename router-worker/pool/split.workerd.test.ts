@@ -47,7 +47,7 @@ async function identityAt(pool: number, pools: number): Promise<TabIdentity> {
 
 async function lend(identity: TabIdentity, engine?: ScriptedEngine, query?: string): Promise<WorkerdTab> {
   const part = { identity, ...(query !== undefined && { query }) };
-  const tab = await lendWorkerdTab(q8.class, table, engine, undefined, part);
+  const tab = await lendWorkerdTab(q8.class, table, engine, undefined, '', part);
   lent.push(tab);
   return tab;
 }

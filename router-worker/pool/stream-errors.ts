@@ -16,9 +16,11 @@ export function overloaded(message: string): ShoalError {
 
 export function noTab(want: LeaseWant): ShoalError {
   const model = want.variants[0]?.model ?? 'this model';
-  return new ShoalError('no_tab', `No tab serves ${model} at the moment. Open ${want.network}/join to lend one.`, {
-    retryAfterMs: 15_000,
-  });
+  const message =
+    want.claim.allow === null
+      ? `No tab serves ${model} at the moment. Open ${want.network}/join to lend one.`
+      : `None of the tabs that the session allows serves ${model} at the moment.`;
+  return new ShoalError('no_tab', message, { retryAfterMs: 15_000 });
 }
 
 export function lost(code: ErrorCode): ShoalError {

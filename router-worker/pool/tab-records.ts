@@ -77,9 +77,17 @@ export class TabRecords {
     return this.#random() < this.#book.rate(tab.identity, classId, idleShare, size);
   }
 
-  /** Marks as they go on record: strangers refute nobody. See {@link weighMarks}. */
+  /** Marks as they go on record: strangers refute nobody, and tabs of one owner do not speak for each other. See {@link weighMarks}. */
   weighed(marks: readonly Mark[]): Mark[] {
-    return weighMarks(marks, (mark) => this.isTrusted(mark.tab, mark.class));
+    const heard = this.#areOfOneOwner(marks) ? marks.filter(({ outcome }) => outcome !== 'agreed') : marks;
+    return weighMarks(heard, (mark) => this.isTrusted(mark.tab, mark.class));
+  }
+
+  /** Whether all that found the same are known to be one account's. */
+  #areOfOneOwner(marks: readonly Mark[]): boolean {
+    const same = marks.filter(({ outcome }) => outcome === 'agreed' || outcome === 'passed');
+    const owners = new Set(same.map(({ tab }) => this.#roster.get(tab)?.owner ?? null));
+    return same.length > 1 && owners.size === 1 && !owners.has(null);
   }
 
   observe(mark: Mark, how: { readonly source: Source; readonly byKnownAnswer: boolean }): void {

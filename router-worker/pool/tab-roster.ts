@@ -214,6 +214,7 @@ export class TabRoster {
         checkOnly: hello.checkOnly,
         guard,
         ...(greeting.named !== null && { homeKey: greeting.named.homeKey }),
+        owner: before?.owner ?? null, // What is known of it until the ledger is heard.
       },
       keys.filter((key) => key.oneTime).map((key) => key.statement),
       socket,

@@ -34,6 +34,8 @@ export type TabAttachment =
       readonly guard: boolean;
       /** See {@link Tab.homeKey}; left out where the socket named nobody. */
       readonly homeKey?: string;
+      /** The account that it is paired with, as far as the pool was told. Left out by earlier releases. */
+      readonly owner?: string | null;
     };
 
 /** Whom a socket was opened for, before that is proven. */
@@ -62,6 +64,8 @@ export interface Tab {
   readonly guard: boolean;
   /** What its place among the pools is reckoned from; null for a tab that did not name itself: it stays where it is. */
   readonly homeKey: string | null;
+  /** The account that it is paired with; null: none is known. Told to nobody. */
+  owner: string | null;
   /** Numbers of the leases that the tab works on. */
   readonly leases: Set<number>;
   /** Tabs that this one may open a link to: it hands subtasks on to them. */
@@ -79,6 +83,7 @@ export function attachmentOf(tab: Tab): ReadyAttachment {
     checkOnly: tab.checkOnly,
     guard: tab.guard,
     ...(tab.homeKey !== null && { homeKey: tab.homeKey }),
+    owner: tab.owner,
   };
 }
 
@@ -95,6 +100,7 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     checkOnly: attachment.checkOnly,
     guard: attachment.guard,
     homeKey: attachment.homeKey ?? null,
+    owner: attachment.owner ?? null,
     leases: new Set(),
     partners: new Set(),
   };
@@ -106,8 +112,19 @@ export interface Served {
   readonly checkOnly: boolean;
 }
 
-/** How far apart two tabs are known to be. Their keys differ, or they would be one tab. */
-export function independenceOf(a: Pick<Tab, 'network' | 'guard'>, b: Pick<Tab, 'network' | 'guard'>): Independence {
+/**
+ * How far apart two tabs are known to be. Their keys differ, or they would be one tab. Two that are paired with one account have one owner, wherever they are. That their
+ * accounts differ says nothing: one person may have two.
+ */
+export function independenceOf(
+  a: Pick<Tab, 'network' | 'guard' | 'owner'>,
+  b: Pick<Tab, 'network' | 'guard' | 'owner'>,
+): Independence {
+  if (haveOneOwner(a, b)) return 'key';
   if (a.network !== b.network) return 'network';
   return a.guard === b.guard ? 'key' : 'owner'; // One of them is the operator's, the other one is not.
+}
+
+export function haveOneOwner(a: Pick<Tab, 'owner'>, b: Pick<Tab, 'owner'>): boolean {
+  return a.owner !== null && a.owner === b.owner;
 }

@@ -1,7 +1,7 @@
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_BATCH_WAIT_MS, SUBTASK_DEADLINE_MS } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
-import { isAllowed, type Placement } from '../../shared/protocol/placement.ts';
+import { isAllowed, onDevices, type Placement } from '../../shared/protocol/placement.ts';
 import { parseSessionSettings, requestOf, type SessionSettings } from '../../shared/protocol/session-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { unknownSession } from '../keys/session-ids.ts';
@@ -17,6 +17,8 @@ export interface AdmissionOrder {
   readonly price: number;
   /** Tasks like this that are asked about, where none is begun: 1 where it is left out. */
   readonly tasks?: number;
+  /** The devices of the session's account now, where only these may read: see {@link SessionSettings}. */
+  readonly devices?: readonly string[];
 }
 
 /** A task that waits for a tab: there is nothing to say of it yet. */
@@ -160,7 +162,12 @@ export class SetUpSession {
       price_ceiling: priceCeiling,
       max_tasks: maxTasks,
       deadline_ms: deadlineMs,
-      placement: { regions: [], own_devices_only: false, ...placement },
+      placement: {
+        regions: [],
+        own_devices_only: placement.ownDevicesOnly ?? false,
+        allow: placement.allow,
+        block: placement.block,
+      },
       use: {
         tasks: use.tasks,
         answering: use.answering,
@@ -182,13 +189,17 @@ export class SetUpSession {
     if (refusal !== null) throw refusal;
     if (dry) return;
     const at = this.#now();
+    // Where nobody said which devices there are, none may read: the session was bound to them a moment ago.
+    const placement = settings.placement.ownDevicesOnly
+      ? onDevices(settings.placement, order.devices ?? [])
+      : settings.placement;
     this.#sql.exec(
       "INSERT OR IGNORE INTO admitted (tail, admitted_at, state, held, tokens, placement) VALUES (?, ?, 'waiting', ?, ?, ?)",
       order.task,
       at,
       order.price,
       order.tokensAtMost,
-      JSON.stringify(settings.placement),
+      JSON.stringify(placement),
     );
     this.#sql.exec('UPDATE set_up SET tasks = tasks + 1');
     this.#onDue(at + WAITING_MS);

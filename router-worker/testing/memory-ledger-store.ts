@@ -1,6 +1,12 @@
 import { type MeanPay, NO_PAY } from '../ledger/deposit.ts';
-import type { LedgerStore, LedgerTotals, Posting, StoredTransfer } from '../ledger/ledger-store.ts';
-import type { Grant, StatementLine } from '../ledger/transfer.ts';
+import {
+  dayOf,
+  type LedgerStore,
+  type LedgerTotals,
+  type Posting,
+  type StoredTransfer,
+} from '../ledger/ledger-store.ts';
+import { escrowAccount, type Grant, type Payee, type StatementLine } from '../ledger/transfer.ts';
 
 /** A ledger store for tests and simulations without workerd. Sits the same exam as the SQL one. */
 export class MemoryLedgerStore implements LedgerStore {
@@ -12,6 +18,8 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #trusted = new Set<string>();
   readonly #meanPays = new Map<string, MeanPay>();
   readonly #lines = new Map<string, StatementLine[]>();
+  readonly #payees = new Map<string, Payee>();
+  readonly #tabSums = new Map<string, typeof NO_SUMS>();
   #numbers = 0;
 
   transfer(id: string): StoredTransfer | null {
@@ -56,7 +64,21 @@ export class MemoryLedgerStore implements LedgerStore {
     return this.#meanPays.get(classId) ?? NO_PAY;
   }
 
-  post({ transfer, legs, lines, grant, keySpend, trust, meanPays }: Posting): void {
+  payee(tab: string): Payee | null {
+    return this.#payees.get(tab) ?? null;
+  }
+
+  heldBack(tab: string): number {
+    const mine = [...this.#balances].filter(([account]) => account.startsWith(escrowAccount(tab, '')));
+    return total(mine.map(([, amount]) => amount));
+  }
+
+  tabSums(tab: string, at: number) {
+    const { collected, lost, day, earned, step } = this.#tabSums.get(tab) ?? NO_SUMS;
+    return { collected, lost, earnedToday: day === dayOf(at) ? earned : 0, step };
+  }
+
+  post({ transfer, legs, lines, grant, keySpend, trust, meanPays, payee, tabs }: Posting): void {
     if (this.#transfers.has(transfer.id)) throw new Error(`transfer ${transfer.id} is there already`);
     this.#transfers.set(transfer.id, transfer);
     for (const { account, amount } of legs) this.#balances.set(account, this.balance(account) + amount);
@@ -77,6 +99,19 @@ export class MemoryLedgerStore implements LedgerStore {
     if (trust?.isTrusted === true) this.#trusted.add(trust.escrow);
     if (trust?.isTrusted === false) this.#trusted.delete(trust.escrow);
     for (const { class: classId, mean, count } of meanPays) this.#meanPays.set(classId, { mean, count });
+    if (payee?.payee === null) this.#payees.delete(payee.tab);
+    else if (payee !== null) this.#payees.set(payee.tab, payee.payee);
+    for (const { tab, earned, collected, lost, step } of tabs) {
+      const before = this.#tabSums.get(tab) ?? NO_SUMS;
+      const day = dayOf(transfer.at);
+      this.#tabSums.set(tab, {
+        collected: before.collected + collected,
+        lost: before.lost + lost,
+        day,
+        earned: earned + (before.day === day ? before.earned : 0),
+        step: step ?? before.step,
+      });
+    }
   }
 
   statement(owner: string, after: number, limit: number): StatementLine[] {
@@ -100,6 +135,8 @@ export class MemoryLedgerStore implements LedgerStore {
     return [...this.#open].flatMap((id) => this.#grants.get(id) ?? []);
   }
 }
+
+const NO_SUMS = { collected: 0, lost: 0, day: 0, earned: 0, step: 1 };
 
 function total(amounts: readonly number[]): number {
   return amounts.reduce((sum, amount) => sum + amount, 0);

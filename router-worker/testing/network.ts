@@ -119,6 +119,8 @@ export class TestNetwork {
   readonly records = new MemoryRecordStore();
   readonly readings = new MemoryReadingStore();
   readonly known = new KnownAnswers(new Map());
+  /** Accounts of tabs that are paired, by identity: what the ledger would say. */
+  readonly owners = new Map<string, string>();
   /** Model of the network's own tasks, whatever the class. */
   ownModel = 'test-model';
   ownKind: TaskKind = 'chat';
@@ -341,6 +343,7 @@ export class TestNetwork {
       readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),
+      ownerOf: async (tab) => this.owners.get(tab) ?? null,
       busy: () => undefined,
       random: Math.random,
       log: (event, fields) => this.events.push({ event, fields }),

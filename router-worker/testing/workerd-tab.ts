@@ -3,6 +3,7 @@ import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.
 import type { Connection } from '../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import { CLOSE } from '../../shared/protocol/tab-socket.ts';
+import type { Signer } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
 import { createStoredIdentity, identityFrom, type TabIdentity } from '../../web-miner/identity/tab-identity.ts';
@@ -12,6 +13,7 @@ import { until } from './network.ts';
 export interface WorkerdTab {
   readonly tab: LendingTab;
   readonly identity: string;
+  readonly signer: Signer;
   readonly snapshot: () => TabSnapshot | null;
   /** The network breaks, without a word. */
   break(): void;
@@ -30,6 +32,8 @@ export async function lendWorkerdTab(
   sentenceTable: Uint8Array<ArrayBuffer>,
   engine: Engine = new ScriptedEngine(),
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
+  /** Of its network, as the platform tells it. */
+  address = '',
   { identity = null, query: named }: { readonly identity?: TabIdentity | null; readonly query?: string } = {},
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
@@ -60,7 +64,7 @@ export async function lendWorkerdTab(
       };
       connect = async () => {
         const url = `https://shoal.test/v1/tabs/socket${named ?? query()}`;
-        const response = await SELF.fetch(url, { headers: { upgrade: 'websocket' } });
+        const response = await SELF.fetch(url, { headers: { upgrade: 'websocket', 'cf-connecting-ip': address } });
         const opened = response.webSocket;
         if (opened === null) throw new Error(`no socket: ${response.status} ${await response.text()}`);
         opened.accept();
@@ -104,6 +108,7 @@ export async function lendWorkerdTab(
   return Object.assign(made, {
     tab,
     identity: own.signer.publicKey,
+    signer: own.signer,
     snapshot: () => snapshot,
     break() {
       socket?.close(1011, 'cut');

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { CommandError } from '../command-line.ts';
 import { type LaunchedBrowser, launchBrowser } from './launch-browser.ts';
-import { type LendOptions, lendTab } from './lend-tabs.ts';
+import { type LendOptions, lendIn } from './lend-tabs.ts';
 
 /** `/join` in a headless browser on a server: each tab a profile of its own, started again when it ends, until it is told to stop. */
 
@@ -67,6 +67,8 @@ class HeadlessTab {
   readonly #browser: LaunchedBrowser;
   readonly #options: HeadlessOptions;
   readonly #name: string;
+  #profile: BrowserContext | null = null;
+  #isPaired = false;
   #page: Page | null = null;
   #openedAt = 0;
 
@@ -76,10 +78,13 @@ class HeadlessTab {
     this.#name = options.count === 1 ? `The ${options.called}` : `${options.called} ${number}`;
   }
 
-  /** Throws {@link CommandError} with what the page says. */
+  /** In the profile that it had before: whoever starts again is the same tab, and still its owner's. Throws {@link CommandError} with what the page says. */
   async open(): Promise<void> {
     try {
-      this.#page = await lendTab(this.#browser, this.#options);
+      this.#profile ??= await this.#browser.profile();
+      const { pair, ...options } = this.#options;
+      this.#page = await lendIn(this.#profile, pair === undefined || this.#isPaired ? options : { ...options, pair });
+      this.#isPaired = true;
       this.#openedAt = Date.now();
     } catch (cause) {
       throw new CommandError(`${this.#name} did not come to serve: ${cause instanceof Error ? cause.message : cause}`);
@@ -95,10 +100,7 @@ class HeadlessTab {
       if (!this.#browser.browser.isConnected()) throw new CommandError('The browser ended. Start again.');
       if (Date.now() - this.#openedAt > LASTED_MS) restMs = FIRST_REST_MS;
       console.log(`${this.#name} ended: ${why} It starts again in ${restMs / 1000} s.`);
-      await this.#page
-        ?.context()
-        .close()
-        .catch(() => undefined);
+      await this.#page?.close().catch(() => undefined);
       this.#page = null;
       await wait(restMs, undefined, { signal: leave }).catch(() => undefined);
       restMs = Math.min(restMs * 2, LONGEST_REST_MS);

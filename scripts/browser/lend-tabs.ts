@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import type { JoinPage } from '../../web-miner/ui/join-page.ts';
 import type { LaunchedBrowser } from './launch-browser.ts';
 
@@ -14,6 +14,8 @@ export interface LendOptions {
   readonly acceptsTerms?: boolean;
   /** The operator's pass for its guards. */
   readonly guard?: string;
+  /** A code of an account that the tabs are to work for. */
+  readonly pair?: string;
   /** The faster arithmetic, in which nobody can run an answer again to the byte. */
   readonly flashAttention?: boolean;
 }
@@ -26,6 +28,16 @@ export function lendTabs(browser: LaunchedBrowser, options: LendOptions & { read
 /** One tab in a profile of its own. Throws with what the page says; the profile is closed then. */
 export async function lendTab(browser: LaunchedBrowser, options: LendOptions): Promise<Page> {
   const profile = await browser.profile();
+  try {
+    return await lendIn(profile, options);
+  } catch (cause) {
+    await profile.close().catch(() => undefined);
+    throw cause;
+  }
+}
+
+/** One more tab of a profile: the same keys, and what it has of models. Throws with what the page says; the page is closed then. */
+export async function lendIn(profile: BrowserContext, options: LendOptions): Promise<Page> {
   const page = await profile.newPage();
   try {
     await page.goto(`${options.url}/join#${askedOf(options)}`);
@@ -35,6 +47,7 @@ export async function lendTab(browser: LaunchedBrowser, options: LendOptions): P
       throw new Error(`The router has no model '${options.model}'.`);
     }
     await page.locator(options.checkOnly === true ? '#role-check' : '#role-answer').check(); // Before the model: one that embeds is a role of its own.
+    if (options.pair !== undefined) await pairTab(page);
     await select.selectOption(options.model);
     await acceptTerms(page, options.acceptsTerms ?? false);
     await page.locator('#direct').setChecked(options.direct);
@@ -49,9 +62,18 @@ export async function lendTab(browser: LaunchedBrowser, options: LendOptions): P
     }
     return page;
   } catch (cause) {
-    await profile.close().catch(() => undefined);
+    await page.close().catch(() => undefined);
     throw cause;
   }
+}
+
+/** Whoever starts it gave the code, so the page's question is answered for them. */
+async function pairTab(page: Page): Promise<void> {
+  const [question, trouble] = [page.locator('#pair-yes'), page.locator('#pair-trouble')];
+  await question.or(trouble).waitFor();
+  if (await question.isVisible()) await question.click();
+  await page.locator('#owner').or(trouble).waitFor();
+  if (await trouble.isVisible()) throw new Error(`The tab was not paired: ${await trouble.textContent()}`);
 }
 
 async function acceptTerms(page: Page, accepts: boolean): Promise<void> {
@@ -62,10 +84,11 @@ async function acceptTerms(page: Page, accepts: boolean): Promise<void> {
 }
 
 /** What the page is told behind the `#`, which no server sees. */
-function askedOf({ guard, flashAttention }: LendOptions): string {
+function askedOf({ guard, flashAttention, pair }: LendOptions): string {
   const asked = new URLSearchParams({ 'whole-machine': '' });
   if (guard !== undefined) asked.set('guard', guard);
   if (flashAttention === true) asked.set('flash-attention', '');
+  if (pair !== undefined) asked.set('pair', pair);
   return asked.toString();
 }
 

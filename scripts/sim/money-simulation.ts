@@ -3,7 +3,7 @@ import { Cashier, type LedgerPort } from '../../router-worker/billing/cashier.ts
 import { IDLE_GRANT_MS } from '../../router-worker/billing/grant.ts';
 import { GRANT_LIFE_MS, Ledger } from '../../router-worker/ledger/ledger.ts';
 import type { Posting } from '../../router-worker/ledger/ledger-store.ts';
-import { FAUCET, type LedgerOrder } from '../../router-worker/ledger/transfer.ts';
+import { FAUCET, type LedgerOrder, tabAccount } from '../../router-worker/ledger/transfer.ts';
 import { MemoryLedgerStore } from '../../router-worker/testing/memory-ledger-store.ts';
 import { MemoryPurseStore } from '../../router-worker/testing/memory-purse-store.ts';
 import { ShoalError } from '../../shared/errors.ts';
@@ -32,6 +32,10 @@ export interface MoneyOutcome {
   readonly lostSessions: number;
   readonly lostReplies: number;
   readonly expiredGrants: number;
+  readonly paired: number;
+  readonly parted: number;
+  /** Given to owners for what their tabs did, micro-credits. */
+  readonly collected: number;
   readonly transfers: number;
   readonly charged: number;
 }
@@ -46,12 +50,22 @@ const LOOK_EVERY = 100;
 /** Checks every posting as it is written: it adds up, is the first of its id, and leaves nobody but the faucet below zero. */
 class WatchedStore extends MemoryLedgerStore {
   readonly posted = new Set<string>();
+  /** What tabs earned in all, and what came to owners for it, micro-credits: kept apart from the balances. */
+  readonly earned = new Map<string, number>();
+  readonly collected = new Map<string, number>();
 
   override post(posting: Posting): void {
     const { id } = posting.transfer;
     demand(!this.posted.has(id), `transfer ${id} is written twice`);
     super.post(posting);
     this.posted.add(id);
+    for (const { tab, earned } of posting.tabs) this.earned.set(tab, (this.earned.get(tab) ?? 0) + earned);
+    for (const { owner, amount } of posting.lines) {
+      if (amount <= 0 || posting.transfer.kind !== 'collect') continue;
+      this.collected.set(owner, (this.collected.get(owner) ?? 0) + amount);
+      const isPayee = posting.tabs.some(({ tab }) => this.payee(tab)?.account === owner);
+      demand(isPayee, `${owner} is paid in ${id} for a tab that is not its own`);
+    }
     demand(posting.legs.reduce((sum, { amount }) => sum + amount, 0) === 0, `transfer ${id} does not add up`);
     for (const { account } of posting.legs) {
       const balance = this.balance(account);
@@ -128,6 +142,8 @@ class MoneySimulation {
     lostSessions: 0,
     lostReplies: 0,
     expiredGrants: 0,
+    paired: 0,
+    parted: 0,
   };
   #fault: unknown = null;
   step = 0;
@@ -164,8 +180,9 @@ class MoneySimulation {
     else if (dice < 0.955) this.#pass();
     else if (dice < 0.97) this.#count.expiredGrants += this.#ledger.expire();
     else if (dice < 0.974) this.#credit(`owner${this.#below(OWNERS)}`, 1 + this.#below(20_000));
-    else if (dice < 0.98) this.#judge();
-    else if (dice < 0.985) this.#ledger = this.#newLedger();
+    else if (dice < 0.979) this.#judge();
+    else if (dice < 0.984) this.#pairOrPart();
+    else if (dice < 0.986) this.#ledger = this.#newLedger();
     else if (dice < 0.993) this.#isLedgerAway = this.#random() < 0.1;
     else if (dice < 0.994) this.#lose(this.#below(SESSIONS));
     else this.#contradict();
@@ -285,6 +302,32 @@ class MoneySimulation {
     const order = { id: `standing${++this.#names}`, tab: `tab${this.#below(TABS)}`, class: CLASS, standing };
     const act = () => this.#ledger.standing(order);
     act();
+    this.#remember(act);
+  }
+
+  /** A tab comes to an account, or goes; an account that is told again does not get it back. */
+  #pairOrPart(): void {
+    const tab = `tab${this.#below(TABS)}`;
+    const account = this.#ledger.payeeOf(tab);
+    if (account !== null && this.#random() < 0.7) {
+      demand(
+        !this.#ledger.leave(tab, 'nobody') && this.#ledger.leave(tab, account),
+        `${tab} does not leave ${account}`,
+      );
+      this.#count.parted++;
+      return;
+    }
+    const order = { id: `pair${++this.#names}`, tab, account: `owner${this.#below(OWNERS)}` };
+    const act = () => {
+      try {
+        this.#ledger.pair(order);
+      } catch (cause) {
+        if (ShoalError.from(cause).code !== 'already_paired') throw cause;
+        demand(this.#ledger.payeeOf(tab) !== order.account, `${tab} is refused to its own account`);
+      }
+    };
+    act();
+    if (this.#ledger.payeeOf(tab) === order.account) this.#count.paired++;
     this.#remember(act);
   }
 
@@ -411,6 +454,18 @@ class MoneySimulation {
   #lookAtAll(): void {
     const health = this.#ledger.health();
     demand(health.healthy, `the ledger is not healthy: ${JSON.stringify(health)}`);
+    let collected = 0;
+    for (const [tab, earned] of this.#ledgerStore.earned) {
+      const money = this.#ledger.tabMoney(tab);
+      const told = money.waiting + money.held + money.collected + money.lost;
+      demand(told <= earned && earned - told < 3 * money.step, `${tab} earned ${earned}, and is told of ${told}`);
+      const { lost } = this.#ledgerStore.tabSums(tab, this.#now);
+      const there = this.#ledgerStore.balance(tabAccount(tab)) + this.#ledgerStore.heldBack(tab);
+      demand(there + money.collected + lost === earned, `${tab} earned ${earned}, and ${there} are there`);
+      collected += money.collected;
+    }
+    const came = [...this.#ledgerStore.collected.values()].reduce((sum, amount) => sum + amount, 0);
+    demand(came === collected, `tabs gave ${collected} to owners, and ${came} came`);
   }
 
   /** Nothing is lost or doubled any more; everything that is open ends, idle grants go back, and lost ones expire. */
@@ -444,7 +499,8 @@ class MoneySimulation {
     demand(held === 0 && openGrants === 0, `${held} are still held`);
     for (const [owner, given] of this.#given) {
       const charges = [...this.#taken.values()].filter((taken) => taken.owner === owner);
-      const expected = given - charges.reduce((sum, { charge }) => sum + charge, 0);
+      const earned = this.#ledgerStore.collected.get(owner) ?? 0;
+      const expected = given + earned - charges.reduce((sum, { charge }) => sum + charge, 0);
       const { free } = this.#ledger.account(owner);
       demand(free === expected, `${owner} has ${free} instead of ${expected}`);
       const lines = this.#ledger.statement(owner, 0, Number.MAX_SAFE_INTEGER);
@@ -463,6 +519,7 @@ class MoneySimulation {
       tasks: this.#tasks.size,
       settled: this.#taken.size,
       writtenOff: this.#writtenOff.size,
+      collected: [...this.#ledgerStore.collected.values()].reduce((sum, amount) => sum + amount, 0),
       transfers,
       charged: [...this.#taken.values()].reduce((sum, { charge }) => sum + charge, 0),
     };

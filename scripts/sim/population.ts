@@ -72,6 +72,7 @@ export class Population {
         group: size > 1 ? groups : null,
         network: kind.endsWith('together') ? together : alone,
         guard: false,
+        owner: null,
         speed,
         outcome,
         identity: newIdentity(this.#nextName(), 0),

@@ -6,11 +6,24 @@ export async function runMoney(seed: number, steps: number): Promise<void> {
   const startedAt = performance.now();
   const outcome = await simulateMoney({ seed, steps });
   const seconds = (performance.now() - startedAt) / 1000;
-  const { tasks, settled, writtenOff, deaths, lostSessions, lostReplies, doubled, conflicts, transfers } = outcome;
+  const {
+    tasks,
+    settled,
+    writtenOff,
+    deaths,
+    lostSessions,
+    lostReplies,
+    doubled,
+    conflicts,
+    transfers,
+    paired,
+    parted,
+  } = outcome;
   console.log(
     `${steps} steps, seed ${seed}: ${tasks} tasks, ${settled} charged once, ${writtenOff} written off; ${deaths} deaths, ${lostSessions} sessions lost,\n` +
-      `${lostReplies} calls or replies lost, ${doubled} made again, ${conflicts} refused for another content; ${transfers} transfers.\n` +
-      'Every one was written once and adds up to nothing; nobody but the faucet was ever below zero; all grants came back.',
+      `${lostReplies} calls or replies lost, ${doubled} made again, ${conflicts} refused for another content; ${transfers} transfers;\n` +
+      `${paired} pairings of tabs with owners, ${parted} ends of one.\n` +
+      'Every one was written once and adds up to nothing; nobody but the faucet was ever below zero; all grants came back; what a tab earned is all there.',
   );
   console.log(JSON.stringify({ name: 'sim-money', seed, steps, ...outcome, sum: 0, seconds: rounded(seconds, 1) }));
 }

@@ -37,6 +37,7 @@ export interface SimTab {
   readonly group: number | null;
   readonly network: string;
   readonly guard: false;
+  readonly owner: null;
   /** Tokens a millisecond. */
   readonly speed: number;
   readonly outcome: KindOutcome;

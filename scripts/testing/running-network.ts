@@ -5,7 +5,7 @@ import { extname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
-import { guardPass, routerKeys } from '../../router-worker/keys/router-keys.ts';
+import { guardPass, operatorPass, routerKeys } from '../../router-worker/keys/router-keys.ts';
 import type { Catalogue } from '../../shared/classes/catalogue.ts';
 import type {} from '../../web-miner/testing/exam.ts'; // Declares what the exam page puts on its window.
 import { type LaunchedBrowser, launchBrowser } from '../browser/launch-browser.ts';
@@ -25,6 +25,8 @@ export interface RunningNetwork {
   readonly stateFolder: string;
   /** The operator's pass for its guards. */
   readonly guard: string;
+  /** What the operator shows to give out keys and credits. */
+  readonly operator: string;
   /** Every line that the router printed. */
   readonly log: readonly string[];
   lend(
@@ -83,6 +85,7 @@ export async function startNetwork(
     routerKey: keys.signer.publicKey,
     stateFolder,
     guard: await guardPass(keys),
+    operator: await operatorPass(keys),
     log,
     lend: (count, options = {}) =>
       lendTabs(browser, {

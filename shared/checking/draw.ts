@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import { fromBase64Url, sha256, toBase64Url, toHex, utf8 } from '../bytes.ts';
 
 /**
- * How far apart two tabs are known to be: another key only; another key and another owner; another network prefix too. Owners are known of the
- * operator's guards alone: a guard and a visitor have two.
+ * How far apart two tabs are known to be: another key only; another key and another owner; another network prefix too. That owners differ is known of the
+ * operator's guards alone: a guard and a visitor have two. That they are one is known of tabs that are paired with one account: these are two keys, wherever they are.
  */
 export const independence = v.picklist(['key', 'owner', 'network']);
 export type Independence = v.InferOutput<typeof independence>;

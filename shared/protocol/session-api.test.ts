@@ -33,7 +33,7 @@ describe('the settings of a session', () => {
       priceCeiling: null,
       maxTasks: null,
       deadlineMs: null,
-      placement: { allow: null, block: [] },
+      placement: { ownDevicesOnly: false, allow: null, block: [] },
       delivery: 'stream',
       lifeS: 604_800,
     });
@@ -53,7 +53,7 @@ describe('the settings of a session', () => {
       price_ceiling: 400,
       max_tasks: 10,
       deadline_ms: 5000,
-      placement: { regions: [], own_devices_only: false, allow: [tab('a'), tab('b'), tab('c')], block: [tab('d')] },
+      placement: { regions: [], own_devices_only: true, allow: [tab('a'), tab('b'), tab('c')], block: [tab('d')] },
       store: false,
       delivery: 'poll',
       expires_in_s: 3600,
@@ -142,7 +142,7 @@ describe('the settings of a session', () => {
     ],
     // What is not honoured yet, by name.
     ['regions', { placement: { regions: ['eu'] } }, 'unsupported_field', 'placement.regions'],
-    ['own devices', { placement: { own_devices_only: true } }, 'unsupported_field', 'placement.own_devices_only'],
+    ['own devices by a word', { placement: { own_devices_only: 'yes' } }, 'invalid_type', 'placement.own_devices_only'],
     ['storage', { store: true }, 'unsupported_field', 'store'],
     ['a webhook', { delivery: 'webhook' }, 'unsupported_field', 'delivery'],
   ])('refuse %s', (_, body, code, param) => {

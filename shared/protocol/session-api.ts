@@ -7,7 +7,7 @@ import { fieldError, isRecord } from './field-errors.ts';
 import { shownText } from './fields.ts';
 import { refuseInheritedNames } from './inherited-names.ts';
 import { type Level, level, strongest } from './level.ts';
-import type { Placement } from './placement.ts';
+import type { SessionPlacement } from './placement.ts';
 
 /** `POST /v1/sessions`, `PATCH /v1/sessions/:id`. Every parameter is honoured, or refused by name with the reason. */
 
@@ -83,7 +83,7 @@ export interface SessionSettings {
   readonly maxTasks: number | null;
   /** From a request to the last token of its answer. */
   readonly deadlineMs: number | null;
-  readonly placement: Placement;
+  readonly placement: SessionPlacement;
   readonly delivery: 'stream' | 'poll';
   readonly lifeS: number;
 }
@@ -98,11 +98,6 @@ const NOT_HONOURED: readonly {
     param: 'placement.regions',
     asked: ({ placement }) => (placement?.regions ?? []).length > 0,
     why: 'the router does not know where a tab is',
-  },
-  {
-    param: 'placement.own_devices_only',
-    asked: ({ placement }) => placement?.own_devices_only === true,
-    why: 'devices cannot be paired with a key yet; name their tabs in placement.allow',
   },
   {
     param: 'store',
@@ -149,7 +144,11 @@ export function parseSessionSettings(body: unknown, current: SessionSettings | n
     priceCeiling: request.price_ceiling ?? null,
     maxTasks: request.max_tasks ?? null,
     deadlineMs: request.deadline_ms ?? null,
-    placement: { allow: request.placement?.allow ?? null, block: request.placement?.block ?? [] },
+    placement: {
+      ownDevicesOnly: request.placement?.own_devices_only ?? false,
+      allow: request.placement?.allow ?? null,
+      block: request.placement?.block ?? [],
+    },
     delivery: request.delivery === 'poll' ? 'poll' : 'stream',
     lifeS: request.expires_in_s ?? DEFAULT_LIFE_S,
   };
@@ -186,7 +185,7 @@ export function requestOf(settings: SessionSettings) {
     ...(settings.deadlineMs !== null && { deadline_ms: settings.deadlineMs }),
     placement: {
       regions: [],
-      own_devices_only: false,
+      own_devices_only: settings.placement.ownDevicesOnly ?? false,
       ...(settings.placement.allow !== null && { allow: settings.placement.allow }),
       block: settings.placement.block,
     },

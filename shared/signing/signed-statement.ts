@@ -16,7 +16,8 @@ export type StatementKind =
   | 'check-commit'
   | 'check-reveal'
   | 'receipt'
-  | 'log-head';
+  | 'log-head'
+  | 'tab-owner';
 
 /** 32 bytes as base64url. */
 export const key32 = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));

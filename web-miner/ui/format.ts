@@ -17,6 +17,11 @@ export function speed(tokensPerSecond: number | null): string {
   return tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : String(Math.round(tokensPerSecond));
 }
 
+/** Credits, of micro-credits: no digit is left out. */
+export function credits(micro: number): string {
+  return (micro / 1e6).toLocaleString('en', { maximumFractionDigits: 6 });
+}
+
 /** `12 s`, `5 min`, `3 h 20 min`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));

@@ -24,6 +24,7 @@ import { type LogLine, linesBetween, MAX_LOG_LINES } from './log-lines.ts';
 import { measureMemory } from './measure-memory.ts';
 import { BEST, chats, ladderEntries, mustAccept } from './model-choice.ts';
 import { fetchModels, type ListedModel } from './model-list.ts';
+import './owner-card.ts';
 import './reading-card.ts';
 import './role-choice.ts';
 import { readShownPhase } from './shown-phase.ts';
@@ -429,6 +430,7 @@ export class JoinPage extends LitElement {
         .givenBack=${this.givenBack}
         @lend-action=${this.#act}
       ></lend-state>
+      <owner-card .done=${this.#done}></owner-card>
       ${this.#settings()}
       <budget-form
         .settings=${this.budget}
@@ -441,6 +443,13 @@ export class JoinPage extends LitElement {
       <tab-log .lines=${this.log}></tab-log>
       <reading-card></reading-card>
     `;
+  }
+
+  /** Answers and checks of the tab that lends, here or elsewhere in this browser. */
+  get #done(): number {
+    const lending = this.view.phase === 'elsewhere' ? this.view.shown : this.view;
+    if (lending?.phase !== 'serving') return 0;
+    return lending.tab.counts.answers + lending.tab.counts.checks;
   }
 
   /** What is downloaded, before the click. */

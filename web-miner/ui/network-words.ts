@@ -18,5 +18,8 @@ export const GRADE_WORDS: Readonly<
 > = {
   network: { word: 'another network', text: 'The tab that checked was on another network.' },
   owner: { word: 'another owner', text: 'The tab that checked had another owner.' },
-  key: { word: 'another key only', text: 'The tab that checked had another key; both may be on one network.' },
+  key: {
+    word: 'another key only',
+    text: 'The tab that checked had another key; both are on one network, or of one owner.',
+  },
 };
