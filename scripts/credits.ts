@@ -7,14 +7,14 @@ import { operatorKeys } from './router/operator-secret.ts';
 /** What the operator does with money: gives credits, and opens accounts. */
 
 const USAGE = `npm run credits -- give ACCOUNT CREDITS    credits out of the faucet, in whole or broken numbers
-npm run credits -- give network CREDITS    for checks that no user pays for
+npm run credits -- checks ACCOUNT CREDITS  for checks of its work that the account is not charged for
 npm run credits -- open [NAME]             a new account, and its first key
 npm run credits -- health                  whether the ledger adds up
 
   --router   the router (http://localhost:8787)
   --id       names the gift: the same id again gives nothing more (default: a new one)
 
-give and open need the router's secret: SHOAL_ROUTER_SECRET, or .dev.vars of npm start.`;
+give, checks and open need the router's secret: SHOAL_ROUTER_SECRET, or .dev.vars of npm start.`;
 
 const MICRO = 1_000_000;
 
@@ -45,9 +45,10 @@ await runCommand(async () => {
   } else if (action === 'open') {
     const { account, key } = await call('/v1/keys', { name: what });
     console.log(`${account}\n${key}\nThe key is shown this once.`);
-  } else if (action === 'give' && Number(credits) > 0) {
+  } else if ((action === 'give' || action === 'checks') && Number(credits) > 0) {
     const amount = Math.round(Number(credits) * MICRO);
-    await call('/v1/credits', { id: values.id, account: what, amount });
+    const purpose = action === 'checks' ? { for: 'checks' } : {};
+    await call('/v1/credits', { id: values.id, account: what, amount, ...purpose });
     console.log(`${what} was given ${amount} micro-credits (id ${values.id}).`);
   } else {
     throw new CommandError(USAGE);

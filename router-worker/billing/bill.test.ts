@@ -1,119 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Level } from '../../shared/protocol/level.ts';
-import type { PricedReceipt } from '../../shared/receipt/price-lines.ts';
-import type { EndedTask } from '../task/task.ts';
+import { ended, judged, type Scene, terms, unchecked } from '../testing/ended-task.ts';
 import { billOf, type Terms } from './bill.ts';
-
-const statement = (payload: object) => ({ payload: JSON.stringify(payload), key: '', signature: '' });
-const key = (fill: string) => fill.repeat(43);
-const TAIL = 'a'.repeat(46);
-
-/** What a tab says of an answer of 200 bytes. */
-function commitOf(prompt: number, completion: number, bytes = 200) {
-  return {
-    v: 1,
-    task: TAIL,
-    lease: key('l'),
-    class: `cls_${'c'.repeat(22)}`,
-    prompt: key('p'),
-    chain: {
-      blocks: Array.from({ length: Math.floor(bytes / 64) }, () => 'A'.repeat(22)),
-      head: key('A'),
-      bytes,
-    },
-    finish: 'stop',
-    tokens: { prompt, completion },
-    embedding: null,
-    sent: { relay: { frames: 1, bytes: 1 }, direct: { frames: 0, bytes: 0 } },
-  };
-}
-
-const terms = (level: Level, part: Partial<Terms> = {}): Terms => ({
-  prices: { q8_0: 10 },
-  level,
-  wanted: 1,
-  sla: 'standard',
-  promptTokens: 100,
-  tokens: 300,
-  ...part,
-});
-
-type Verdict = EndedTask['verdict'];
-const unchecked = (reason: Extract<Verdict, { value: 'unchecked' }>['reason']): Verdict => ({
-  value: 'unchecked',
-  reason,
-});
-const judged = (value: 'valid' | 'invalid' | 'disputed', agree: number, differ: number): Verdict => ({
-  value,
-  method: 'exact-re-execution',
-  blocks: 4,
-  falseBlock: value === 'valid' ? null : 0,
-  agree,
-  differ,
-  cosine: null,
-});
-
-interface Scene {
-  readonly verdict: Verdict;
-  readonly outcome?: EndedTask['outcome'];
-  readonly tokens?: readonly [number, number];
-  readonly bytes?: number;
-  /** What each check found: `same`, or the head that it wrote; null when it was lost. */
-  readonly checks?: readonly (string | null)[];
-  readonly isCommitted?: boolean;
-  readonly isPrivate?: boolean;
-}
-
-/** As much of an ended task and its receipt as a bill looks at. */
-function ended(
-  {
-    verdict,
-    outcome = { value: 'answered' },
-    tokens = [20, 30],
-    bytes = 200,
-    checks = [],
-    isCommitted = true,
-    isPrivate = false,
-  }: Scene,
-  { level, wanted }: Terms,
-) {
-  const commit = commitOf(...tokens, bytes);
-  const lease = { tab: 'tab', class: 'cls' };
-  const task = {
-    task: TAIL,
-    variant: 'q8_0',
-    private: isPrivate,
-    endedAt: 7,
-    lease,
-    outcome,
-    verdict,
-    committed: isCommitted ? { commit, statement: statement(commit) } : null,
-    checks: checks.map((found, i) => ({
-      checker: `checker ${i}`,
-      lease: { tab: `checker ${i}`, class: 'cls' },
-      finding:
-        found === null
-          ? null
-          : {
-              rung: 'exact',
-              falseBlock: found === 'same' ? null : 0,
-              head: found === 'same' ? 'head' : found,
-              cosine: null,
-            },
-    })),
-  } as unknown as EndedTask;
-  const receipt = {
-    commit: isCommitted ? statement(commit) : null,
-    checks: [],
-    outcome,
-    verdict,
-    private: isPrivate,
-    level,
-    wanted: wanted as 1 | 2 | 3,
-  } satisfies PricedReceipt;
-  return { task, receipt };
-}
 
 function bill(scene: Scene, wanted: Terms, amount = 100_000) {
   const { task, receipt } = ended(scene, wanted);
@@ -234,10 +123,17 @@ describe('a bill', () => {
     );
   });
 
-  it('[M5] is nothing for what the router itself threw away, and pays nobody for it', () => {
-    const { task, receipt } = ended({ verdict: judged('valid', 1, 0), checks: ['same'] }, terms('cross'));
-    const discarded = billOf(task, receipt, { amount: 5_000, terms: terms('cross'), discarded: true });
-    expect([discarded.charged, discarded.pays]).toEqual([0, []]);
+  it('[M5] is nothing for what the router itself threw away, pays nobody for the answer, and all the same who checked it', () => {
+    const paid = (scene: Scene, level: Level) => {
+      const { task, receipt } = ended(scene, terms(level));
+      const bill = billOf(task, receipt, { amount: 5_000, terms: terms(level), discarded: true });
+      return [bill.charged, ...bill.pays.map(({ tab, amount }) => [tab, amount])];
+    };
+    const checked = { verdict: judged('valid', 1, 0), checks: ['same', null] };
+    expect(paid(checked, 'cross')).toEqual([0, ['checker 0', 475]]);
+    const unproven = { verdict: judged('disputed', 1, 1), checks: ['same', 'other'] };
+    expect(paid(unproven, 'strict')).toEqual([0, ['checker 0', 475], ['checker 1', 475]]);
+    expect(paid({ verdict: unchecked('not_asked') }, 'none')).toEqual([0]);
   });
 
   it('[M5] is for a private answer at level strict whatever the checks came to: the router cannot withhold it', () => {

@@ -67,8 +67,8 @@ export function linesOf(task: EndedTask, receipt: PricedReceipt, { amount, terms
 }
 
 /**
- * The bill of a task that ended. Checkers are paid whatever the verdict, unless they were outvoted themselves; those that could not prove an answer of level `strict`
- * out of what was charged for them: else whoever has tabs of its own could have the network's fees paid out to them, without end and without a lie.
+ * The bill of a task that ended. Checkers are paid whatever the verdict and whatever became of the answer, unless they were outvoted themselves; those that could not prove
+ * an answer of level `strict` out of what was charged for them. The ledger pays no more than the payer's own fees have brought.
  */
 export function billOf(task: EndedTask, receipt: PricedReceipt, hold: PricedHold): Bill {
   const { held, perToken, tokens, percent, charged } = linesOf(task, receipt, hold);
@@ -78,8 +78,9 @@ export function billOf(task: EndedTask, receipt: PricedReceipt, hold: PricedHold
     : [];
   const findings = task.checks.map(({ finding }) => finding);
   const isDone = completedChecks(task.verdict, findings);
-  const done = hold.discarded === true ? [] : task.checks.filter((_, at) => isDone[at]);
-  const most = isUnproven(receipt) ? Math.floor(payOutOf(charged) / Math.max(1, done.length)) : pay;
+  const done = task.checks.filter((_, at) => isDone[at]);
+  const most =
+    isUnproven(receipt) && hold.discarded !== true ? Math.floor(payOutOf(charged) / Math.max(1, done.length)) : pay;
   const checks = done.map(
     ({ checker, lease }): Pay => ({ tab: checker, class: lease.class, role: 'check', amount: Math.min(pay, most) }),
   );

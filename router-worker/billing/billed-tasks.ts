@@ -10,6 +10,8 @@ export interface BilledTasks {
   standing(task: TaskTail): 'unknown' | 'open' | 'ended';
   /** Null for one that has not. */
   endedAt(task: TaskTail): number | null;
+  /** Whether the receipt of a task that ended says that its answer was thrown away. */
+  saysDiscarded(task: TaskTail): boolean;
   /** Of a task that ended. */
   bill(task: TaskTail, hold: PricedHold): Bill;
 }
@@ -24,6 +26,10 @@ export function billedTasks(store: Pick<SessionStore, 'load' | 'receipt'>): Bill
     endedAt(tail) {
       const task = store.load(tail);
       return task?.phase === 'ended' ? task.endedAt : null;
+    },
+    saysDiscarded(tail) {
+      const receipt = store.receipt(tail);
+      return receipt !== null && parsePayload('receipt', receiptSchema, receipt).price?.discarded === true;
     },
     bill(tail, hold) {
       const task = store.load(tail);

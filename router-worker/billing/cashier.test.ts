@@ -21,6 +21,8 @@ function aSession(credits: number) {
   const bills = new Map<string, number | null>();
   const store = new MemoryPurseStore();
   const logged: string[] = [];
+  /** Tasks whose receipts say that they were thrown away. */
+  const signedAgain = new Set<string>();
   const over = async <T>(name: string, act: () => T): Promise<T> => {
     calls.push(name);
     if (faults.before) throw new Error('nobody answers');
@@ -37,6 +39,7 @@ function aSession(credits: number) {
     tasks: {
       standing: (task) => (!bills.has(task) ? 'unknown' : bills.get(task) === null ? 'open' : 'ended'),
       endedAt: (task) => (bills.get(task) == null ? null : endedAt),
+      saysDiscarded: (task) => signedAgain.has(task),
       bill: (task, hold): Bill => ({
         task,
         endedAt: clock.at,
@@ -56,7 +59,7 @@ function aSession(credits: number) {
   const hold = (task: string, amount: number, payer = ANN, wordMs: number | null = null) =>
     cashier.hold({ task, payer, amount, terms: TERMS, ...(wordMs !== null && { wordMs }) });
   const ann = () => ledger.account('ann');
-  return { clock, ledger, cashier, hold, bills, calls, faults, store, ann, logged };
+  return { clock, ledger, cashier, hold, bills, calls, faults, store, ann, logged, signedAgain };
 }
 
 describe('the purse store in memory', () => {
@@ -65,8 +68,9 @@ describe('the purse store in memory', () => {
 
 describe('the cashier of a session', () => {
   it('[M5] waits for the word on a part, charges what was given, and nothing for what was thrown away', async () => {
-    const { hold, cashier, bills, ann, clock } = aSession(8_000);
+    const { hold, cashier, bills, ann, clock, signedAgain } = aSession(8_000);
     for (const part of ['given', 'discarded', 'stopped', 'silent']) await hold(part, 100, ANN, 10_000);
+    signedAgain.add('stopped').add('discarded');
     cashier.tell(['stopped'], 'discarded'); // Before its end.
     cashier.tell(['stopped'], 'given'); // The first word counts.
     for (const part of ['given', 'discarded', 'stopped', 'silent']) bills.set(part, 60);
@@ -85,6 +89,33 @@ describe('the cashier of a session', () => {
     expect([ann().balance, cashier.price('silent')?.charged, cashier.price('stopped')?.charged]).toEqual([
       7_880, 60, 0,
     ]);
+  });
+
+  it('[M5] waits for the word on an answer that several tabs wrote at, and charges nothing that was said to be free', async () => {
+    const { hold, cashier, bills, ann, clock, signedAgain } = aSession(8_000);
+    for (const task of ['early', 'late', 'given', 'silent', 'plain']) await hold(task, 100);
+    cashier.tell(['early'], 'discarded'); // Before it is known that a word is awaited.
+    for (const task of ['early', 'late', 'given', 'silent']) cashier.awaitWord(task, 30_000);
+    for (const task of ['early', 'late', 'given', 'silent', 'plain']) bills.set(task, 60);
+    await cashier.sweep();
+    expect([ann().balance, cashier.price('plain')?.charged]).toEqual([7_940, 60]);
+    expect([cashier.unsaid, cashier.toSayDiscarded]).toEqual([['early', 'late', 'given', 'silent'], ['early']]);
+    cashier.tell(['late'], 'discarded');
+    cashier.tell(['given'], 'given');
+    cashier.tell(['late'], 'given'); // The first word counts.
+    await cashier.sweep();
+    expect([ann().balance, cashier.toSayDiscarded]).toEqual([7_880, ['early', 'late']]);
+    signedAgain.add('early').add('late');
+    await cashier.sweep();
+    expect([cashier.price('early')?.charged, cashier.price('late')?.charged, cashier.unsaid]).toEqual([
+      0,
+      0,
+      ['silent'],
+    ]);
+    clock.at += 30_000;
+    cashier.tell(['silent'], 'discarded'); // Too late: its receipt is out.
+    await cashier.sweep();
+    expect([ann().balance, cashier.price('silent')?.charged, cashier.unsaid]).toEqual([7_820, 60, []]);
   });
 
   it('[M3] asks the ledger once, and then spends what it has', async () => {

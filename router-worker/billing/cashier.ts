@@ -105,15 +105,56 @@ export class Cashier {
     this.#arm();
   }
 
-  /** What became of these parts. A part that was settled already stays as it is. */
-  tell(parts: readonly TaskTail[], word: PartWord): void {
+  /** Somebody will say what became of this task, within so long after its end. One that was said so of before stays as it is. */
+  awaitWord(task: TaskTail, wordMs: number): void {
     for (const { name, purse } of this.#ports.store.purses()) {
-      if (purse.holds.some(({ task }) => parts.includes(task))) {
-        this.#step(name, purse, { type: 'told', at: this.#ports.now(), tasks: parts, word });
-      }
+      if (holdOf(purse, task)?.wordMs !== undefined || holdOf(purse, task) === null) continue;
+      this.#step(name, purse, { type: 'word_awaited', at: this.#ports.now(), task, wordMs });
+    }
+  }
+
+  /** What became of these tasks. The first word counts, if it comes in time: what was settled already stays as it is. */
+  tell(tasks: readonly TaskTail[], word: PartWord): void {
+    const at = this.#ports.now();
+    for (const { name, purse } of this.#ports.store.purses()) {
+      const heard = purse.holds.filter((hold) => tasks.includes(hold.task) && !this.#isTooLate(hold));
+      if (heard.length === 0) continue;
+      this.#step(name, purse, { type: 'told', at, tasks: heard.map(({ task }) => task), word });
     }
     this.#settleEnded();
     this.#arm();
+  }
+
+  /** Tasks whose receipts may still have to say something else: the word on them is waited for, or has come and is not in them yet. */
+  get unsaid(): TaskTail[] {
+    return this.#ports.store.purses().flatMap(({ purse }) =>
+      purse.holds
+        .filter((hold) => {
+          const dueAt = this.#wordDueAt(hold);
+          return (dueAt !== null && this.#ports.now() < dueAt) || this.#isUnsaid(hold);
+        })
+        .map(({ task }) => task),
+    );
+  }
+
+  /** Tasks that ended and were thrown away after that: their receipts are to be signed again. */
+  get toSayDiscarded(): TaskTail[] {
+    return this.#ports.store
+      .purses()
+      .flatMap(({ purse }) => purse.holds.filter((hold) => this.#isUnsaid(hold)).map(({ task }) => task));
+  }
+
+  #isUnsaid({ task, word }: Hold): boolean {
+    const { tasks } = this.#ports;
+    return word === 'discarded' && tasks.standing(task) === 'ended' && !tasks.saysDiscarded(task);
+  }
+
+  /** It counts as given: its receipt may be out. */
+  #isTooLate(hold: Hold): boolean {
+    const { tasks, now } = this.#ports;
+    if (hold.wordMs === undefined) return tasks.standing(hold.task) === 'ended';
+    const dueAt = this.#wordDueAt(hold);
+    return dueAt !== null && now() >= dueAt;
   }
 
   /** Bills what ended, and tells the ledger. Throws when the ledger cannot be reached; what it was not told stays for the next time. */
@@ -170,6 +211,7 @@ export class Cashier {
       for (const hold of before.holds) {
         const standing = tasks.standing(hold.task);
         const waitsUntil = this.#wordDueAt(hold);
+        if (this.#isUnsaid(hold)) continue; // Bill and receipt say the same.
         if (standing === 'ended' && (waitsUntil === null || now() >= waitsUntil)) {
           const bill = tasks.bill(hold.task, { ...hold, discarded: hold.word === 'discarded' });
           const { charged: charge, pays } = bill;
@@ -183,7 +225,7 @@ export class Cashier {
     return freed;
   }
 
-  /** Until when the word on a part that ended is waited for; null where nothing is waited for. Without a word it was given. */
+  /** Until when the word on a task that ended is waited for; null where nothing is waited for. Without a word it was given. */
   #wordDueAt({ task, wordMs, word }: Hold): number | null {
     const endedAt = wordMs === undefined || word !== undefined ? null : this.#ports.tasks.endedAt(task);
     return endedAt === null || wordMs === undefined ? null : endedAt + wordMs;

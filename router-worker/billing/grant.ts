@@ -31,13 +31,13 @@ export interface Hold {
   readonly amount: number;
   readonly at: number;
   readonly terms: Terms;
-  /** Of a part of a request: how long after its end the router may still say what became of it, ms. Left out: it is settled at once. */
+  /** How long after its end the reader may still say what became of it, ms: of a part of a request, or of an answer that several tabs wrote at. Left out: it is settled at once. */
   readonly wordMs?: number;
   /** Whoever asked was given it, or the router threw it away. */
   readonly word?: PartWord;
 }
 
-/** What became of a part: only what was given is charged. */
+/** What became of an answer, by the router's own word that reads it: only what was given is charged. */
 export type PartWord = 'given' | 'discarded';
 
 export interface Purse {
@@ -64,6 +64,8 @@ export type PurseEvent = { readonly at: number } & (
       readonly terms: Terms;
       readonly wordMs?: number | undefined;
     }
+  /** Somebody will say what became of this task: it is not to be charged before. */
+  | { readonly type: 'word_awaited'; readonly task: string; readonly wordMs: number }
   | { readonly type: 'told'; readonly tasks: readonly string[]; readonly word: PartWord }
   /** More money is wanted, for a task of this amount. */
   | { readonly type: 'draw'; readonly amount: number }
@@ -113,6 +115,10 @@ export function stepPurse(purse: Purse, event: PurseEvent): Purse {
       const orders = charge === 0 && pays.length === 0 ? purse.orders : [...purse.orders, order];
       return { ...withoutHold(purse, hold, charge), orders, usedAt: event.at };
     }
+    case 'word_awaited': {
+      const { task, wordMs } = event;
+      return { ...purse, holds: purse.holds.map((hold) => (hold.task === task ? { wordMs, ...hold } : hold)) };
+    }
     case 'told':
       return { ...purse, holds: purse.holds.map((hold) => told(hold, event)) };
     case 'release': {
@@ -141,7 +147,7 @@ function held(purse: Purse, { at, task, amount, terms, wordMs }: Extract<PurseEv
 
 /** The first word counts. */
 function told(hold: Hold, { tasks, word }: Extract<PurseEvent, { type: 'told' }>): Hold {
-  return hold.wordMs === undefined || hold.word !== undefined || !tasks.includes(hold.task) ? hold : { ...hold, word };
+  return hold.word !== undefined || !tasks.includes(hold.task) ? hold : { ...hold, word };
 }
 
 /** One draw at a time: the same one until its outcome is known. */

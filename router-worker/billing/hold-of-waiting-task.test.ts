@@ -23,6 +23,7 @@ it('[M3] holds the money of a request of class batch for as long as that may wai
     tasks: {
       standing: () => standing,
       endedAt: () => null,
+      saysDiscarded: () => false,
       bill: (task, hold): Bill => ({
         task,
         endedAt: clock.at,

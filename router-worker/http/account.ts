@@ -41,10 +41,12 @@ const keyRequest = v.strictObject({
 const creditRequest = v.strictObject({
   /** Names the transfer: the same id again gives nothing more. */
   id: v.pipe(v.string(), v.regex(/^[\w.-]{1,100}$/)),
-  /** `acct_…`, or `network`: for checks that no user pays for. */
+  /** `acct_…` */
   account: v.pipe(v.string(), v.maxLength(100)),
   /** Micro-credits. */
   amount,
+  /** Left out: for work. `checks`: for those checks of its work that the account is not charged for. */
+  for: v.optional(v.literal('checks')),
 });
 
 const LINES_BY_DEFAULT = 100;
@@ -102,10 +104,10 @@ export function accountRoutes(app: Hono<AppEnv>): void {
     if (!(await isOperator(c))) {
       throw new ShoalError('operator_only', 'Only the operator of this router gives credits.');
     }
-    const { id, account, amount: credits } = await parse(c, creditRequest);
-    const name = account === 'network' ? null : accountName(account);
-    unwrap(await ledgerStub(c.env).credit({ id: `credit:${id}`, account: name, amount: credits }));
-    return c.json({ object: 'credit', id, account, amount: credits });
+    const { id, account, amount: credits, for: purpose } = await parse(c, creditRequest);
+    const order = { id: `credit:${id}`, account: accountName(account), amount: credits };
+    unwrap(await ledgerStub(c.env).credit({ ...order, isForChecks: purpose === 'checks' }));
+    return c.json({ object: 'credit', id, account, amount: credits, ...(purpose !== undefined && { for: purpose }) });
   });
 }
 

@@ -1,16 +1,15 @@
 import type { Hono } from 'hono';
-import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
-import { drawCommitment } from '../../shared/checking/draw.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import { type ChatRequest, parseChatRequest } from '../../shared/protocol/chat-api.ts';
 import { taskId } from '../../shared/protocol/task-ids.ts';
 import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
-import { drawSecret, newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
+import { newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
+import { wantOfPlainTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { knownPools } from '../pool/pool-count.ts';
-import { openPlainTask } from '../task/plain-task.ts';
+import { openPlainTask, tellGiven } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
@@ -41,7 +40,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const offered = await offerRequest(c, named, asked);
     const caller = await admit(c, offered.name, request.dryRun ? 0 : offered.tokensAtMost);
     const verified = await verifyRequest(c, offered, caller.floor, request.dryRun ? 'dry_run' : 'work');
-    const { variants, model, level, checks } = verified;
+    const { variants, level, checks } = verified;
 
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, conversationSeed(caller.seed, request));
@@ -64,34 +63,24 @@ export function chatRoutes(app: Hono<AppEnv>): void {
       if (named !== null) await leaveSession(c, named, task);
       throw cause;
     });
+    const network = new URL(c.req.url).origin;
+    const asking = { task, network, served: variants, level, wanted: checks, claim };
     const plain = await openPlainTask(
       c.env,
       keys,
       request,
-      {
-        task,
-        network: new URL(c.req.url).origin,
-        variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-        level,
-        wanted: checks,
-        draw: await drawCommitment(await drawSecret(keys, task)),
-        private: false,
-        kind: 'chat',
-        sampling: verified.sampling,
-        client: keys.signer.publicKey,
-        nonce: toBase64Url(randomBytes(16)),
-        prefer: null,
-        only: null,
-        token: '', // For clients that seal for themselves; here the router is the client.
+      await wantOfPlainTask(
+        keys,
+        { ...asking, kind: 'chat', sampling: verified.sampling, deadlineAt: verified.deadlineAt },
         readablePromptBytes,
-        claim,
-        deadlineAt: verified.deadlineAt,
-      },
+      ),
       at,
       held,
     );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
-    c.executionCtx.waitUntil(plain.finished.then(() => (plain.held === null ? release() : undefined)));
+    c.executionCtx.waitUntil(
+      plain.finished.then(() => (plain.held === null ? release() : tellGiven(c.env, keys, plain))),
+    );
     await held.catch((cause) => {
       void plain.stop();
       throw cause;

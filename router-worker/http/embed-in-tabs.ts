@@ -15,6 +15,7 @@ import { SURE_HEADER } from './chat-response.ts';
 import { orStopAll } from './choices-response.ts';
 import type { AppContext } from './context.ts';
 import { openPartsOfRequest } from './parts-of-request.ts';
+import { refuseTooManyNumbers, respondVectors } from './vectors-response.ts';
 
 /** The vectors of a model that tabs run: the texts in parts, each a task with its own receipt and check, all of one class, in the order of the request. */
 export async function embedInTabs(
@@ -26,6 +27,7 @@ export async function embedInTabs(
   const { model, variant } = served;
   const dimensions = model.embed?.dimensions ?? 0;
   refuseOtherDimensions(request, model.id, dimensions);
+  refuseTooManyNumbers(request, dimensions);
   const { inputs, isList } = request;
   const sizes = inputs.map((text) => utf8(text).byteLength);
   const longest = sizes.indexOf(Math.max(...sizes));
@@ -57,14 +59,10 @@ export async function embedInTabs(
   const claimed = embedded.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0);
   const tokens = Math.min(claimed, embeddedTokensAtMost(model, inputs).total);
   const lines = embedded.flatMap(({ choices }) => choices[0]?.message.content.split('\n') ?? []);
-  return Response.json(
+  return respondVectors(
+    lines,
+    (line) => (request.encoding === 'base64' ? line : [...(vectorOfLine(line, dimensions) ?? [])]),
     {
-      object: 'list',
-      data: lines.map((line, index) => ({
-        object: 'embedding',
-        index,
-        embedding: request.encoding === 'base64' ? line : [...(vectorOfLine(line, dimensions) ?? [])],
-      })),
       model: `${model.id}:${variant.id}`,
       system_fingerprint: served.class,
       usage: { prompt_tokens: tokens, total_tokens: tokens },
@@ -79,7 +77,7 @@ export async function embedInTabs(
         })),
       },
     },
-    { headers: { ...parts.headers(), [SURE_HEADER]: sure } },
+    { ...parts.headers(), [SURE_HEADER]: sure },
   );
 }
 

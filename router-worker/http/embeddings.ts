@@ -15,6 +15,7 @@ import { embedInTabs } from './embed-in-tabs.ts';
 import { idempotent } from './idempotent.ts';
 import { refuseSessionHeader } from './named-session.ts';
 import { readJson } from './read-body.ts';
+import { refuseTooManyNumbers, respondVectors } from './vectors-response.ts';
 
 /** Embeddings: by models in tabs, or by the table that comes with the router. Each is named for what it is. */
 export function embeddingRoutes(app: Hono<AppEnv>): void {
@@ -30,20 +31,20 @@ export function embeddingRoutes(app: Hono<AppEnv>): void {
 async function embedByTable(c: AppContext, request: EmbeddingRequest): Promise<Response> {
   const table = await sentenceTable(c.env);
   refuseOtherDimensions(request, SENTENCE_TABLE_MODEL, table.dims);
+  refuseTooManyNumbers(request, table.dims);
   if (request.checking !== null) {
     const message = `'${SENTENCE_TABLE_MODEL}' is looked up by the router itself: no tab's work is there to be checked.`;
     throw new ShoalError('unsupported_field', message, { param: 'shoal' });
   }
   const tokens = request.inputs.reduce((sum, text) => sum + table.pieces(text).length, 0);
   await admit(c, request.model, tokens);
-  return c.json({
-    object: 'list',
-    data: request.inputs.map((text, index) => {
+  return respondVectors(
+    request.inputs,
+    (text) => {
       const vector = table.embed(text);
       // Base64 holds float32, little endian, as OpenAI's clients read it.
-      return { object: 'embedding', index, embedding: request.encoding === 'float' ? [...vector] : vectorLine(vector) };
-    }),
-    model: SENTENCE_TABLE_MODEL,
-    usage: { prompt_tokens: tokens, total_tokens: tokens },
-  });
+      return request.encoding === 'float' ? [...vector] : vectorLine(vector);
+    },
+    { model: SENTENCE_TABLE_MODEL, usage: { prompt_tokens: tokens, total_tokens: tokens } },
+  );
 }

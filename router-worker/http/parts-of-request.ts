@@ -127,13 +127,14 @@ export async function openPartsOfRequest(
       tell: (told, word) =>
         c.executionCtx.waitUntil(
           sessionStub(c.env, session)
-            .tellParts(told, word)
+            .tellRead(told, word)
             .catch(() => undefined), // Then they count as given.
         ),
       onTask: (task) => tasks.push(task),
       suspect: (tab, classId, reason, pool) =>
         c.executionCtx.waitUntil(poolStub(c.env, pool).suspect(tab, classId, reason)),
     }),
+    { isWhole: asked.isWhole },
   );
   c.req.raw.signal?.addEventListener('abort', () => run.stop());
   const taskList = () => tasks.slice(0, MAX_TASKS_IN_HEADER).map(taskId).join(', ');

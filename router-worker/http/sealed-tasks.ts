@@ -1,6 +1,5 @@
 import type { Hono } from 'hono';
 import * as v from 'valibot';
-import { drawCommitment } from '../../shared/checking/draw.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { MAX_ENVELOPE_BYTES, MAX_REQUEST_BODY_BYTES } from '../../shared/limits.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -13,16 +12,9 @@ import {
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';
 import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
-import {
-  drawSecret,
-  isTaskToken,
-  newTaskTail,
-  placeOfTask,
-  routerKeys,
-  sessionNameOf,
-  taskToken,
-} from '../keys/router-keys.ts';
+import { isTaskToken, newTaskTail, placeOfTask, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
+import { wantOfSealedTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { knownPools, learnPools } from '../pool/pool-count.ts';
 import { unwrap } from '../pool/session-calls.ts';
@@ -52,7 +44,7 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     });
     const { payer, floor } = await admit(c, offered.name, offered.tokensAtMost);
     const verified = await verifyRequest(c, offered, floor, 'work');
-    const { variants, model, level, checks } = verified;
+    const { variants, level, checks } = verified;
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const session = named?.name ?? conversation;
@@ -67,25 +59,12 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
       if (named !== null) await leaveSession(c, named, task);
       throw cause;
     });
-    const { stream, pools } = await poolStub(c.env, at).request({
-      task,
-      network: new URL(c.req.url).origin,
-      variants: variants.map(({ variant, class: id }) => ({ model: model.id, variant: variant.id, class: id })),
-      level,
-      wanted: checks,
-      draw: await drawCommitment(await drawSecret(keys, task)),
-      private: true,
-      kind: 'chat',
-      sampling: verified.sampling,
-      client: request.client,
-      nonce: request.nonce,
-      prefer: request.prefer,
-      only: null,
-      token: await taskToken(keys, task),
-      readablePromptBytes: 0,
-      claim,
-      deadlineAt: verified.deadlineAt,
-    });
+    const asked = { task, network: new URL(c.req.url).origin, served: variants, level, wanted: checks, claim };
+    const { sampling: pinned, deadlineAt } = verified;
+    const { client, nonce, prefer } = request;
+    const { stream, pools } = await poolStub(c.env, at).request(
+      await wantOfSealedTask(keys, { ...asked, kind: 'chat', sampling: pinned, deadlineAt }, { client, nonce, prefer }),
+    );
     learnPools(pools);
     await held.catch(async (cause) => {
       await stream.cancel();

@@ -12,22 +12,43 @@ export const DEPOSIT_TASKS = 2 / TRUST_POLICY.rateFloor;
 /** One part in so many of each pay goes into it. */
 const HELD_SHARE = 2;
 
-/** The mean pay is one of so many answers: it follows prices and habits. Whoever pays for some thousand tiny answers moves it down: docs/credits.md. */
+/**
+ * The mean is of so many mean answers' worth of pay, not of so many answers: it follows prices and habits, and whoever wants it lower has to spend money as all others
+ * together do, not send many tiny requests.
+ */
 const MEAN_OF = 1_000;
 
-/** Pay of the answers of a class so far. */
+/** One answer counts for no more than so many mean ones: a few very large ones do not make everybody's deposit larger. */
+const MOST_MEANS = 4;
+
+/** The mean falls by half in so long, ms, and no faster, whatever is paid: no amount of money buys time. */
+const FALLS_BY_HALF_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** Below so many mean answers' worth of pay it may fall at once: the first answers of a class say little of it. */
+const SETTLED_FROM = 100;
+
+/** Pay of the answers of a class so far. Stored: fields may be added, never repurposed. */
 export interface MeanPay {
+  /** Weighted by amount: what the answer has that a micro-credit was paid for. */
   readonly mean: number;
-  /** Answers that it is the mean of, no more than are remembered. */
+  /** Mean answers' worth of pay that it is the mean of, no more than are remembered. */
   readonly count: number;
+  /** When the last of them was paid, epoch ms. */
+  readonly at: number;
 }
 
-export const NO_PAY: MeanPay = { mean: 0, count: 0 };
+export const NO_PAY: MeanPay = { mean: 0, count: 0, at: 0 };
 
-/** The mean with one answer's pay more, micro-credits. */
-export function withPay({ mean, count }: MeanPay, amount: number): MeanPay {
-  const weight = Math.min(MEAN_OF, count + 1);
-  return { mean: mean + (amount - mean) / weight, count: weight };
+/** The mean with one answer's pay more, micro-credits, at this instant. */
+export function withPay(before: MeanPay, amount: number, at: number): MeanPay {
+  if (amount <= 0) return before;
+  const { mean, count } = before;
+  const counted = mean === 0 ? amount : Math.min(amount, MOST_MEANS * mean);
+  const paid = mean * count + counted;
+  const next = mean + ((counted - mean) * counted) / paid;
+  const least = count < SETTLED_FROM ? 0 : mean * 0.5 ** (Math.max(0, at - before.at) / FALLS_BY_HALF_MS);
+  const after = Math.max(next, least);
+  return { mean: after, count: Math.min(MEAN_OF, paid / after), at: Math.max(at, before.at) };
 }
 
 /** Micro-credits that stay held back of a tab's pay in a class. */

@@ -5,6 +5,7 @@ import type { Reply } from '../session/session-object.ts';
 import { type AccountView, Ledger, type LedgerHealth } from './ledger.ts';
 import { SqlLedgerStore } from './sql-ledger-store.ts';
 import type {
+  CreditOrder,
   DrawLimits,
   DrawOrder,
   DrawResult,
@@ -34,7 +35,7 @@ export class LedgerObject extends DurableObject<Env> {
     });
   }
 
-  credit(order: { readonly id: string; readonly account: string | null; readonly amount: number }): Reply<null> {
+  credit(order: CreditOrder): Reply<null> {
     return this.#reply(() => {
       this.#ledger.credit(order);
       return null;

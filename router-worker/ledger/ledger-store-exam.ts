@@ -101,11 +101,11 @@ export const LEDGER_STORE_EXAM: readonly LedgerStoreExamCase[] = [
       same(store.grant('g'), grant('g', { key: 'k' }));
       same([store.heldFor('a'), store.heldFor('b'), store.keySpent('k'), store.isTrusted('e')], [5, 0, 3, true]);
       same(totals(store), { sum: 0, accounts: 3, transfers: 3, overdrawn: 0, openGrants: 1, granted: 5, held: 5 });
-      const meanPays = [{ class: 'c', mean: 2.5, count: 2 }];
+      const meanPays = [{ class: 'c', mean: 2.5, count: 2.25, at: 7 }];
       store.post(posting('t4', { trust: { escrow: 'e', isTrusted: false }, meanPays }));
       same(
         [store.isTrusted('e'), store.meanPay('c'), store.meanPay('d')],
-        [false, { mean: 2.5, count: 2 }, { mean: 0, count: 0 }],
+        [false, { mean: 2.5, count: 2.25, at: 7 }, { mean: 0, count: 0, at: 0 }],
       );
     },
   },

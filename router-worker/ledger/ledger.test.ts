@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryLedgerStore } from '../testing/memory-ledger-store.ts';
+import { depositOf, NO_PAY, withPay } from './deposit.ts';
 import { GRANT_LIFE_MS, Ledger } from './ledger.ts';
 import { LEDGER_STORE_EXAM } from './ledger-store-exam.ts';
-import { escrowAccount, FEES, type LedgerOrder, type Pay, tabAccount } from './transfer.ts';
+import { checksAccount, escrowAccount, FEES, type LedgerOrder, type Pay, tabAccount } from './transfer.ts';
 
 const FREE_OF_LIMITS = { budget: null, allowance: null };
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -100,8 +101,8 @@ describe('the ledger', () => {
 
   it('[M6] holds half of a tab’s pay back until it is trusted in the class and its deposit is together', () => {
     const { ledger, draw, store } = aLedger();
-    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
-    draw('d', 50_000);
+    ledger.credit({ id: 'c', account: 'ann', amount: 1_000_000 });
+    draw('d', 500_000);
     const balances = () => [tabAccount('t'), escrowAccount('t', 'c')].map((account) => store.balance(account));
     const earn = (id: string, tab: string, amount: number) => ledger.settle([settle(id, amount, [pay(tab, amount)])]);
     const trusted = { tab: 't', class: 'c', standing: 'trusted' } as const;
@@ -112,9 +113,11 @@ describe('the ledger', () => {
     expect(balances()).toEqual([50, 51]); // The deposit is 80 times the mean of what answers are paid.
     earn('2', 't', 10_000);
     expect(balances()).toEqual([5_050, 5_051]);
-    for (let i = 0; i < 600; i++) earn(`others ${i}`, 'u', 10); // The mean falls to 26.7, the deposit to 2,140.
+    const others = Array.from({ length: 9_000 }, () => 10);
+    for (const [i, amount] of others.entries()) earn(`others ${i}`, 'u', amount);
     ledger.standing({ ...trusted, id: 'r3' });
-    const deposit = Math.ceil(((10_101 + 600 * 10) / 602) * 80);
+    const deposit = depositOf([101, 10_000, ...others].reduce((mean, paid) => withPay(mean, paid, 1_000), NO_PAY));
+    expect(deposit).toBeLessThan(10_101);
     expect(balances()).toEqual([10_101 - deposit, deposit]);
     earn('3', 't', 10);
     expect(balances()[0]).toBeGreaterThanOrEqual(10_111 - deposit);
@@ -216,16 +219,24 @@ describe('the ledger', () => {
     expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
   });
 
-  it('pays checks that nobody was charged for out of its fees, as far as they go', () => {
+  it('[M10] pays checks that nobody was charged for out of the fees of the same payer, as far as they go', () => {
     const { ledger, draw, store } = aLedger();
-    ledger.credit({ id: 'c', account: 'ann', amount: 1_000 });
-    ledger.credit({ id: 'n', account: null, amount: 50 });
+    for (const account of ['ann', 'bob']) ledger.credit({ id: account, account, amount: 1_000 });
+    ledger.credit({ id: 'n', account: 'ann', amount: 51, isForChecks: true });
     draw('d', 500);
+    ledger.draw({ id: 'b', grant: 'bobs', account: 'bob', key: null, need: 500, want: 500 }, FREE_OF_LIMITS);
     const all = (tab: string) => store.balance(tabAccount(tab)) + store.balance(escrowAccount(tab, 'c'));
+    const pots = () => [store.balance(checksAccount('ann')), store.balance(checksAccount('bob')), store.balance(FEES)];
+    ledger.settle([settle('0', 100, [pay('x', 95)], 'bobs')]);
+    expect(pots()).toEqual([51, 4, 1]);
     ledger.settle([settle('1', 100, [pay('a', 90), pay('b', 40, 'check'), pay('c', 40, 'check')])]);
-    expect([all('a'), all('b'), all('c'), store.balance(FEES)]).toEqual([90, 30, 30, 0]);
+    expect([all('a'), all('b'), all('c'), ...pots()]).toEqual([90, 30, 30, 0, 4, 2]);
     ledger.settle([settle('2', 0, [pay('b', 40, 'check')])]);
-    expect([all('b'), store.balance(FEES)]).toEqual([30, 0]);
+    expect([all('b'), ...pots()]).toEqual([30, 0, 4, 2]);
+    ledger.settle([settle('4', 100, [pay('a', 95)]), settle('5', 0, [pay('b', 3, 'check')])]);
+    expect([all('b'), ...pots()]).toEqual([33, 1, 4, 3]);
+    expect(ledger.account('ann').balance).toBe(800);
+    expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
     expect(() => ledger.settle([settle('3', 10, [pay('a', 11)])])).toThrow('paid more than its task was charged');
   });
 

@@ -3,6 +3,8 @@ import { depositOf, heldBack, releasedOf, withPay } from './deposit.ts';
 import { dayOf, type LedgerStore, type LedgerTotals, type Posting, type TabSums } from './ledger-store.ts';
 import { stepOfPay, wholeSteps } from './steps-of-pay.ts';
 import {
+  type CreditOrder,
+  checksAccount,
   type DrawLimits,
   type DrawOrder,
   type DrawResult,
@@ -29,6 +31,12 @@ export const GRANT_LIFE_MS = 2 * 60 * 60 * 1000;
 
 /** Of the free balance a session takes at most one part in so many beyond what it needs, so that the others of the same owner find something. */
 const DRAW_SHARE = 8;
+
+/**
+ * Percent of every charge that the network keeps, whatever else its fee pays: all that a payer's tasks can bring to tabs is less than it was charged for them, so that whoever
+ * pays, answers and checks under three names has less after it than before.
+ */
+const KEPT_PERCENT = 1;
 
 /** Grants that are closed in one look at the clock. */
 const EXPIRE_BATCH = 500;
@@ -67,19 +75,19 @@ export class Ledger {
     this.#now = now;
   }
 
-  /** Credits out of the faucet, by the operator's word. `account` null: for the network's own checks. */
-  credit(order: { readonly id: string; readonly account: string | null; readonly amount: number }): void {
-    const { id, account, amount } = order;
+  /** Credits out of the faucet, by the operator's word. `isForChecks`: they pay those checks of the account's tasks that it is not charged for. */
+  credit(order: CreditOrder): void {
+    const { id, account, amount, isForChecks = false } = order;
     if (!Number.isSafeInteger(amount) || amount <= 0) {
       throw new ShoalError('invalid_value', 'Credits are a whole number above 0, in micro-credits.', {
         param: 'amount',
       });
     }
-    this.#once(id, 'credit', { account, amount }, () => {
-      const to = account === null ? FEES : userAccount(account);
-      this.#post(id, 'credit', { account, amount }, null, {
-        legs: move(FAUCET, to, amount),
-        lines: account === null ? [] : [{ owner: account, amount }],
+    const content = { account, amount, ...(isForChecks && { for: 'checks' }) };
+    this.#once(id, 'credit', content, () => {
+      this.#post(id, 'credit', content, null, {
+        legs: move(FAUCET, isForChecks ? checksAccount(account) : userAccount(account), amount),
+        lines: isForChecks ? [] : [{ owner: account, amount }],
       });
       return null;
     });
@@ -225,7 +233,11 @@ export class Ledger {
       const isOpen = grant.state === 'open' && grant.remaining >= charge;
       const source = isOpen ? grantAccount(name) : userAccount(grant.account);
       if (!isOpen && this.#store.balance(source) < charge) return { status: 'refused' };
-      const due = this.#payable(charge, pays);
+      const checks = checksAccount(grant.account);
+      const answers = sumOf(pays.filter(({ role }) => role === 'answer'));
+      if (answers > charge) throw new Error('an answer is paid more than its task was charged');
+      const kept = Math.min(charge - answers, Math.ceil((charge * KEPT_PERCENT) / 100));
+      const due = payable(pays, charge - answers - kept + this.#store.balance(checks));
       const meanPays = this.#meanPaysWith(due);
       const earned = due.map((pay) => this.#split(pay));
       const result: OrderResult = { status: 'done' };
@@ -234,7 +246,8 @@ export class Ledger {
         legs: [
           { account: source, amount: -charge },
           ...earned.flatMap(({ legs }) => legs),
-          { account: FEES, amount: charge - sumOf(due) },
+          { account: FEES, amount: kept },
+          { account: checks, amount: charge - sumOf(due) - kept },
         ],
         lines: charge === 0 ? [] : [{ owner: grant.account, amount: -charge }],
         tabs: earned.map(({ sums }) => sums),
@@ -245,18 +258,6 @@ export class Ledger {
       for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(id, tab);
       return result;
     });
-  }
-
-  /** Answers are paid out of the charge. Checks that it does not cover are paid out of the network's fees, as far as these go, all in the same measure. */
-  #payable(charge: number, pays: readonly Pay[]): Pay[] {
-    const answers = pays.filter(({ role }) => role === 'answer');
-    if (sumOf(answers) > charge) throw new Error('an answer is paid more than its task was charged');
-    const checks = pays.filter(({ role }) => role === 'check');
-    const wanted = sumOf(checks);
-    const there = charge - sumOf(answers) + this.#store.balance(FEES);
-    if (wanted <= there) return [...pays];
-    const part = (amount: number) => Number((BigInt(amount) * BigInt(there)) / BigInt(wanted));
-    return [...answers, ...checks.map((pay) => ({ ...pay, amount: part(pay.amount) }))];
   }
 
   #split({ tab, class: classId, amount }: Pay): { readonly legs: Leg[]; readonly sums: TabSums } {
@@ -288,7 +289,10 @@ export class Ledger {
 
   #meanPaysWith(pays: readonly Pay[]): Posting['meanPays'] {
     const answers = pays.filter(({ role }) => role === 'answer');
-    return answers.map(({ class: id, amount }) => ({ class: id, ...withPay(this.#store.meanPay(id), amount) }));
+    return answers.map(({ class: id, amount }) => ({
+      class: id,
+      ...withPay(this.#store.meanPay(id), amount, this.#now()),
+    }));
   }
 
   #close({ id, grant: name }: Extract<LedgerOrder, { kind: 'close' }>): OrderResult {
@@ -357,6 +361,14 @@ export class Ledger {
       tabs: change.tabs ?? [],
     });
   }
+}
+
+/** What is paid, where so much is there for checks: all of them in the same measure. */
+function payable(pays: readonly Pay[], forChecks: number): readonly Pay[] {
+  const wanted = sumOf(pays.filter(({ role }) => role === 'check'));
+  if (wanted <= forChecks) return pays;
+  const part = (amount: number) => Number((BigInt(amount) * BigInt(forChecks)) / BigInt(wanted));
+  return pays.map((pay) => (pay.role === 'check' ? { ...pay, amount: part(pay.amount) } : pay));
 }
 
 function move(from: string, to: string, amount: number): Leg[] {

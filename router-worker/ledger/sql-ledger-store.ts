@@ -42,7 +42,7 @@ export class SqlLedgerStore implements LedgerStore {
       CREATE INDEX IF NOT EXISTS owners_grant ON held_grant (owner) WHERE state = 'open';
       CREATE TABLE IF NOT EXISTS key_spend (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS trusted (escrow TEXT PRIMARY KEY) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS payee (tab TEXT PRIMARY KEY, account TEXT NOT NULL, by_order TEXT NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS tab_sums (
         tab TEXT PRIMARY KEY, collected INTEGER NOT NULL, lost INTEGER NOT NULL, day INTEGER NOT NULL, earned INTEGER NOT NULL,
@@ -54,6 +54,11 @@ export class SqlLedgerStore implements LedgerStore {
       );
       CREATE INDEX IF NOT EXISTS line_of_owner ON line (owner, number);
     `);
+    // Written before the mean was weighted by amount: it was of so many answers.
+    const columns = sql.exec<{ name: string }>('PRAGMA table_info(mean_pay)').toArray();
+    if (!columns.some(({ name }) => name === 'at')) {
+      sql.exec('ALTER TABLE mean_pay ADD COLUMN at INTEGER NOT NULL DEFAULT 0');
+    }
   }
 
   transfer(id: string): StoredTransfer | null {
@@ -98,8 +103,8 @@ export class SqlLedgerStore implements LedgerStore {
   }
 
   meanPay(classId: string): MeanPay {
-    const query = 'SELECT mean, count FROM mean_pay WHERE class = ?';
-    return this.#sql.exec<{ mean: number; count: number }>(query, classId).toArray()[0] ?? NO_PAY;
+    const query = 'SELECT mean, count, at FROM mean_pay WHERE class = ?';
+    return this.#sql.exec<{ mean: number; count: number; at: number }>(query, classId).toArray()[0] ?? NO_PAY;
   }
 
   payee(tab: string): Payee | null {
@@ -157,10 +162,10 @@ export class SqlLedgerStore implements LedgerStore {
       if (keySpend !== null) this.#add('key_spend', 'key', keySpend.key, keySpend.amount);
       if (trust?.isTrusted === true) this.#sql.exec('INSERT OR IGNORE INTO trusted (escrow) VALUES (?)', trust.escrow);
       if (trust?.isTrusted === false) this.#sql.exec('DELETE FROM trusted WHERE escrow = ?', trust.escrow);
-      for (const { class: classId, mean, count } of meanPays) {
+      for (const { class: classId, mean, count, at: paidAt } of meanPays) {
         this.#sql.exec(
-          'INSERT OR REPLACE INTO mean_pay (class, mean, count) VALUES (?, ?, ?)',
-          ...[classId, mean, count],
+          'INSERT OR REPLACE INTO mean_pay (class, mean, count, at) VALUES (?, ?, ?, ?)',
+          ...[classId, mean, count, paidAt],
         );
       }
       if (payee !== null) this.#setPayee(payee.tab, payee.payee);

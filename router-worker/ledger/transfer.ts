@@ -32,11 +32,13 @@ export type TransferKind =
 
 /** Where credits come from. The only balance that may fall below zero: what it owes is what all others have. */
 export const FAUCET = 'network:faucet';
-/** The network's share. Pays for the checks that no user paid for, as far as it goes. */
+/** The network's own. Pays nobody: what it paid, one could be paid for work between tabs of one's own. */
 export const FEES = 'network:fees';
 
 export const userAccount = (account: string) => `user:${account}`;
 export const grantAccount = (grant: string) => `grant:${grant}`;
+/** Fees of a payer's tasks, for those checks of its tasks that it is not charged for. */
+export const checksAccount = (account: string) => `checks:${account}`;
 export const tabAccount = (tab: string) => `tab:${tab}`;
 /** Held back by class, as records of trust are kept. */
 export const escrowAccount = (tab: string, classId: string) => `escrow:${tab}/${classId}`;
@@ -66,6 +68,16 @@ export interface StatementLine {
   /** Of the owner, after this line: free and held together. */
   readonly balance: number;
   readonly at: number;
+}
+
+/** The operator's gift. */
+export interface CreditOrder {
+  readonly id: string;
+  readonly account: string;
+  /** Micro-credits. */
+  readonly amount: number;
+  /** For those checks of its tasks that it is not charged for. Left out: for its work. */
+  readonly isForChecks?: boolean;
 }
 
 /** A session's wish for money. */

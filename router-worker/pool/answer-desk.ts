@@ -168,9 +168,10 @@ export class AnswerDesk {
 
   async #lease(want: LeaseWant, choice: Leased): Promise<void> {
     const { tasks } = this.#host;
-    const issued = await this.#leases.issue(want, choice, { attempt: 1, mayHedge: true });
     const served = tasks.get(want.task);
-    if (served?.stream == null) {
+    if (served === undefined) return; // Its client left.
+    const issued = await this.#leases.issue(want, choice, { attempt: tasks.nextAttempt(served), mayHedge: true });
+    if (served.stream === null) {
       // Its client left while the lease was signed: nobody has seen it, so there is nothing to record.
       this.#host.release(issued.active.number);
       tasks.close(want.task);
@@ -354,7 +355,9 @@ export class AnswerDesk {
       decision = await ports.sessions.committed(lease.task, statement, commit, {
         candidates: checks.candidates(tab, lease, tasks.get(lease.task)?.placement),
         stopped,
-        sampled: this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes),
+        // Whether two tabs wrote the same only a reader knows, and of a sealed one the word alone frees nobody from paying: a check says who wrote what the model writes.
+        sampled:
+          this.#host.records.samples(tab, lease.class, claimOf(commit).chain.bytes) || this.#resumed.has(lease.task),
       });
     } catch (cause) {
       await this.#failTask(lease, lost('integrity_failed'));

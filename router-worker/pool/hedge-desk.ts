@@ -55,8 +55,7 @@ export class HedgeDesk {
     const { tasks, leases, ports } = this.#host;
     const { want, issued } = served;
     if (want === null || issued === null) return;
-    served.attempts++;
-    const hedge = await this.#leases.issue(want, choice, { attempt: served.attempts, mayHedge: false });
+    const hedge = await this.#leases.issue(want, choice, { attempt: tasks.nextAttempt(served), mayHedge: false });
     const { active } = hedge;
     if (!this.#isAwaited(served, number) || leases.get(number) === undefined) {
       this.#host.release(active.number); // It was not late after all, or is lost: nobody has seen the second lease.

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { PACKET_HEADER_BYTES } from '../../shared/protocol/packets.ts';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import { type Engine, EngineError } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
@@ -28,6 +29,9 @@ function heldBack(): { readonly engine: Engine; readonly go: () => void; readonl
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
 }
+
+/** Of the first frame, when it holds no text: its header, nonce, the content's header and the seal's tag. */
+const EMPTY_FRAME_BYTES = 5 + 16 + 25 + 16;
 
 /** Later than any first token is expected, and sooner than the deadline of one, ms. */
 const LATE_MS = 60_000;
@@ -59,7 +63,7 @@ describe('an answer whose first token is late', () => {
       const plain = await TestNetwork.create();
       await plain.addTab();
       expect(answer.text).toBe((await plain.ask('hello', { level: 'none', private: isPrivate })).text);
-      expect(task.held?.lease).toMatchObject({ tab: second.identity, attempt: 2 });
+      expect(task.held?.lease).toMatchObject({ tab: second.identity });
       expect(await readersOf(network, answer)).toEqual([second.identity, late.identity]);
       await until(() => late.snapshot()?.working === null, 'the late one is stopped');
       expect(late.snapshot()?.counts).toMatchObject({ answers: 0, failed: 0, stopped: 1 });
@@ -88,10 +92,23 @@ describe('an answer whose first token is late', () => {
     const { network, task, following, one, first, second } = await hedged();
     one.go();
     const answer = await following;
-    expect(task.held?.lease).toMatchObject({ tab: first.identity, attempt: 1 });
+    expect(task.held?.lease).toMatchObject({ tab: first.identity });
     expect(await readersOf(network, answer)).toEqual([first.identity, second.identity]);
     expect(answer.updates.filter(({ type }) => type === 'leased' || type === 'accepted').length).toBe(2);
     expect(network.pool.census()[0]?.free).toBe(2);
+  });
+
+  it('[N4] comes from the tab that is the first to write text: a frame that says nothing wins nothing, and ends its sender’s seat', async () => {
+    const { task, following, one, two, first, second } = await hedged();
+    second.wire.tamper = (data) => {
+      if (typeof data === 'string') return data;
+      return data.slice(0, PACKET_HEADER_BYTES + EMPTY_FRAME_BYTES);
+    };
+    two.go();
+    await until(() => second.wire.socket === null, 'it is sent away');
+    one.go();
+    await following;
+    expect(task.held?.lease.tab).toBe(first.identity);
   });
 
   it('[N4] goes on with the second alone when the first is lost, and with the first alone when the second is', async () => {

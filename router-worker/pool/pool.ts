@@ -6,7 +6,7 @@ import { decodePacket, encodePacket, type Packet } from '../../shared/protocol/p
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { CLOSE, decodeTabToRouter, encodeMessage, type TabToRouter } from '../../shared/protocol/tab-socket.ts';
 import { decodeEnvelope, type Wrap } from '../../shared/sealing/envelope.ts';
-import { peekFrame } from '../../shared/sealing/frames.ts';
+import { peekFrame, saysSomething } from '../../shared/sealing/frames.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { Allocator } from '../allocation/allocator.ts';
 import { NetworkTasks } from '../network-tasks/network-tasks.ts';
@@ -65,7 +65,7 @@ export class Pool {
     this.#wanted = new WantedClasses(ports.now);
     this.#rate = new MessageRate(ports.now);
     this.#marked = new MarkedTasks(ports.now);
-    this.#tasks = new TaskBook(ports.now, (served, stream) => this.#answers.clientGone(served, stream));
+    this.#tasks = new TaskBook(ports.now, ports.random, (served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
     this.#misplaced = new MisplacedTabs(ports.place, this.#roster, this.#tasks);
     const host = {
@@ -424,6 +424,10 @@ export class Pool {
     if (packet.kind === 'frame') {
       if (active.lease.tab !== tab.identity || active.lease.role !== 'answer') return;
       if (packet.payload.byteLength > MAX_FRAME_BYTES) throw new ShoalError('invalid_value', 'A frame is too long.');
+      // Or it would be the first to write without having written: the other of two would be stopped for it. What is padded its reader refuses.
+      if (!active.lease.private && !saysSomething(packet.payload)) {
+        throw new ShoalError('invalid_value', 'A frame says nothing.');
+      }
       const isFirst = active.state !== 'running';
       if (isFirst) this.#allocator.firstToken(packet.number);
       this.#leases.moved(active, 'running');

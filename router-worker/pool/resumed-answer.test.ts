@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { verifyReceipt } from '../../shared/receipt/verify.ts';
 import type { TaskUpdate } from '../../shared/sealed-task/sealed-task.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
+import { RecordBook } from '../record/record-book.ts';
 import { AlteringEngine } from '../testing/altering-engine.ts';
 import { settle, TEST_SAMPLING, type TestAnswer, TestNetwork, type TestTab, until } from '../testing/network.ts';
 import type { LeaseWant } from './pool-ports.ts';
@@ -279,6 +280,31 @@ describe('an answer whose tab dies in the middle of it', () => {
     );
     expect(disputes).toEqual([1, 1]);
   });
+
+  it.each([true, false])(
+    '[N6] is checked at basic whatever the rate: a reader of its own finds out nothing that it could be paid for; private: %s',
+    async (isPrivate) => {
+      const rate = vi.spyOn(RecordBook.prototype, 'rate').mockReturnValue(0);
+      try {
+        const network = await TestNetwork.create();
+        const first = await network.addTab({ engine: paced() });
+        const part = { level: 'basic', private: isPrivate } as const;
+        const usual = await ask(network, part);
+        await usual.end;
+        const asking = await ask(network, part);
+        await written(asking, 5);
+        for (let i = 0; i < 2; i++) await network.addTab({ engine: paced() });
+        await first.tab.close();
+        await asking.end;
+        expect([usual, asking].map(({ updates }) => updates.at(-1))).toMatchObject([
+          { type: 'ended', verdict: { value: 'unchecked', reason: 'not_sampled' } },
+          { type: 'ended', verdict: { value: 'valid' } },
+        ]);
+      } finally {
+        rate.mockRestore();
+      }
+    },
+  );
 
   it('[N1] goes on when the dead tab had written all of it, but not committed', async () => {
     const network = await TestNetwork.create();

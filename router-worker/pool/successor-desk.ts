@@ -142,9 +142,8 @@ export class SuccessorDesk {
   async #lease(served: ServedTask, vacancy: Vacancy, choice: Leased): Promise<void> {
     const { want, writers } = served;
     if (want === null) return;
-    served.attempts++;
-    const attempt = served.attempts;
-    const mayHedge = writers.length === 0 && attempt < MAX_ATTEMPTS;
+    const attempt = this.#host.tasks.nextAttempt(served);
+    const mayHedge = writers.length === 0 && served.attempts < MAX_ATTEMPTS;
     const issued = await this.#leases.issue(want, choice, { attempt, mayHedge });
     if (served.stream === null) {
       // Its client left while the lease was signed: nobody has seen it.

@@ -34,6 +34,8 @@ export interface ServedTask {
   issued: AnswerLease | null;
   /** Leases of the answer so far. */
   attempts: number;
+  /** The number that the first of them bears: see {@link TaskBook.nextAttempt}. */
+  readonly firstAttempt: number;
   /** Tabs whose words of the answer came through here: once there is one, only a tab that writes the same to the byte can go on. */
   writers: readonly string[];
   /** Other tabs that had a lease of the answer, and may have read the prompt. */
@@ -49,16 +51,21 @@ export interface ServedTask {
   deadlineAt: number | null;
 }
 
+/** A lease bears a number up to 16, and an answer has five leases at most. */
+const FIRST_ATTEMPTS = 12;
+
 /** The tasks in hand. One reader a task: a second one takes the first one's place. */
 export class TaskBook {
   readonly #tasks = new Map<TaskTail, ServedTask>();
   readonly #byAnswer = new Map<number, ServedTask>();
   readonly #now: () => number;
+  readonly #random: () => number;
   readonly #onGone: (served: ServedTask, stream: TaskStream) => void;
 
   /** `onGone` is called when the reader of a task went away, and nobody had taken its place. */
-  constructor(now: () => number, onGone: (served: ServedTask, stream: TaskStream) => void) {
+  constructor(now: () => number, random: () => number, onGone: (served: ServedTask, stream: TaskStream) => void) {
     this.#now = now;
+    this.#random = random;
     this.#onGone = onGone;
   }
 
@@ -83,6 +90,7 @@ export class TaskBook {
       want: null,
       issued: null,
       attempts: 0,
+      firstAttempt: 1 + Math.floor(this.#random() * FIRST_ATTEMPTS),
       writers: [],
       earlier: [],
       vacancy: null,
@@ -102,11 +110,20 @@ export class TaskBook {
     return { served, stream };
   }
 
+  /**
+   * The number that the next lease of the answer bears. They rise from one that is drawn for each task: questions of the network are never asked twice, and a tab that saw from its
+   * lease that another had it before would know that a user asks.
+   */
+  nextAttempt(served: ServedTask): number {
+    served.attempts++;
+    return served.firstAttempt + served.attempts - 1;
+  }
+
   /** The lease of the task's answer is known. */
   answeredUnder(served: ServedTask, lease: Lease): void {
     if (served.answer !== null) this.#byAnswer.delete(served.answer.number);
     served.answer = lease;
-    served.attempts = Math.max(served.attempts, lease.attempt);
+    served.attempts = Math.max(served.attempts, 1);
     this.#byAnswer.set(lease.number, served);
   }
 

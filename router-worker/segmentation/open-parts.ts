@@ -1,5 +1,3 @@
-import { randomBytes, toBase64Url } from '../../shared/bytes.ts';
-import { drawCommitment } from '../../shared/checking/draw.ts';
 import type { ServedVariant } from '../../shared/classes/catalogue.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
@@ -11,8 +9,9 @@ import { promptBytes } from '../../shared/sealed-task/sealed-task.ts';
 import type { PartWord } from '../billing/grant.ts';
 import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
-import { drawSecret, newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
+import { newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
 import { AllPools } from '../pool/all-pools.ts';
+import { wantOfPlainTask } from '../pool/lease-want.ts';
 import type { Place } from '../pool/place-request.ts';
 import { poolStub } from '../pool/pool-address.ts';
 import { learnPools } from '../pool/pool-count.ts';
@@ -113,7 +112,7 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
       terms.onTask(want.task);
       const held = terms.hold(want.task, prompt).then((holding) => holding.held);
       held.catch(() => undefined); // Whoever delivers hears of it.
-      const task = plainTask(pool, terms.keys, prompt, want, stream, held);
+      const task = plainTask(terms.env, terms.keys, prompt, want, at, stream, held);
       // What was never begun is not to hold money or a place.
       void task.finished.then(() => (task.held === null ? terms.release(want.task) : undefined));
       const tell = (word: PartWord) => words.say(want.task, word);
@@ -191,28 +190,13 @@ async function leaseWantOf(
   pool: number,
 ): Promise<LeaseWant> {
   const task = await newTaskTail(terms.keys, terms.session, pool);
-  const variants = terms.variants.map(({ model, variant, class: id }) => ({
-    model: model.id,
-    variant: variant.id,
-    class: id,
-  }));
-  return {
-    task,
-    network: terms.network,
-    variants: only === null ? variants : variants.filter((variant) => variant.class === only),
-    level: terms.level,
-    wanted: terms.checks,
-    draw: await drawCommitment(await drawSecret(terms.keys, task)),
-    private: false,
-    kind: prompt.kind ?? 'chat',
-    sampling: prompt.sampling,
-    client: terms.keys.signer.publicKey,
-    nonce: toBase64Url(randomBytes(16)),
-    prefer: null,
-    only: null,
-    claim: { ...terms.claim, block: [...terms.claim.block, ...avoid] },
-    token: '', // For clients that seal for themselves; here the router is the client.
-    readablePromptBytes: promptBytes(prompt.messages),
-    deadlineAt: terms.deadlineAt(),
-  };
+  const { network, level, variants, checks: wanted } = terms;
+  const served = only === null ? variants : variants.filter((variant) => variant.class === only);
+  const claim = { ...terms.claim, block: [...terms.claim.block, ...avoid] };
+  const { kind = 'chat', sampling } = prompt;
+  return wantOfPlainTask(
+    terms.keys,
+    { task, network, served, level, wanted, kind, sampling, claim, deadlineAt: terms.deadlineAt() },
+    promptBytes(prompt.messages),
+  );
 }

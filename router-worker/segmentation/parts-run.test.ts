@@ -42,9 +42,12 @@ async function alone(asked: readonly TestPrompt[]): Promise<string[]> {
 }
 
 /** Whoever reads the answer finds at its end that it is not what was asked for. */
-async function* refused(updates: AsyncGenerator<TaskUpdate, void, undefined>): AsyncGenerator<TaskUpdate, void> {
+async function* refused(
+  updates: AsyncGenerator<TaskUpdate, void, undefined>,
+  code: 'integrity_failed' | 'answer_disputed',
+): AsyncGenerator<TaskUpdate, void> {
   for await (const update of updates) {
-    if (update.type === 'committed') throw new ShoalError('integrity_failed', 'These are no vectors.');
+    if (update.type === 'committed') throw new ShoalError(code, 'It cannot be given.');
     yield update;
   }
 }
@@ -192,22 +195,37 @@ describe('the parts of a request in the network', () => {
     expect(await wordsAfter('given')).toEqual(['given', 'given']);
   });
 
-  it('[M5] an answer that was committed to, and is none that can be given, is told to be thrown away', async () => {
+  it.each(['integrity_failed', 'answer_disputed'] as const)(
+    '[M5] an answer that was committed to, and is none that can be given, is told to be thrown away: %s',
+    async (code) => {
+      const network = await TestNetwork.create();
+      for (let i = 0; i < 2; i++) await network.addTab();
+      const words: { task: string; word: PartWord }[] = [];
+      const port = partsOfNetwork(network, [], words);
+      let opened = 0;
+      const run = new PartsRun<TestPrompt>({
+        ...port,
+        async open(asked) {
+          return (await port.open(asked)).map((one) =>
+            opened++ > 0 ? one : { ...one, updates: refused(one.updates, code) },
+          );
+        },
+      });
+      const [part] = run.add(prompts(1));
+      expect([await textOf(part!)]).toEqual(await alone(prompts(1)));
+      run.given();
+      expect(words.map(({ word }) => word)).toEqual(['discarded', 'given']);
+    },
+  );
+
+  it('[M5] a part that is given by itself is told to be so at once, and what is stopped later stays given', async () => {
     const network = await TestNetwork.create();
-    for (let i = 0; i < 2; i++) await network.addTab();
+    await network.addTab();
     const words: { task: string; word: PartWord }[] = [];
-    const port = partsOfNetwork(network, [], words);
-    let opened = 0;
-    const run = new PartsRun<TestPrompt>({
-      ...port,
-      async open(asked) {
-        return (await port.open(asked)).map((one) => (opened++ > 0 ? one : { ...one, updates: refused(one.updates) }));
-      },
-    });
-    const [part] = run.add(prompts(1));
-    expect([await textOf(part!)]).toEqual(await alone(prompts(1)));
-    run.given();
-    expect(words.map(({ word }) => word)).toEqual(['discarded', 'given']);
+    const run = new PartsRun(partsOfNetwork(network, [], words), { isWhole: false });
+    await Promise.all(run.add(prompts(2)).map(textOf));
+    run.stop('discarded');
+    expect(words.map(({ word }) => word)).toEqual(['given', 'given']);
   });
 
   it('[P4] a stop reaches every part', async () => {

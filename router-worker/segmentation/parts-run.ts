@@ -16,6 +16,9 @@ import {
 /** How often late parts are looked for, ms. */
 const LOOK_EVERY_MS = 200;
 
+/** What says of an answer that its reader has no use for it, whatever its tab has committed to. */
+const CANNOT_BE_GIVEN: readonly ErrorCode[] = ['integrity_failed', 'answer_disputed'];
+
 /** What an attempt at a part needs. */
 export interface AttemptWant<P> {
   readonly prompt: P;
@@ -159,6 +162,7 @@ export class RunningPart<P> {
 /** The parts of one request at work: does what the schedule decides, and tells it what happens. */
 export class PartsRun<P> {
   readonly #port: PartsPort<P>;
+  readonly #isWhole: boolean;
   readonly #parts = new Map<number, RunningPart<P>>();
   readonly #attempts = new Map<number, AttemptAtWork<P>>();
   readonly #finishing = new Set<Promise<void>>();
@@ -167,8 +171,10 @@ export class PartsRun<P> {
   /** Until the whole is stopped, what is stopped was the slower of two. */
   #wordOfStop: PartWord = 'discarded';
 
-  constructor(port: PartsPort<P>) {
+  /** `isWhole`: the parts are given together or not at all. Else each is given when it is delivered. */
+  constructor(port: PartsPort<P>, { isWhole = true }: { readonly isWhole?: boolean } = {}) {
     this.#port = port;
+    this.#isWhole = isWhole;
   }
 
   get counts(): PartCounts {
@@ -233,7 +239,9 @@ export class PartsRun<P> {
         return this.#stop(decision.attempt, this.#wordOfStop);
       case 'deliver': {
         const attempt = this.#attempts.get(decision.attempt);
-        if (attempt !== undefined) attempt.part.deliver(attempt);
+        if (attempt === undefined) return;
+        attempt.part.deliver(attempt);
+        if (!this.#isWhole) this.#say(attempt, 'given');
         return;
       }
       case 'giveUp':
@@ -321,7 +329,7 @@ export class PartsRun<P> {
   #failed(attempt: AttemptAtWork<P>, error: ShoalError): void {
     if (!attempt.isStopped || error.code === 'integrity_failed') attempt.part.failed(error);
     // What failed costs nothing, and the checks that did not prove it were asked for. But its tab may have committed to what nobody can be given.
-    this.#say(attempt, error.code === 'integrity_failed' ? 'discarded' : 'given');
+    this.#say(attempt, CANNOT_BE_GIVEN.includes(error.code) ? 'discarded' : 'given');
     this.#tell({ t: 'failed', attempt: attempt.id, code: error.code });
   }
 

@@ -39,6 +39,17 @@ describe('the outbox of receipts', () => {
     expect(store.waiting.size).toBe(0);
   });
 
+  it('keeps receipts back that may still have to say something else, however many, and none of the others', async () => {
+    const store = outbox(250);
+    const unsaid = [...store.waiting.keys()].slice(0, 120);
+    const calls: number[] = [];
+    const append = async (entries: readonly string[]) => calls.push(entries.length);
+    await drainToLog(store, append, unsaid);
+    expect({ calls, left: [...store.waiting.keys()] }).toEqual({ calls: [100, 30], left: unsaid });
+    await drainToLog(store, append);
+    expect({ calls, left: store.waiting.size }).toEqual({ calls: [100, 30, 100, 20], left: 0 });
+  });
+
   it('calls nobody when it is empty', async () => {
     await drainToLog(outbox(0), () => Promise.reject(new Error('was called')));
   });

@@ -25,7 +25,7 @@ import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
 import { drainToLog } from './log-outbox.ts';
 import { type CommitCircumstances, type Decision, Session, type TaskView, viewOf } from './session.ts';
 import { SessionFeed } from './session-feed.ts';
-import { SqlSessionStore } from './session-store.ts';
+import { LOG_AFTER_MS, SqlSessionStore } from './session-store.ts';
 import {
   type AdmissionOrder,
   type AdmittedTask,
@@ -39,6 +39,9 @@ export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok:
 
 /** After a failed sweep, ms: long enough not to spin on a lasting fault. */
 const SWEEP_RETRY_MS = 30_000;
+
+/** An answer that several tabs wrote at: its reader says within so long after its end whether they wrote the same, ms. A Worker that died says nothing: then it counts as given. */
+const READER_WORD_MS = 30_000;
 
 /** How often the followers of a session are looked after, ms. */
 const FEED_TICK_MS = 5_000;
@@ -107,13 +110,21 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  /** What became of these parts of a request: only what was given is charged. */
-  tellParts(tails: readonly TaskTail[], word: PartWord): Promise<Reply<null>> {
-    return this.#reply(async () => {
+  /** What became of these tasks, by the word of the router's own reader: only what was given is charged. */
+  tellRead(tails: readonly TaskTail[], word: PartWord): Promise<Reply<null>> {
+    return this.#reply(async (session) => {
       this.#cashier.tell(tails, word);
-      if (word === 'discarded') this.#setUp.discarded(tails);
+      this.#arm(Date.now() + LOG_AFTER_MS);
+      if (word === 'given') return null;
+      this.#setUp.discarded(tails.filter((tail) => this.#cashier.holdOf(tail)?.discarded === true));
+      await this.#sayDiscarded(session);
       return null;
     });
+  }
+
+  /** A receipt that was signed before its answer was thrown away is signed again: only then is its task settled. */
+  async #sayDiscarded(session: Session): Promise<void> {
+    for (const tail of this.#cashier.toSayDiscarded) await session.priceAgain(tail);
   }
 
   #newSetUp(): SetUpSession {
@@ -274,7 +285,9 @@ export class SessionObject extends DurableObject<Env> {
 
   committed(lease: Signed, commit: Signed, circumstances: CommitCircumstances): Promise<Reply<Decision>> {
     return this.#reply((session) => {
-      const { task } = parsePayload('lease', leaseSchema, lease);
+      const { task, private: isPrivate } = parsePayload('lease', leaseSchema, lease);
+      // More than one tab may have written at it, and the router reads it: it will say whether they wrote the same.
+      if (!isPrivate && session.hadOtherTabs(task)) this.#cashier.awaitWord(task, READER_WORD_MS);
       // The pool filters too, where it remembers the request; the session always does.
       const candidates = circumstances.candidates.filter(({ tab }) => this.#setUp.mayRead(task, tab));
       return session.committed(lease, commit, { ...circumstances, candidates });
@@ -324,7 +337,11 @@ export class SessionObject extends DurableObject<Env> {
   }
 
   receipt(tail: TaskTail): Promise<Reply<Signed>> {
-    return this.#reply(async (session) => session.receipt(tail));
+    return this.#reply(async (session) => {
+      const receipt = session.receipt(tail);
+      if (!this.#cashier.unsaid.includes(tail)) return receipt;
+      throw new ShoalError('receipt_pending', 'What became of the answer is not known yet.', { retryAfterMs: 1000 });
+    });
   }
 
   override async alarm(): Promise<void> {
@@ -334,12 +351,17 @@ export class SessionObject extends DurableObject<Env> {
       this.#untold.push(...(await session.sweep()));
       if (this.#untold.length > 0) await new AllPools(this.env).decided(this.#untold);
       this.#untold = [];
+      await this.#sayDiscarded(session);
       // One of the two out of reach is no reason to keep from the other what it waits for.
       const told = await Promise.allSettled([
-        drainToLog(this.#store, async (entries, receipts) => {
-          unwrap(await logStub(this.env).append(entries));
-          await tellNetwork(this.env, receipts);
-        }),
+        drainToLog(
+          this.#store,
+          async (entries, receipts) => {
+            unwrap(await logStub(this.env).append(entries));
+            await tellNetwork(this.env, receipts);
+          },
+          this.#cashier.unsaid,
+        ),
         this.#cashier.sweep(),
       ]);
       if (this.#setUp.sweep()) this.#feed.end('session_expired');

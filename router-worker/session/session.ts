@@ -205,6 +205,21 @@ export class Session {
     return this.#apply(tail, { type: 'failed', at: this.#now(), code, attempt });
   }
 
+  /** Whether other tabs had a lease of this answer, and may have read the prompt. */
+  hadOtherTabs(tail: TaskTail): boolean {
+    return (this.#load(tail)?.earlier ?? []).length > 0;
+  }
+
+  /** What became of a task is known, after it has ended: its receipt is signed again, and says so. Nothing where it says so, or where its money is settled. */
+  async priceAgain(tail: TaskTail): Promise<void> {
+    const task = this.#load(tail);
+    const hold = this.#holdOf(tail);
+    if (task?.phase !== 'ended' || hold === null) return;
+    const receipt = await buildReceipt(task, this.#keys.signer, hold);
+    const before = this.#store.receipt(tail);
+    if (before !== null && before.payload !== receipt.payload) this.#save(task, receipt);
+  }
+
   /** Where a task stands, for a pool that lost its memory of it; null when there is no such task. */
   standing(tail: TaskTail): Decision | null {
     const task = this.#load(tail);
@@ -383,7 +398,7 @@ export interface TaskView {
     readonly warm_tokens: number;
     readonly outcome: string;
   }[];
-  /** Tabs that had the prompt, too: they were lost, or slower. */
+  /** Tabs that had the prompt, too: they were lost, or slower. Empty before the end: questions of the network have none, and whoever is asked is not to see which it has. */
   readonly earlier_tabs: readonly string[];
   /** Who checks it, or checked it, in the order of the draw. */
   readonly checkers: readonly {
@@ -452,7 +467,7 @@ export function viewOf(task: Task, hasReceipt: boolean): TaskView {
         outcome,
       }),
     ),
-    earlier_tabs: task.earlier ?? [],
+    earlier_tabs: ended ? (task.earlier ?? []) : [],
     checkers: checks.map(({ checker, independence, finding }) => ({
       tab: checker,
       independence,

@@ -15,7 +15,7 @@ export interface Mark {
   readonly outcome: 'agreed' | 'refuted' | 'disputed' | 'missed' | 'passed';
 }
 
-export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
+export function marksOf({ verdict, checks: all, lease, committed }: EndedTask): Mark[] {
   const checks = all.filter(({ isBlameless }) => isBlameless !== true);
   if (verdict.value === 'unchecked') {
     // A client that went away is no checker's fault.
@@ -31,6 +31,11 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
   const { value } = verdict;
   if (value === 'inconclusive') return marksOfNothing(lease, checks);
   if (verdict.method !== 'exact-re-execution') return marksOfReading(value === 'valid', lease, checks);
+  const claimed = committed?.commit.tokens.prompt;
+  if (value === 'valid' && claimed !== undefined) {
+    const marks = marksOfCounts(claimed, lease, checks);
+    if (marks !== null) return marks;
+  }
   const answer = { valid: 'agreed', invalid: 'refuted', disputed: 'disputed' } as const;
   const truth = value === 'invalid' ? majorityHead(checks) : null;
   const ofCheck = (finding: EndedTask['checks'][number]['finding']): Mark['outcome'] => {
@@ -48,6 +53,34 @@ export function marksOf({ verdict, checks: all, lease }: EndedTask): Mark[] {
         role: 'check',
         outcome: ofCheck(finding),
       }),
+    ),
+  ];
+}
+
+/**
+ * The answer is right, and its prompt has as many tokens for everybody of one class: whoever counts otherwise does it for the pay. The claim is one voice, as the answer is,
+ * and the others that wrote the answer again have one each: what more say is what is so, and of as many and as many nobody knows who lies. Null where all count alike.
+ */
+function marksOfCounts(claimed: number, lease: EndedTask['lease'], checks: EndedTask['checks']): Mark[] | null {
+  const isSame = ({ finding }: (typeof checks)[number]) => finding?.rung === 'exact' && finding.falseBlock === null;
+  const right = checks.filter((check) => isSame(check) && check.promptTokens !== undefined);
+  const counts = [claimed, ...right.map(({ promptTokens }) => promptTokens)];
+  if (new Set(counts).size === 1) return null;
+  const voices = (count: number | undefined) => counts.filter((one) => one === count).length;
+  const most = Math.max(...counts.map(voices));
+  const isDecided = new Set(counts.filter((count) => voices(count) === most)).size === 1;
+  const ofCount = (count: number | undefined): Mark['outcome'] => {
+    if (!isDecided) return 'disputed';
+    return voices(count) === most ? 'agreed' : 'refuted';
+  };
+  const ofCheck = (check: (typeof checks)[number]): Mark['outcome'] => {
+    if (check.finding?.rung !== 'exact') return 'missed';
+    return isSame(check) ? ofCount(check.promptTokens ?? claimed) : 'refuted';
+  };
+  return [
+    { tab: lease.tab, class: lease.class, role: 'answer', outcome: ofCount(claimed) },
+    ...checks.map(
+      (check): Mark => ({ tab: check.checker, class: check.lease.class, role: 'check', outcome: ofCheck(check) }),
     ),
   ];
 }

@@ -33,11 +33,12 @@ const terms: TaskTerms = {
   standing: 'new',
 };
 const chain = { blocks: ['x'], head: 'h', bytes: 70 };
-const commit = { chain, finish: 'stop' } as AnswerCommit;
+const commit = { chain, finish: 'stop', tokens: { prompt: 1, completion: 1 } } as AnswerCommit;
 const revealOf = (head: string): CheckReveal =>
   ({
     form: 'written',
     chain: head === 'h' ? chain : { ...chain, blocks: [head], head },
+    tokens: { prompt: 1, completion: 1 },
     shown: null,
     embedding: null,
   }) as unknown as CheckReveal;

@@ -79,6 +79,8 @@ export interface CheckOutcome extends CheckInHand {
   readonly finding: Finding | null;
   /** It did not come to its end, and nothing says that this was the checker's fault. */
   readonly isBlameless?: true;
+  /** Tokens of the prompt, as whoever wrote the answer again counted them. Left out for a check that read, and by older versions. */
+  readonly promptTokens?: number;
 }
 
 export type Outcome =
@@ -219,7 +221,8 @@ export function stepTask(task: Task, event: TaskEvent): Task {
       const rung = rungOfCheck(task.check);
       if ((event.reveal.form === 'read') !== isRead(rung)) return afterCheck(task, event.at, 'checker_refused');
       const finding = findingOf(task.committed.commit, event.reveal, rung, limitsOf(rung, task.model));
-      const check = { ...task.check, reveal: event.statement, finding };
+      const recount = event.reveal.form === 'written' ? { promptTokens: event.reveal.tokens.prompt } : {};
+      const check = { ...task.check, reveal: event.statement, finding, ...recount };
       return afterCheck({ ...task, check }, event.at, 'checker_refused');
     }
     case 'check_failed':

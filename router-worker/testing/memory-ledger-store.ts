@@ -98,7 +98,7 @@ export class MemoryLedgerStore implements LedgerStore {
     if (keySpend !== null) this.#keySpend.set(keySpend.key, this.keySpent(keySpend.key) + keySpend.amount);
     if (trust?.isTrusted === true) this.#trusted.add(trust.escrow);
     if (trust?.isTrusted === false) this.#trusted.delete(trust.escrow);
-    for (const { class: classId, mean, count } of meanPays) this.#meanPays.set(classId, { mean, count });
+    for (const { class: classId, ...pay } of meanPays) this.#meanPays.set(classId, pay);
     if (payee?.payee === null) this.#payees.delete(payee.tab);
     else if (payee !== null) this.#payees.set(payee.tab, payee.payee);
     for (const { tab, earned, collected, lost, step } of tabs) {

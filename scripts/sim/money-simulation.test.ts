@@ -11,6 +11,7 @@ describe('the money, under lost and doubled calls and dying objects', () => {
       expect(outcome.doubled).toBeGreaterThan(100);
       expect(outcome.expiredGrants).toBeGreaterThan(0);
       expect(outcome.paired).toBeGreaterThan(0);
+      expect(outcome.thrownAway).toBeGreaterThan(5);
     },
   );
 

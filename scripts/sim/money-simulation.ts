@@ -36,6 +36,9 @@ export interface MoneyOutcome {
   readonly parted: number;
   /** Given to owners for what their tabs did, micro-credits. */
   readonly collected: number;
+  /** Words of readers that were heard in time, and answers that were thrown away by them. */
+  readonly words: number;
+  readonly thrownAway: number;
   readonly transfers: number;
   readonly charged: number;
 }
@@ -43,6 +46,8 @@ export interface MoneyOutcome {
 const OWNERS = 12;
 const SESSIONS = 24;
 const TABS = 20;
+/** How long after its end a task's reader may say what became of it, ms. */
+const WORD_MS = 10_000;
 const CLASS = 'cls';
 /** Steps between two looks at the whole ledger; every posting is looked at by itself. */
 const LOOK_EVERY = 100;
@@ -79,6 +84,13 @@ interface SimTask {
   readonly owner: string;
   state: 'unknown' | 'open' | 'ended';
   charge: number;
+  endedAt: number | null;
+  /** Its reader said in time that it was thrown away: nothing is charged for it from then on. */
+  isFree: boolean;
+  /** Its receipt says so. */
+  saysDiscarded: boolean;
+  /** Its receipt was given to somebody: it may not change any more. */
+  isPublic: boolean;
 }
 
 /** A call of a session on its way to the ledger, or its reply on the way back. */
@@ -144,6 +156,8 @@ class MoneySimulation {
     expiredGrants: 0,
     paired: 0,
     parted: 0,
+    words: 0,
+    thrownAway: 0,
   };
   #fault: unknown = null;
   step = 0;
@@ -174,6 +188,8 @@ class MoneySimulation {
     if (dice < 0.15) this.#begin();
     else if (dice < 0.3) this.#endTask();
     else if (dice < 0.42) this.#sweep(this.#pick(this.#sessions));
+    else if (dice < 0.45) this.#read(this.#pick(this.#sessions));
+    else if (dice < 0.47) this.#publish(this.#pick(this.#sessions));
     else if (dice < 0.85) this.#moveCall();
     else if (dice < 0.91) this.#repeatCall();
     else if (dice < 0.935) this.#kill(this.#pick(this.#sessions));
@@ -194,12 +210,15 @@ class MoneySimulation {
     const owner = `owner${this.#below(OWNERS)}`;
     const task = `task${++this.#names}`;
     const amount = 1 + this.#below(this.#random() < 0.05 ? 12_000 : 1_500);
-    const known: SimTask = { owner, state: 'unknown', charge: this.#below(amount + 1) };
+    const charge = this.#below(amount + 1);
+    const fresh = { endedAt: null, isFree: false, saysDiscarded: false, isPublic: false };
+    const known: SimTask = { owner, state: 'unknown', charge, ...fresh };
+    const wordMs = this.#random() < 0.3 ? { wordMs: WORD_MS } : {};
     const key = this.#random() < 0.3 ? `key of ${owner}` : null;
     const payer = { account: owner, key, budget: key === null ? null : 200_000, allowance: null };
     const terms = { prices: {}, level: 'none', wanted: 1, sla: 'standard', promptTokens: 0, tokens: 0 } as const;
     const { life } = session;
-    session.cashier.hold({ task, payer, amount, terms }).then(
+    session.cashier.hold({ task, payer, amount, terms, ...wordMs }).then(
       () => {
         if (session.life !== life) return; // Nobody is left to hear it.
         this.#count.holds++;
@@ -225,7 +244,45 @@ class MoneySimulation {
   #endTask(): void {
     const session = this.#pick(this.#sessions);
     const open = [...session.tasks.values()].filter(({ state }) => state === 'open');
-    if (open.length > 0) this.#pick(open).state = 'ended';
+    if (open.length > 0) this.#end(session, this.#pick(open));
+  }
+
+  #end({ cashier, tasks }: SimSession, task: SimTask): void {
+    const [id] = [...tasks].find(([, known]) => known === task) ?? [''];
+    if (this.#random() < 0.2) cashier.awaitWord(id, WORD_MS); // Another tab had written at it.
+    task.state = 'ended';
+    task.endedAt = this.#now;
+    task.saysDiscarded = cashier.holdOf(id)?.discarded ?? false;
+  }
+
+  /** A reader says what became of some task, whatever has become of it since; receipts that say otherwise are signed again, now or later. */
+  #read({ cashier, tasks }: SimSession): void {
+    const held = [...tasks].filter(([one]) => this.#random() < 0.1 || cashier.holdOf(one) !== null);
+    const [id, task] = this.#pick(held.slice(-20)) ?? [];
+    if (id !== undefined && task !== undefined) {
+      const before = cashier.holdOf(id);
+      cashier.tell([id], this.#random() < 0.5 ? 'given' : 'discarded');
+      const { word, discarded = false } = cashier.holdOf(id) ?? {};
+      if (word !== undefined && before?.word === undefined) this.#count.words++;
+      if (discarded && !task.isFree) this.#count.thrownAway++;
+      task.isFree ||= discarded;
+      demand(!task.isFree || !task.isPublic || task.saysDiscarded, `${id} is free, and its receipt says a price`);
+    }
+    if (this.#random() < 0.5) this.#sign({ cashier, tasks });
+  }
+
+  #sign({ cashier, tasks }: Pick<SimSession, 'cashier' | 'tasks'>): void {
+    for (const tail of cashier.toSayDiscarded) {
+      const task = tasks.get(tail);
+      demand(task !== undefined && !task.isPublic, `the receipt of ${tail} was given away, and changes`);
+      task.saysDiscarded = true;
+    }
+  }
+
+  /** Somebody asks for the receipts of a session. */
+  #publish({ cashier, tasks }: SimSession): void {
+    const unsaid = new Set(cashier.unsaid);
+    for (const [id, task] of tasks) if (task.state === 'ended' && !unsaid.has(id)) task.isPublic = true;
   }
 
   #sweep(session: SimSession): void {
@@ -373,7 +430,8 @@ class MoneySimulation {
       ledger: this.#portOf(session),
       tasks: {
         standing: (task) => session.tasks.get(task)?.state ?? 'unknown',
-        endedAt: () => null, // No parts: nothing waits for a word.
+        endedAt: (task) => session.tasks.get(task)?.endedAt ?? null,
+        saysDiscarded: (task) => session.tasks.get(task)?.saysDiscarded ?? false,
         bill: (task, hold) => this.#billOf(session, task, hold),
       },
       now: () => this.#now,
@@ -383,8 +441,10 @@ class MoneySimulation {
     });
   }
 
-  #billOf(session: SimSession, task: string, { amount }: PricedHold): Bill {
-    const charged = session.tasks.get(task)?.charge ?? 0;
+  #billOf(session: SimSession, task: string, { amount, discarded }: PricedHold): Bill {
+    const known = session.tasks.get(task);
+    demand(discarded === known?.saysDiscarded, `bill and receipt of ${task} differ`);
+    const charged = discarded ? 0 : (known?.charge ?? 0);
     const n = Number(task.slice(4));
     const pay = Math.floor(charged * 0.95);
     const by = (role: 'answer' | 'check', tab: number) => ({
@@ -393,7 +453,14 @@ class MoneySimulation {
       role,
       amount: pay,
     });
-    const pays = pay === 0 ? [] : n % 3 === 0 ? [by('answer', n), by('check', n + 1)] : [by('answer', n)];
+    const check = { ...by('check', n + 1), amount: known?.charge ?? 0 };
+    const pays = discarded
+      ? [check]
+      : pay === 0
+        ? []
+        : n % 3 === 0
+          ? [by('answer', n), by('check', n + 1)]
+          : [by('answer', n)];
     const figures = { tokens: { prompt: 0, completion: 0 }, perToken: 0, percent: { level: 100, sla: 100 } };
     return { task, endedAt: this.#now, ...figures, held: amount, charged, pays };
   }
@@ -415,7 +482,8 @@ class MoneySimulation {
     const results = this.#ledger.settle(orders);
     for (const [i, order] of orders.entries()) {
       if (order.kind !== 'settle' || results[i]?.status !== 'done') continue;
-      const owner = this.#tasks.get(order.task)?.owner ?? 'nobody';
+      const { owner = 'nobody', isFree = false } = this.#tasks.get(order.task) ?? {};
+      demand(order.charge === 0 || !isFree, `${order.task} was said to be free, and charged`);
       const before = this.#taken.get(order.task);
       demand(before === undefined || before.charge === order.charge, `${order.task} was charged twice`);
       this.#taken.set(order.task, { owner, charge: order.charge });
@@ -473,10 +541,14 @@ class MoneySimulation {
     this.#isCalm = true;
     this.#isLedgerAway = false;
     for (let round = 0; round < 20; round++) {
-      for (const { tasks } of this.#sessions) {
-        for (const task of tasks.values()) if (task.state === 'open') task.state = 'ended';
+      for (const session of this.#sessions) {
+        const { tasks } = session;
+        for (const task of tasks.values()) if (task.state === 'open') this.#end(session, task);
       }
-      for (const session of this.#sessions) this.#sweep(session);
+      for (const session of this.#sessions) {
+        this.#sign(session);
+        this.#sweep(session);
+      }
       for (let moves = 0; moves < 10_000; moves++) {
         await idle();
         if (this.#calls.length === 0) break;
@@ -506,8 +578,8 @@ class MoneySimulation {
       const lines = this.#ledger.statement(owner, 0, Number.MAX_SAFE_INTEGER);
       demand((lines.at(-1)?.balance ?? 0) === free, `the statement of ${owner} does not end at its balance`);
     }
-    for (const [task, { state, charge }] of this.#tasks) {
-      if (state !== 'ended' || charge === 0 || this.#orphans.has(task)) continue;
+    for (const [task, { state, charge, isFree }] of this.#tasks) {
+      if (state !== 'ended' || charge === 0 || isFree || this.#orphans.has(task)) continue;
       const taken = this.#taken.get(task);
       demand(
         taken !== undefined ? taken.charge === charge : this.#writtenOff.has(task),

@@ -1,4 +1,4 @@
-import { heldBack, releasedOf } from '../../router-worker/ledger/deposit.ts';
+import { depositOf, heldBack, type MeanPay, NO_PAY, releasedOf, withPay } from '../../router-worker/ledger/deposit.ts';
 import type { Seat, SimTab } from './sim-tab.ts';
 
 /** Micro-credits a token. The figure does not matter, only that all tokens cost the same. */
@@ -6,19 +6,27 @@ const PRICE = 10;
 
 /** Pay, and what the router's own rule holds back of it. */
 export class Money {
-  /** Micro-credits of a tab's pay that stay held back. */
-  readonly #deposit: number;
+  readonly #depositTasks: number;
+  /** Of the one class that there is. */
+  #mean: MeanPay = NO_PAY;
 
-  constructor(depositTokens: number) {
-    this.#deposit = depositTokens * PRICE;
+  /** `depositTasks`: mean tasks' pay that stay held back. */
+  constructor(depositTasks: number) {
+    this.#depositTasks = depositTasks;
   }
 
-  pay({ tab, identity }: Seat, tokens: number): void {
+  /** `at`: when an answer was written, ms; null for a check. */
+  pay({ tab, identity }: Seat, tokens: number, at: number | null): void {
     const amount = tokens * PRICE;
+    if (at !== null) this.#mean = withPay(this.#mean, amount, at);
     const standing = { isTrusted: identity.standing === 'trusted', held: identity.escrow };
     const held = heldBack(amount, standing, this.#deposit);
     tab.outcome.earned += amount - held;
     identity.escrow += held;
+  }
+
+  get #deposit(): number {
+    return depositOf(this.#mean, this.#depositTasks);
   }
 
   /** Work that was outvoted is not paid. */

@@ -16,6 +16,9 @@ import type { Level } from './demand.ts';
 /** The one class of the simulated network. */
 export const CLASS = 'cls';
 
+/** Nobody here lies about them. */
+const TOKENS = { prompt: 1, completion: 1 };
+
 /** What was written, as far as it matters: equal numbers are equal answers. 0 is the truth. */
 export type Written = number;
 export const TRUTH: Written = 0;
@@ -65,7 +68,7 @@ export class PlayedTask {
       type: 'committed',
       at,
       statement: SIGNED,
-      commit: { chain: chainOf(written), finish: 'stop', class: CLASS } as AnswerCommit,
+      commit: { chain: chainOf(written), finish: 'stop', class: CLASS, tokens: TOKENS } as AnswerCommit,
       get order() {
         return draw();
       },
@@ -96,7 +99,14 @@ export class PlayedTask {
       evidenceKey: '',
       handedOn: null,
     });
-    const reveal = { form: 'written', chain: chainOf(written), shown: null, embedding: null } as CheckReveal;
+
+    const reveal = {
+      form: 'written',
+      chain: chainOf(written),
+      tokens: TOKENS,
+      shown: null,
+      embedding: null,
+    } as CheckReveal;
     this.#step({ type: 'check_revealed', at, checker, statement: SIGNED, reveal, opens: true });
   }
 

@@ -18,10 +18,12 @@ export async function runMoney(seed: number, steps: number): Promise<void> {
     transfers,
     paired,
     parted,
+    words,
+    thrownAway,
   } = outcome;
   console.log(
     `${steps} steps, seed ${seed}: ${tasks} tasks, ${settled} charged once, ${writtenOff} written off; ${deaths} deaths, ${lostSessions} sessions lost,\n` +
-      `${lostReplies} calls or replies lost, ${doubled} made again, ${conflicts} refused for another content; ${transfers} transfers;\n` +
+      `${words} words of readers heard in time, ${thrownAway} answers free by them; ${lostReplies} calls or replies lost, ${doubled} made again, ${conflicts} refused for another content; ${transfers} transfers;\n` +
       `${paired} pairings of tabs with owners, ${parted} ends of one.\n` +
       'Every one was written once and adds up to nothing; nobody but the faucet was ever below zero; all grants came back; what a tab earned is all there.',
   );

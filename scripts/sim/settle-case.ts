@@ -22,7 +22,7 @@ export interface SettlingParts {
 export function settleCase(of: Case, ended: EndedTask, at: number, parts: SettlingParts): void {
   const marks = of.question === null ? marksOf(ended) : parts.questions.marks(of.question, ended, of.participants);
   if (of.question === null) count(of, ended, at, parts.figures);
-  pay(of, marks, parts.money);
+  pay(of, marks, at, parts.money);
   const { weighed, source } = weigh(of, marks, ended, at, parts);
   for (const mark of weighed) {
     const seat = participantOf(of, mark.tab);
@@ -58,7 +58,7 @@ function participantOf(of: Case, tab: string): Participant | undefined {
 }
 
 /** Whoever was outvoted is not paid, nor a check that was not delivered; all others are. */
-function pay(of: Case, marks: readonly Mark[], money: Money): void {
+function pay(of: Case, marks: readonly Mark[], at: number, money: Money): void {
   for (const one of of.participants) {
     if (one.written === null) continue;
     const isAnswer = one.role === 'answer';
@@ -67,7 +67,7 @@ function pay(of: Case, marks: readonly Mark[], money: Money): void {
     if (outcome === 'refuted') {
       money.refuse(one, tokens);
       if (one.written === TRUTH) one.tab.outcome.falseRejects++;
-    } else if (!isAnswer || of.question === null || of.question.isPaid) money.pay(one, tokens);
+    } else if (!isAnswer || of.question === null || of.question.isPaid) money.pay(one, tokens, isAnswer ? at : null);
   }
 }
 

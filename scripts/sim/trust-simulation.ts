@@ -62,7 +62,7 @@ export class TrustSimulation {
       levels: options.levels,
       random,
     });
-    const money = new Money(options.depositTasks * this.#demand.meanTokens);
+    const money = new Money(options.depositTasks);
     this.#parts = {
       population,
       money,

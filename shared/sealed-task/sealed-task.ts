@@ -98,6 +98,7 @@ export class SealedTask {
   #lease: HeldLease | null = null;
   /** A second tab that writes, too, because the first token is late; null when there is none. */
   #beside: AnswerSeal | null = null;
+  #leases = 0;
   #accepted = false;
   #settled = false;
   readonly #checks = new Map<number, CheckWrap>();
@@ -129,6 +130,11 @@ export class SealedTask {
   /** The lease of the answer; null before there is one. */
   get held(): HeldLease | null {
     return this.#lease;
+  }
+
+  /** Tabs that the prompt was sealed to for the answer, so far. */
+  get leases(): number {
+    return this.#leases;
   }
 
   /** Whether the tab has the prompt and began to read it. */
@@ -284,6 +290,7 @@ export class SealedTask {
       stop: [...this.#input.stop],
       sampling: lease.sampling,
     });
+    this.#leases++;
     const { wrap, exporter } = await this.#seal.wrapFor(event.lease, lease, this.#input.signer);
     return { held, exporter, envelope: encodeEnvelope(wrap, this.#seal.sealed) };
   }

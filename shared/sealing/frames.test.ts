@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Bytes, fromUtf8, utf8 } from '../bytes.ts';
-import { type FrameContent, FrameOpener, FrameOrder, FrameSealer, peekFrame } from './frames.ts';
+import { type FrameContent, FrameOpener, FrameOrder, FrameSealer, peekFrame, saysSomething } from './frames.ts';
 import type { SecretExporter } from './hpke.ts';
 
 const exporter: SecretExporter = {
@@ -48,6 +48,13 @@ describe('sealed frames', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  it('[S3] one that says nothing is refused before the end, and a relay can tell it where nothing is padded', async () => {
+    const [empty, last] = (await stream([''])) as [Bytes, Bytes];
+    const [some] = (await stream(['a'])) as [Bytes];
+    expect([empty, some, last].map(saysSomething)).toEqual([false, true, true]);
+    await expect(readAll([empty, last])).rejects.toMatchObject({ code: 'integrity_failed' });
   });
 
   it('[S3] one flipped bit anywhere is refused', async () => {

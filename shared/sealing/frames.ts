@@ -19,6 +19,7 @@ const FLAG_FINAL = 1;
 const HEADER_BYTES = 5;
 const RESPONSE_NONCE_BYTES = 16;
 const CONTENT_HEADER_BYTES = 1 + 2 + 4 + 16 + 2;
+const TAG_BYTES = 16;
 const KIND_TEXT = 1;
 const KIND_END = 2;
 
@@ -139,6 +140,13 @@ export function peekFrame(frame: Uint8Array): { sequence: number; final: boolean
   return { sequence: view.getUint32(0), final: (view.getUint8(4) & FLAG_FINAL) !== 0 };
 }
 
+/** Whether a frame that is not padded can hold text, or ends its answer: all that a relay can tell of it from its length. */
+export function saysSomething(frame: Uint8Array): boolean {
+  const { sequence, final } = peekFrame(frame);
+  const empty = HEADER_BYTES + (sequence === 0 ? RESPONSE_NONCE_BYTES : 0) + CONTENT_HEADER_BYTES + TAG_BYTES;
+  return final || frame.byteLength > empty;
+}
+
 /** Opens one direction of one subtask. Frames must come in order of their sequence; see {@link FrameOrder}. */
 export class FrameOpener {
   readonly #exporter: SecretExporter;
@@ -183,6 +191,7 @@ export class FrameOpener {
     }
     const content = decodeContent(new Uint8Array(plain));
     if (final !== (content.kind === 'end')) throw broken('its final flag and its content disagree');
+    if (!final && content.payload.byteLength === 0) throw broken('it says nothing');
     this.#finished = final;
     return { content, final };
   }
