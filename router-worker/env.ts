@@ -38,6 +38,8 @@ export interface Env {
   readonly SHOAL_ANONYMOUS?: string;
   /** Country of the tabs of a router on this machine, for development: `DE`. Elsewhere Cloudflare says where a tab is. */
   readonly SHOAL_LOCAL_REGION?: string;
+  /** Sockets of tabs from which a pool is too full, and the network gets another one; 500 where it is not set. */
+  readonly SHOAL_POOL_SOCKETS?: string;
   /** At least 32 random bytes, base64url. All of the router's keys are derived from it. */
   readonly SHOAL_ROUTER_SECRET?: string;
 }

@@ -20,8 +20,15 @@ if (process.argv[2] === 'azure') {
   process.exit();
 }
 
+if (process.argv[2] === 'pools') {
+  const { simulatePools } = await import('./sim/pools.ts');
+  await runCommand(simulatePools);
+  process.exit();
+}
+
 const USAGE = `npm run sim -- trust [options]
 npm run sim -- azure --help
+npm run sim -- pools --help
 
 Thousands of tabs, some of them hostile, under a day's load, with the router's own rules for records, checks and network tasks. Prints what each
 kind did and earned. Exit status 0 only when checking costs at most 5 % while tabs are short, no attack earns more than honesty, and honest tabs

@@ -72,8 +72,8 @@ export class Allocator<R> {
   /** Those of them for whom no tab was thought of yet. */
   readonly #unplanned = new Set<Waiting<R>>();
   readonly #plans = new TabPlans<Waiting<R>>();
-  /** Free tabs that nobody of the line is better off with. */
-  readonly #idle = new Set<string>();
+  /** Free tabs that nobody of the line is better off with, and the classes in which that was seen. */
+  readonly #idle = new Map<string, Set<string>>();
   readonly #atWork: LeasesAtWork;
   readonly #hedges = new HedgeBudget();
   readonly #waits = new WaitEstimate();
@@ -212,15 +212,17 @@ export class Allocator<R> {
         this.#idle.delete(seat.tab);
         continue;
       }
-      if (this.#idle.has(seat.tab)) continue;
+      if (this.#idle.get(seat.tab)?.has(seat.class) === true) continue;
       const [candidate] = this.#candidates([seat]);
       const waiting = candidate === undefined ? null : (this.#plans.nextOn(seat.tab) ?? this.#betterOffOn(candidate));
       if (candidate === undefined || waiting === null) {
-        this.#idle.add(seat.tab);
+        this.#idle.set(seat.tab, (this.#idle.get(seat.tab) ?? new Set()).add(seat.class));
         continue;
       }
+      // Whoever waits for this tab may wait for another class of it.
+      const own = this.#candidates(seats.filter(({ tab }) => tab === seat.tab));
       const { asked, work } = waiting;
-      const choice = chooseTab([candidate], { ...asked, warm: this.#warmOf(asked) }, work, this.#random);
+      const choice = chooseTab(own, { ...asked, warm: this.#warmOf(asked) }, work, this.#random);
       if (choice.do !== 'lease') {
         // It serves another class by now, or may not serve any more.
         this.#plans.delete(waiting);

@@ -141,7 +141,7 @@ export class BatchObject extends DurableObject<Env> {
       desk: batches,
       batches: store,
       run: (call, signal) => runLine(this.env, call, signal),
-      room: (models) => roomFor(this.env, models),
+      room: () => roomFor(this.env),
       now,
       log,
     });

@@ -64,7 +64,11 @@ class Owner {
       batches,
       now,
       log: () => undefined,
-      room: async (models) => new Map(models.map((model) => [model, this.free])),
+      room: async () => {
+        const taken = new Map<string, number>();
+        const of = (model: string) => this.free - (taken.get(model) ?? 0);
+        return { of, take: (model, lines) => void taken.set(model, (taken.get(model) ?? 0) + lines) };
+      },
       run: async (call, signal) => {
         calls.push(call);
         const reply = await this.answer(call, signal);

@@ -4,6 +4,7 @@ import type { Batch, BatchMaker } from './batch.ts';
 import { type BatchDesk, type LineOutcome, lineName } from './batch-desk.ts';
 import { MAX_ATTEMPTS, MAX_LINES_AT_ONCE, RETRY_MS } from './batch-limits.ts';
 import type { OpenLine, SqlBatchStore } from './batch-store.ts';
+import type { BatchRoom } from './room-for.ts';
 
 /** A request of a batch, as it is put to an endpoint. */
 export interface LineCall extends BatchMaker {
@@ -28,8 +29,8 @@ export interface LineCrewPorts {
   readonly batches: SqlBatchStore;
   /** Puts a line to its endpoint. A fault of our own is thrown. */
   readonly run: (call: LineCall, signal: AbortSignal) => Promise<LineReply>;
-  /** How many lines of each of these models may begin now, after everybody else was served. */
-  readonly room: (models: readonly string[]) => Promise<ReadonlyMap<string, number>>;
+  /** What may be taken now, after everybody else was served. */
+  readonly room: () => Promise<Pick<BatchRoom, 'of' | 'take'>>;
   readonly now: () => number;
   readonly log: (event: string, fields: Readonly<Record<string, string | number>>) => void;
 }
@@ -104,18 +105,17 @@ export class LineCrew {
     if (waitsUntil.length === 0) return null;
     const earliest = Math.min(...waitsUntil);
     if (earliest > now()) return earliest;
-    const models = [...new Set(running.flatMap((batch) => batch.models))];
-    const free = new Map(await room(models));
+    const free = await room();
     for (const { line, begunAt } of this.#running.values()) {
-      if (now() - begunAt < UNSEEN_MS) free.set(line.model, (free.get(line.model) ?? 0) - 1);
+      if (now() - begunAt < UNSEEN_MS) free.take(line.model, 1);
     }
     const before = this.#running.size;
     for (const batch of desk.running()) {
       for (const model of batch.models) {
-        const left = Math.min(free.get(model) ?? 0, MAX_LINES_AT_ONCE - this.#running.size);
+        const left = Math.min(free.of(model), MAX_LINES_AT_ONCE - this.#running.size);
         if (left <= 0) continue;
         const lines = batches.take(batch.id, model, now(), left);
-        free.set(model, (free.get(model) ?? 0) - lines.length);
+        free.take(model, lines.length);
         for (const line of lines) void this.#run(line, batch);
       }
     }

@@ -2,7 +2,7 @@ import type { Hono } from 'hono';
 import { PROBE_COLUMNS, toCsv } from '../../shared/checking/probe-row.ts';
 import { ShoalError } from '../../shared/errors.ts';
 import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { bearerOf } from './admission.ts';
 import type { AppEnv } from './context.ts';
 
@@ -15,7 +15,7 @@ export function calibrationRoutes(app: Hono<AppEnv>): void {
     }
     const model = c.req.query('model');
     if (model === undefined) throw new ShoalError('invalid_value', "Name a 'model'.", { param: 'model' });
-    const rows = await poolStub(c.env).readings(model);
+    const rows = await new AllPools(c.env).readings(model);
     return c.body(toCsv(rows, PROBE_COLUMNS), 200, { 'content-type': 'text/csv; charset=utf-8' });
   });
 }

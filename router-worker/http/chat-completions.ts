@@ -8,11 +8,13 @@ import { newTaskTail, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
 import { wantOfPlainTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { knownPools } from '../pool/pool-count.ts';
 import { openPlainTask, tellGiven } from '../task/plain-task.ts';
 import { admit, holdFor } from './admission.ts';
 import { beginInBackground, keeperOf } from './answers.ts';
 import { respondChat } from './chat-response.ts';
 import { respondChoices } from './choices-response.ts';
+import { choosePool } from './choose-pool.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppEnv } from './context.ts';
 import { idempotent } from './idempotent.ts';
@@ -23,6 +25,7 @@ import { offerRequest, quoteView, verifyRequest } from './verify-request.ts';
 
 export function chatRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/chat/completions', idempotent({ maxBodyBytes: MAX_REQUEST_BODY_BYTES, keeps: 'asked' }), async (c) => {
+    const pools = knownPools(c.env);
     const body = await readJson(c.req.raw, MAX_REQUEST_BODY_BYTES);
     const named = await namedSession(c, body);
     const request = parseChatRequest(bodyWithin(named, body));
@@ -53,7 +56,8 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, conversationSeed(caller.seed, request));
     const session = named?.name ?? conversation;
-    const task = await newTaskTail(keys, session);
+    const at = await choosePool(c, verified, named, conversation, null, pools);
+    const task = await newTaskTail(keys, session, at);
     if (named !== null) {
       const order = { task, tokensAtMost: verified.tokens.total, price: verified.price };
       await admitToSession(c, named, order, request.dryRun);
@@ -81,6 +85,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
         { ...asking, kind: 'chat', sampling: verified.sampling, deadlineAt: verified.deadlineAt },
         readablePromptBytes,
       ),
+      at,
       held,
     );
     // The check goes on after the answer: the Worker holds the only key that can be wrapped for the checker.
@@ -96,7 +101,7 @@ export function chatRoutes(app: Hono<AppEnv>): void {
     c.env.BACKGROUND?.(taskId(task));
     c.header('shoal-task', taskId(task)); // On a refusal too: whoever reports it can name the task.
     const suspect: Parameters<typeof respondChat>[3] = (tab, classId, reason) =>
-      c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason));
+      c.executionCtx.waitUntil(poolStub(c.env, at).suspect(tab, classId, reason));
     return respondChat(plain, request, level, suspect, keeperOf(c, named), {
       'shoal-task': taskId(task),
       'shoal-level': level,

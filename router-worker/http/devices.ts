@@ -11,7 +11,7 @@ import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import type { TabMoney } from '../ledger/transfer.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import { accountId, owner, parse } from './account.ts';
 import type { AppEnv } from './context.ts';
@@ -83,7 +83,7 @@ export function deviceRoutes(app: Hono<AppEnv>): void {
 export async function endPairing(env: Env, account: AccountName, tab: string): Promise<boolean> {
   const wasListed = unwrap(await accountStub(env, account).removeDevice(tab));
   const wasPaid = unwrap(await ledgerStub(env).leave(tab, account));
-  if (wasListed || wasPaid) await poolStub(env).owned(tab, null);
+  if (wasListed || wasPaid) await new AllPools(env).owned(tab, null);
   return wasListed || wasPaid;
 }
 

@@ -7,7 +7,7 @@ import { ANYWHERE, type Placement } from '../../shared/protocol/placement.ts';
 import { vectorOfLine } from '../../shared/protocol/vector-lines.ts';
 import { type Completion, collectCompletion } from '../../shared/sealed-task/completion.ts';
 import { embeddedTokensAtMost } from '../models/quote.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { leastSure } from '../segmentation/choices.ts';
 import { cutTexts, type TextsPart } from '../segmentation/cut-texts.ts';
 import type { PartPrompt } from '../segmentation/open-parts.ts';
@@ -90,7 +90,7 @@ async function classWithMostTabs(
   found: readonly [ServedVariant, ...ServedVariant[]],
   placement: Placement,
 ): Promise<{ readonly served: ServedVariant; readonly free: number }> {
-  const { serving } = await poolStub(c.env).outlook(placement, [], 0);
+  const { serving } = await new AllPools(c.env).outlook(placement, [], 0);
   const census = new Map(serving.map((entry) => [entry.class, entry]));
   const counted = found.map((served) => {
     const { free = 0, tabs = 0 } = census.get(served.class) ?? {};

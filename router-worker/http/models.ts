@@ -6,8 +6,8 @@ import { levelPercent, SLA_PERCENT } from '../../shared/receipt/price-rule.ts';
 import { pricePerToken } from '../models/price.ts';
 import { SENTENCE_TABLE_MODEL } from '../models/sentence-table.ts';
 import { findVariants, servedCatalogue } from '../models/served-catalogue.ts';
-import { poolStub } from '../pool/pool-address.ts';
-import type { Census } from '../pool/tab-roster.ts';
+import { AllPools } from '../pool/all-pools.ts';
+import { type TabKind, tabsServing } from '../pool/tab-roster.ts';
 import type { Demand } from '../pool/wanted-classes.ts';
 import type { AppEnv } from './context.ts';
 
@@ -15,7 +15,7 @@ import type { AppEnv } from './context.ts';
 export function modelRoutes(app: Hono<AppEnv>): void {
   app.get('/v1/models', async (c) => {
     const served = await servedCatalogue(c.env);
-    const tabs = await tabsByClass(c.env);
+    const tabs = await tabsNow(c.env);
     const models = [...new Set(served.map(({ model }) => model))];
     return c.json({ object: 'list', data: [...models.map((model) => describe(model, served, tabs)), TABLE] });
   });
@@ -24,7 +24,7 @@ export function modelRoutes(app: Hono<AppEnv>): void {
     if (c.req.param('id') === SENTENCE_TABLE_MODEL) return c.json(TABLE);
     const served = await servedCatalogue(c.env);
     const [{ model }] = findVariants(served, c.req.param('id'), null);
-    return c.json(describe(model, served, await tabsByClass(c.env)));
+    return c.json(describe(model, served, await tabsNow(c.env)));
   });
 }
 
@@ -58,19 +58,26 @@ const PRICING = {
   sla_percent: SLA_PERCENT,
 };
 
-type Tabs = ReadonlyMap<string, Partial<Census & Demand>>;
+interface Tabs {
+  readonly kinds: readonly TabKind[];
+  readonly demand: ReadonlyMap<string, Demand>;
+}
 
-async function tabsByClass(env: AppEnv['Bindings']): Promise<Tabs> {
-  const pool = poolStub(env);
-  const [census, demand] = await Promise.all([pool.census(), pool.demand()]);
-  const byClass = new Map<string, Partial<Census & Demand>>(census.map((entry) => [entry.class, entry]));
-  for (const entry of demand) byClass.set(entry.class, { ...byClass.get(entry.class), ...entry });
-  return byClass;
+async function tabsNow(env: AppEnv['Bindings']): Promise<Tabs> {
+  const pools = new AllPools(env);
+  const [kinds, demand] = await Promise.all([pools.kinds(), pools.demand()]);
+  return { kinds, demand: new Map(demand.map((entry) => [entry.class, entry])) };
 }
 
 /** `must_show`: notice and address are to be shown before the weights are fetched. */
 function licenceView({ id, notice, url, mustShow }: ModelEntry['licence']) {
   return { id, notice, url, must_show: mustShow };
+}
+
+/** Each tab once, however many of these classes it serves. */
+function tabCounts({ kinds }: Tabs, classes: readonly string[]) {
+  const { tabs, free, checkers } = tabsServing(kinds, classes);
+  return { tabs, free_tabs: free, check_only_tabs: checkers };
 }
 
 function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tabs) {
@@ -80,15 +87,11 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       .map(({ class: id }) => ({
         id,
         exact: isExactClass(id),
-        tabs: tabs.get(id)?.tabs ?? 0,
-        free_tabs: tabs.get(id)?.free ?? 0,
-        check_only_tabs: tabs.get(id)?.checkers ?? 0,
+        ...tabCounts(tabs, [id]),
         /** Requests in line that this class could serve, and those of the last five minutes that found nobody. */
-        waiting_requests: tabs.get(id)?.waiting ?? 0,
-        unserved_requests: tabs.get(id)?.unserved ?? 0,
+        waiting_requests: tabs.demand.get(id)?.waiting ?? 0,
+        unserved_requests: tabs.demand.get(id)?.unserved ?? 0,
       }));
-    const total = (figure: 'tabs' | 'free_tabs' | 'check_only_tabs') =>
-      classes.reduce((sum, entry) => sum + entry[figure], 0);
     return {
       id: variant.id,
       format: variant.format,
@@ -102,9 +105,10 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       /** Micro-credits for each token read or written, at level `none`. */
       price_per_token: pricePerToken({ model, variant }),
       sha256: variant.weights.sha256,
-      tabs: total('tabs'),
-      free_tabs: total('free_tabs'),
-      check_only_tabs: total('check_only_tabs'),
+      ...tabCounts(
+        tabs,
+        classes.map(({ id }) => id),
+      ),
       classes,
     };
   });
@@ -123,7 +127,10 @@ function describe(model: ModelEntry, served: readonly ServedVariant[], tabs: Tab
       licence: licenceView(model.licence),
       pricing: PRICING,
       variants,
-      tabs: variants.reduce((total, variant) => total + variant.tabs, 0),
+      tabs: tabCounts(
+        tabs,
+        variants.flatMap(({ classes }) => classes.map(({ id }) => id)),
+      ).tabs,
     },
   };
 }

@@ -133,7 +133,8 @@ export async function openPartsOfRequest(
         ),
       onTask: (task) => tasks.push(task),
       keep: keeperOf(c, named),
-      suspect: (tab, classId, reason) => c.executionCtx.waitUntil(poolStub(c.env).suspect(tab, classId, reason)),
+      suspect: (tab, classId, reason, pool) =>
+        c.executionCtx.waitUntil(poolStub(c.env, pool).suspect(tab, classId, reason)),
     }),
     { isWhole: asked.isWhole },
   );

@@ -12,12 +12,14 @@ import {
   wrapRequest,
 } from '../../shared/protocol/sealed-task-api.ts';
 import { tailOf, taskId } from '../../shared/protocol/task-ids.ts';
-import { isTaskToken, newTaskTail, routerKeys, sessionNameOf, sessionOfTask } from '../keys/router-keys.ts';
+import { isTaskToken, newTaskTail, placeOfTask, routerKeys, sessionNameOf } from '../keys/router-keys.ts';
 import { quoteFor } from '../models/quote.ts';
 import { wantOfSealedTask } from '../pool/lease-want.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { knownPools, learnPools } from '../pool/pool-count.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import { admit, holdFor } from './admission.ts';
+import { choosePool } from './choose-pool.ts';
 import { claimOf } from './claim-of.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { admitToSession, leaveSession, namedSession } from './named-session.ts';
@@ -27,6 +29,7 @@ import { offerRequest, verifyRequest } from './verify-request.ts';
 /** Tasks of clients that seal for themselves: the router passes sealed bytes and signatures on, and reads neither prompt nor answer. */
 export function sealedTaskRoutes(app: Hono<AppEnv>): void {
   app.post('/v1/tasks', async (c) => {
+    const known = knownPools(c.env);
     const request = await parseBody(c, sealedTaskRequest);
     const named = await namedSession(c, null);
     const sampling = Object.fromEntries(Object.entries(request.sampling).filter(([, value]) => value !== undefined));
@@ -45,7 +48,8 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
     const conversation = await sessionNameOf(keys, JSON.stringify(['sealed', request.client, request.session]));
     const session = named?.name ?? conversation;
-    const task = await newTaskTail(keys, session);
+    const at = await choosePool(c, verified, named, conversation, request.prefer, known);
+    const task = await newTaskTail(keys, session, at);
     if (named !== null) {
       await admitToSession(c, named, { task, tokensAtMost: verified.tokens.total, price: verified.price });
     }
@@ -58,9 +62,10 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
     const asked = { task, network: new URL(c.req.url).origin, served: variants, level, wanted: checks, claim };
     const { sampling: pinned, deadlineAt } = verified;
     const { client, nonce, prefer } = request;
-    const stream = await poolStub(c.env).request(
+    const { stream, pools } = await poolStub(c.env, at).request(
       await wantOfSealedTask(keys, { ...asked, kind: 'chat', sampling: pinned, deadlineAt }, { client, nonce, prefer }),
     );
+    learnPools(pools);
     await held.catch(async (cause) => {
       await stream.cancel();
       throw cause;
@@ -71,36 +76,36 @@ export function sealedTaskRoutes(app: Hono<AppEnv>): void {
   });
 
   app.post('/v1/tasks/:id/envelope', async (c) => {
-    const task = await authorizedTask(c);
+    const { task, pool } = await authorizedTask(c);
     const envelope = await readBytes(c.req.raw, MAX_ENVELOPE_BYTES);
-    unwrap(await poolStub(c.env).deliver(task, envelope));
+    unwrap(await pool.deliver(task, envelope));
     return c.body(null, 204);
   });
 
   app.post('/v1/tasks/:id/wraps', async (c) => {
-    const task = await authorizedTask(c);
+    const { task, pool } = await authorizedTask(c);
     const { wrap } = await parseBody(c, wrapRequest);
-    unwrap(await poolStub(c.env).handOn(task, wrap));
+    unwrap(await pool.handOn(task, wrap));
     return c.body(null, 204);
   });
 
   app.post('/v1/tasks/:id/links', async (c) => {
-    const task = await authorizedTask(c);
+    const { task, pool } = await authorizedTask(c);
     const { lease, link, signal } = await parseBody(c, linkRequest);
-    return c.json({ signal: await poolStub(c.env).link(task, lease, link, signal) });
+    return c.json({ signal: await pool.link(task, lease, link, signal) });
   });
 
   app.post('/v1/tasks/:id/resend', async (c) => {
-    const task = await authorizedTask(c);
+    const { task, pool } = await authorizedTask(c);
     const { lease, from } = await parseBody(c, framesRequest);
-    unwrap(await poolStub(c.env).resend(task, lease, from));
+    unwrap(await pool.resend(task, lease, from));
     return c.body(null, 204);
   });
 
   app.post('/v1/tasks/:id/stream', async (c) => {
-    const task = await authorizedTask(c);
+    const { task, pool } = await authorizedTask(c);
     const { lease, from } = await parseBody(c, framesRequest);
-    const stream = await poolStub(c.env).reattach(task, lease, from);
+    const stream = await pool.reattach(task, lease, from);
     return new Response(stream, { headers: { 'content-type': STREAM_CONTENT_TYPE, 'cache-control': 'no-store' } });
   });
 }
@@ -112,13 +117,15 @@ async function parseBody<T>(c: AppContext, schema: v.GenericSchema<unknown, T>):
   throw new ShoalError('invalid_value', `The field '${param}' is not of the agreed shape.`, { param });
 }
 
-/** The task that a call is for. Throws `task_not_found` or `task_token_invalid`. */
-async function authorizedTask(c: AppContext): Promise<TaskTail> {
+/** The task that a call is for, and the pool that has it. Throws `task_not_found` or `task_token_invalid`. */
+async function authorizedTask(
+  c: AppContext,
+): Promise<{ readonly task: TaskTail; readonly pool: ReturnType<typeof poolStub> }> {
   const tail = tailOf(c.req.param('id') ?? '');
   const keys = await routerKeys(c.env.SHOAL_ROUTER_SECRET);
-  await sessionOfTask(keys, tail);
+  const { pool } = await placeOfTask(keys, tail);
   if (!(await isTaskToken(keys, tail, c.req.header(TASK_TOKEN_HEADER) ?? ''))) {
     throw new ShoalError('task_token_invalid', 'The token does not belong to this task.');
   }
-  return tail;
+  return { task: tail, pool: poolStub(c.env, pool) };
 }

@@ -18,7 +18,7 @@ import { pairingStub } from '../accounts/pairing-object.ts';
 import type { Env } from '../env.ts';
 import { routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import { parse } from './account.ts';
 import type { AppContext, AppEnv } from './context.ts';
@@ -68,7 +68,7 @@ async function pair(env: Env, account: AccountName, code: string, tab: string): 
   const reply = await ledger.pair({ id: order, tab, account });
   if (!reply.ok && reply.error.code === pairedElsewhere().code) await accountStub(env, account).removeDevice(tab);
   unwrap(reply);
-  await poolStub(env).owned(tab, account);
+  await new AllPools(env).owned(tab, account);
 }
 
 function pairedElsewhere(): ShoalError {

@@ -9,7 +9,8 @@ import { isOperatorPass, routerKeys } from '../keys/router-keys.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
 import { roleOf } from '../models/tab-role.ts';
 import { networkStub } from '../network/network-address.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
+import { openTabSocket } from '../pool/open-tab-socket.ts';
 import { COUNTRY_HEADER, NETWORK_HEADER } from '../pool/pool-object.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { readJson } from './read-body.ts';
@@ -45,14 +46,17 @@ export function tabRoutes(app: Hono<AppEnv>): void {
     const request = new Request(c.req.raw);
     request.headers.set(NETWORK_HEADER, await networkDigest(keys, c.req.header('cf-connecting-ip') ?? ''));
     request.headers.set(COUNTRY_HEADER, countryOfCaller(c) ?? '');
+    const tab = c.req.query('tab') ?? null;
+    if (tab !== null && !v.is(key32, tab)) {
+      throw new ShoalError('invalid_value', 'A tab is named by its key: 43 letters of base64url.', { param: 'tab' });
+    }
     c.executionCtx.waitUntil(networkStub(c.env).watch()); // Where tabs are, there is something to show. The tab does not wait for it.
-    return poolStub(c.env).fetch(request);
+    return openTabSocket(c.env, keys, request, { tab, isWorking: c.req.query('working') !== undefined });
   });
 
   app.get('/v1/tabs/:id', async (c) => {
     const id = tabOf(c.req.param('id'));
-    const pool = poolStub(c.env);
-    const [view, served, catalogue] = await Promise.all([pool.tabView(id), pool.served(id), servedCatalogue(c.env)]);
+    const [{ view, served }, catalogue] = await Promise.all([new AllPools(c.env).tab(id), servedCatalogue(c.env)]);
     return c.json({ ...view, role: roleOf(served, catalogue) });
   });
 
@@ -69,8 +73,8 @@ export function tabRoutes(app: Hono<AppEnv>): void {
         param: v.getDotPath(parsed.issues[0]),
       });
     }
-    const pool = poolStub(c.env);
-    await pool.setStanding(tab, parsed.output.class, parsed.output.standing);
-    return c.json(await pool.tabView(tab));
+    const pools = new AllPools(c.env);
+    await pools.setStanding(tab, parsed.output.class, parsed.output.standing);
+    return c.json((await pools.tab(tab)).view);
   });
 }

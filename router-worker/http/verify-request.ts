@@ -10,8 +10,8 @@ import { completeSampling } from '../models/complete-sampling.ts';
 import { priceOf, pricesOf } from '../models/price.ts';
 import { type TokensAtMost, tokensAtMost } from '../models/quote.ts';
 import { findVariants, refuseHopeless, servedCatalogue } from '../models/served-catalogue.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import type { Outlook } from '../pool/outlook.ts';
-import { poolStub } from '../pool/pool-address.ts';
 import { noTabWithin } from '../pool/stream-errors.ts';
 import { slaOf } from './claim-of.ts';
 import type { AppContext } from './context.ts';
@@ -121,7 +121,9 @@ export async function verifyRequest(
   const needsOutlook =
     purpose !== 'work' || (settings !== null && (settings.tabs.min > 1 || settings.deadlineMs !== null));
   const classes = chosen.map(({ served }) => served.class);
-  const outlook = needsOutlook ? await poolStub(c.env).outlook(placement, classes, dearest.tokens.completion) : null;
+  const outlook = needsOutlook
+    ? await new AllPools(c.env).outlook(placement, classes, dearest.tokens.completion)
+    : null;
   if (outlook !== null && purpose !== 'quote') {
     const least = settings?.tabs.min ?? 1;
     if (outlook.able.tabs === 0 && placement.regions?.length) throw noTabWithin(placement.regions, model.id);
@@ -187,7 +189,7 @@ function withinCeiling(quoted: readonly QuotedVariant[], ceiling: number | null)
 
 /** Empty where nobody serves any. */
 async function bestOf(c: AppContext, quoted: readonly QuotedVariant[], placement: Placement): Promise<QuotedVariant[]> {
-  const { serving } = await poolStub(c.env).outlook(placement, [], 0);
+  const { serving } = await new AllPools(c.env).outlook(placement, [], 0);
   const best = bestServing(
     quoted.map(({ served }) => served),
     serving,

@@ -10,6 +10,7 @@ import {
 import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import { type Signer, signerOf } from '../../shared/signing/signed-statement.ts';
+import { MAX_POOLS } from '../pool/rendezvous.ts';
 
 /** The router's keys, all derived from one secret, so that an operator has one thing to keep and to rotate. */
 export interface RouterKeys {
@@ -64,7 +65,8 @@ async function derive(secret: string): Promise<RouterKeys> {
 
 /**
  * Task ids: 16 bytes that name the session object, masked ‖ 10 random bytes ‖ 8 bytes of MAC. A forged id reaches no object. The mask is of the router and of
- * these random bytes: tabs see ids, and are to learn neither which tasks belong together nor which are of the network's own sessions.
+ * these random bytes: tabs see ids, and are to learn neither which tasks belong together nor which are of the network's own sessions. The last byte of the MAC
+ * masks the number of the pool that has the task, and the others bind it: of pool 0 it is the plain MAC.
  */
 const SESSION_BYTES = 16;
 const RANDOM_BYTES = 10;
@@ -75,15 +77,18 @@ export async function sessionNameOf(keys: RouterKeys, seed: string): Promise<str
   return toBase64Url((await keys.mac('session', seed)).subarray(0, SESSION_BYTES));
 }
 
-export async function newTaskTail(keys: RouterKeys, sessionName: string): Promise<TaskTail> {
+/** `pool`: number of the pool that will have the task. */
+export async function newTaskTail(keys: RouterKeys, sessionName: string, pool = 0): Promise<TaskTail> {
   const random = randomBytes(RANDOM_BYTES);
   const named = concatBytes(await masked(keys, fromBase64Url(sessionName), random), random);
-  const mac = await keys.mac('task', toBase64Url(named));
-  return toBase64Url(concatBytes(named, mac.subarray(0, MAC_BYTES)));
+  return toBase64Url(concatBytes(named, await boundTo(keys, named, pool, await plainMac(keys, named))));
 }
 
-/** The name of the session object that holds a task. Throws `task_not_found` for an id that this router did not make. */
-export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<string> {
+/** Where a task is: its session object by name, its pool by number. Throws `task_not_found` for an id that this router did not make. */
+export async function placeOfTask(
+  keys: RouterKeys,
+  tail: TaskTail,
+): Promise<{ readonly session: string; readonly pool: number }> {
   let bytes: Bytes;
   try {
     bytes = fromBase64Url(tail);
@@ -91,11 +96,27 @@ export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<s
     throw unknownTask(); // Of the right letters, but not a canonical text of whole bytes.
   }
   const named = bytes.subarray(0, SESSION_BYTES + RANDOM_BYTES);
-  const mac = await keys.mac('task', toBase64Url(named));
-  if (!equalBytes(mac.subarray(0, MAC_BYTES), bytes.subarray(SESSION_BYTES + RANDOM_BYTES))) {
-    throw unknownTask();
-  }
-  return toBase64Url(await masked(keys, named.subarray(0, SESSION_BYTES), named.subarray(SESSION_BYTES)));
+  const mac = bytes.subarray(SESSION_BYTES + RANDOM_BYTES);
+  const plain = await plainMac(keys, named);
+  const pool = (mac.at(-1) ?? 0) ^ (plain.at(-1) ?? 0);
+  if (pool >= MAX_POOLS || !equalBytes(await boundTo(keys, named, pool, plain), mac)) throw unknownTask();
+  const name = await masked(keys, named.subarray(0, SESSION_BYTES), named.subarray(SESSION_BYTES));
+  return { session: toBase64Url(name), pool };
+}
+
+/** The name of the session object that holds a task. Throws `task_not_found` for an id that this router did not make. */
+export async function sessionOfTask(keys: RouterKeys, tail: TaskTail): Promise<string> {
+  return (await placeOfTask(keys, tail)).session;
+}
+
+async function plainMac(keys: RouterKeys, named: Bytes): Promise<Bytes> {
+  return (await keys.mac('task', toBase64Url(named))).subarray(0, MAC_BYTES);
+}
+
+async function boundTo(keys: RouterKeys, named: Bytes, pool: number, plain: Bytes): Promise<Bytes> {
+  if (pool === 0) return plain;
+  const bound = await keys.mac('task', `${toBase64Url(named)} ${pool}`);
+  return concatBytes(bound.subarray(0, MAC_BYTES - 1), new Uint8Array([(plain.at(-1) ?? 0) ^ pool]));
 }
 
 /** Twice is the name itself again. */

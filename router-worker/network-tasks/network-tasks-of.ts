@@ -13,11 +13,11 @@ import type { NetworkTaskPorts } from './network-tasks.ts';
 const SESSIONS_A_DAY = 16;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** The network's own tasks on this router. */
+/** The network's own tasks on this router. `pool`: number of the one that gives them. */
 export function networkTasksOf(
   env: Env,
   keys: RouterKeys,
-  { random, origin }: Pick<NetworkTaskPorts, 'random' | 'origin'>,
+  { random, origin, pool }: Pick<NetworkTaskPorts, 'random' | 'origin'> & { readonly pool: number },
 ): NetworkTaskPorts {
   return {
     signer: keys.signer,
@@ -26,7 +26,7 @@ export function networkTasksOf(
     async newTask() {
       const day = Math.floor(Date.now() / DAY_MS);
       const seed = JSON.stringify(['network', day, Math.floor(random() * SESSIONS_A_DAY)]);
-      const task = await newTaskTail(keys, await sessionNameOf(keys, seed));
+      const task = await newTaskTail(keys, await sessionNameOf(keys, seed), pool);
       return { task, draw: await drawCommitment(await drawSecret(keys, task)) };
     },
     async modelOf(classId) {

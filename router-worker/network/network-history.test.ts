@@ -16,7 +16,7 @@ function historyAt(at: number, store = new MemoryNetworkStore()) {
   return { clock, store, history: new NetworkHistory(store, () => clock.at) };
 }
 
-const EMPTY_POOL: LivePool = { tabs: 0, free: 0, networks: 0, waiting: 0, models: [] };
+const EMPTY_POOL: LivePool = { tabs: 0, free: 0, networks: 0, waiting: 0, tokensPerSecond: 0, models: [] };
 
 describe('the history of the network', () => {
   it('counts an answer once, by its verdict, its way and how far its checker was, though it is told twice', () => {
@@ -92,7 +92,7 @@ describe('the history of the network', () => {
   it('[V1] tells of recent tasks the minute, the model and how sure it is; nothing that opens the receipt', () => {
     const { history } = historyAt(BEGIN);
     history.ended([finished('a', { endedAt: BEGIN + 12_345 })]);
-    expect(networkView(history, { at: BEGIN, pool: EMPTY_POOL }).recent).toEqual([
+    expect(networkView(history, { at: BEGIN, pool: EMPTY_POOL }, { pools: 1, silent: 0 }).recent).toEqual([
       {
         entry: 'a',
         minute: BEGIN,

@@ -2,8 +2,8 @@ import { DurableObject } from 'cloudflare:workers';
 import { ShoalError } from '../../shared/errors.ts';
 import type { Env } from '../env.ts';
 import { servedCatalogue } from '../models/served-catalogue.ts';
+import { AllPools, type SeenPools } from '../pool/all-pools.ts';
 import type { LivePool } from '../pool/live-pool.ts';
-import { poolStub } from '../pool/pool-address.ts';
 import type { Reply } from '../session/session-object.ts';
 import type { FinishedTask } from './finished-task.ts';
 import { LiveView } from './live-view.ts';
@@ -11,16 +11,18 @@ import { MINUTE_MS, NetworkHistory } from './network-history.ts';
 import { SqlNetworkStore } from './network-store.ts';
 import { type HistoryView, historyView, type NetworkView, networkView } from './network-view.ts';
 
-/** Doorman of {@link NetworkHistory} and {@link LiveView}: storage, RPC, and a look at the pool every minute while there are tabs. Nothing on a request's path waits for it. */
+/** Doorman of {@link NetworkHistory} and {@link LiveView}: storage, RPC, and a look at the pools every minute while there are tabs. Nothing on a request's path waits for it. */
 export class NetworkObject extends DurableObject<Env> {
   readonly #history = new NetworkHistory(new SqlNetworkStore(this.ctx.storage.sql), () => Date.now());
   readonly #live = new LiveView(
-    () => this.#askPool(),
+    () => this.#askPools(),
     () => Date.now(),
   );
+  /** Of the last look. */
+  #pools: Pick<SeenPools<LivePool>, 'pools' | 'silent'> = { pools: 1, silent: 0 };
 
   view(): Promise<Reply<NetworkView>> {
-    return this.#reply(async () => networkView(this.#history, await this.#live.get()));
+    return this.#reply(async () => networkView(this.#history, await this.#live.get(), this.#pools));
   }
 
   points(): Promise<Reply<HistoryView>> {
@@ -64,12 +66,15 @@ export class NetworkObject extends DurableObject<Env> {
     if (!isEmpty) await this.ctx.storage.setAlarm(nextMinute());
   }
 
-  async #askPool(): Promise<LivePool> {
+  async #askPools(): Promise<LivePool> {
     const classesOf = new Map<string, string[]>();
     for (const { model, class: id } of await servedCatalogue(this.env)) {
       classesOf.set(model.id, [...(classesOf.get(model.id) ?? []), id]);
     }
-    return poolStub(this.env).live([...classesOf].map(([model, classes]) => ({ model, classes })));
+    const models = [...classesOf].map(([model, classes]) => ({ model, classes }));
+    const { seen, ...pools } = await new AllPools(this.env).live(models);
+    this.#pools = pools;
+    return seen;
   }
 }
 

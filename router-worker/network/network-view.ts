@@ -22,6 +22,9 @@ export interface NetworkView {
   readonly networks: number;
   readonly waiting: number;
   readonly tokens_per_second: number;
+  /** Objects that hold the tabs, and those of them that did not answer: what they hold is not in these figures. */
+  readonly pools: number;
+  readonly silent_pools: number;
   readonly models: readonly {
     readonly id: string;
     readonly tabs: number;
@@ -86,18 +89,20 @@ export interface PointView extends Totals {
   readonly waiting: number | null;
 }
 
-const NO_SPEEDS = { unmeasured: 0, slow: 0, steady: 0, fast: 0 };
-
-export function networkView(history: NetworkHistory, { at, pool }: Look): NetworkView {
-  const models = pool.models.map(({ model, tabs, free, checkers, classes, waiting, expectedWaitMs }) => ({
+export function networkView(
+  history: NetworkHistory,
+  { at, pool }: Look,
+  { pools, silent }: { readonly pools: number; readonly silent: number },
+): NetworkView {
+  const models = pool.models.map(({ model, tabs, free, checkers, classes, speeds, waiting, ...live }) => ({
     id: model,
     tabs,
     free_tabs: free,
     check_only_tabs: checkers,
-    tokens_per_second: rounded(classes.reduce((sum, { tokensPerSecond }) => sum + tokensPerSecond, 0)),
-    speeds: classes.reduce((sum, { speeds }) => sumOfSpeeds(sum, speeds), NO_SPEEDS),
+    tokens_per_second: rounded(live.tokensPerSecond),
+    speeds,
     waiting,
-    expected_wait_ms: expectedWaitMs,
+    expected_wait_ms: live.expectedWaitMs,
     for_tokens: TYPICAL_TOKENS,
     classes: classes.map((entry) => ({
       id: entry.class,
@@ -115,7 +120,9 @@ export function networkView(history: NetworkHistory, { at, pool }: Look): Networ
     free_tabs: pool.free,
     networks: pool.networks,
     waiting: pool.waiting,
-    tokens_per_second: rounded(models.reduce((sum, model) => sum + model.tokens_per_second, 0)),
+    tokens_per_second: rounded(pool.tokensPerSecond),
+    pools,
+    silent_pools: silent,
     models,
     last_hour: totalsOf(history.last('hour')),
     last_day: totalsOf(history.last('day')),
@@ -156,15 +163,6 @@ function totalsOf(figures: Figures): Totals {
     independence: { key: figures.byKey, owner: figures.byOwner, network: figures.byNetwork },
     relay_bytes: figures.relayBytes,
     direct_bytes: figures.directBytes,
-  };
-}
-
-function sumOfSpeeds(a: Speeds, b: Speeds): Speeds {
-  return {
-    unmeasured: a.unmeasured + b.unmeasured,
-    slow: a.slow + b.slow,
-    steady: a.steady + b.steady,
-    fast: a.fast + b.fast,
   };
 }
 

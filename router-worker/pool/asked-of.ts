@@ -1,10 +1,10 @@
 import { isExactClass } from '../../shared/classes/class-id.ts';
+import type { Level } from '../../shared/protocol/level.ts';
 import type { Asked } from '../allocation/asked.ts';
 import type { LeaseWant } from './pool-ports.ts';
 
 /** At level strict an answer is shown when it is proven: where nobody can run it again to the byte, it never is. */
-function servableClasses({ level, variants }: LeaseWant): string[] {
-  const classes = variants.map((variant) => variant.class);
+export function servableClasses(level: Level, classes: readonly string[]): readonly string[] {
   return level === 'strict' ? classes.filter(isExactClass) : classes;
 }
 
@@ -12,7 +12,10 @@ function servableClasses({ level, variants }: LeaseWant): string[] {
 export function askedOf(want: LeaseWant): Asked {
   return {
     model: want.variants[0]?.model ?? '',
-    classes: servableClasses(want),
+    classes: servableClasses(
+      want.level,
+      want.variants.map((variant) => variant.class),
+    ),
     only: want.only,
     prefer: want.prefer,
     size: {

@@ -1,6 +1,6 @@
 import { ANYWHERE } from '../../shared/protocol/placement.ts';
 import type { Allocator, Seat } from '../allocation/allocator.ts';
-import { outlookOf } from './outlook.ts';
+import { counted, outlookOf } from './outlook.ts';
 import type { Tab } from './tab.ts';
 import type { TabRecords } from './tab-records.ts';
 import type { TabRoster } from './tab-roster.ts';
@@ -16,19 +16,22 @@ const FAST_FROM = 20;
 /** The answer that an expected wait is told for, tokens. */
 export const TYPICAL_TOKENS = 256;
 
-export interface LiveClass {
-  readonly class: string;
-  /** Tabs that answer and may by their record, those of them that are free, and tabs that only check. */
-  readonly tabs: number;
-  readonly free: number;
-  readonly checkers: number;
-  /** Of the tabs that answer. */
+/** How fast tabs that answer write. One that serves several classes writes in one of them at a time: it counts once, by the fastest. */
+export interface Pace {
   readonly speeds: Readonly<Record<SpeedClass, number>>;
   /** Tokens that those of them that were measured write in a second, all together. */
   readonly tokensPerSecond: number;
 }
 
-export interface LiveModel {
+export interface LiveClass extends Pace {
+  readonly class: string;
+  /** Tabs that answer and may by their record, those of them that are free, and tabs that only check. */
+  readonly tabs: number;
+  readonly free: number;
+  readonly checkers: number;
+}
+
+export interface LiveModel extends Pace {
   readonly model: string;
   /** Each tab once. */
   readonly tabs: number;
@@ -47,6 +50,7 @@ export interface LivePool {
   readonly free: number;
   readonly networks: number;
   readonly waiting: number;
+  readonly tokensPerSecond: number;
   readonly models: readonly LiveModel[];
 }
 
@@ -61,7 +65,12 @@ export function livePool(seen: {
   readonly models: readonly { readonly model: string; readonly classes: readonly string[] }[];
 }): LivePool {
   const { roster, records, allocator, seats, waiting, models } = seen;
-  const speedOf = (tab: string, classId: string) => allocator.speedOf(tab, classId);
+  const paceOf = (tabs: Iterable<Tab>, classes: readonly string[] | null) =>
+    pace([...tabs], (tab) => {
+      const served = tab.models.map((ready) => ready.class).filter((id) => classes?.includes(id) ?? true);
+      const speeds = served.map((id) => allocator.speedOf(tab.identity, id)).filter((speed) => speed !== null);
+      return speeds.length === 0 ? null : Math.max(...speeds);
+    });
   const byClass = new Map<string, Tab[]>();
   const serving = new Set<Tab>();
   for (const tab of roster.connected()) {
@@ -76,6 +85,7 @@ export function livePool(seen: {
     free: [...serving].filter(isFree).length,
     networks: new Set([...serving].map(({ network }) => network)).size,
     waiting: [...waiting.values()].reduce((sum, count) => sum + count, 0),
+    tokensPerSecond: paceOf(serving, null).tokensPerSecond,
     models: models.map(({ model, classes }) => {
       const ahead = waiting.get(model) ?? 0;
       const outlook = outlookOf({
@@ -86,7 +96,11 @@ export function livePool(seen: {
       return {
         model,
         ...outlook.able,
-        classes: classes.map((id) => liveClass(id, byClass.get(id) ?? [], speedOf)),
+        ...paceOf(new Set(classes.flatMap((id) => byClass.get(id) ?? [])), classes),
+        classes: classes.map((id) => {
+          const tabs = byClass.get(id) ?? [];
+          return { class: id, ...counted(tabs), ...paceOf(tabs, [id]) };
+        }),
         waiting: ahead,
         expectedWaitMs: outlook.expectedWaitMs,
       };
@@ -94,23 +108,11 @@ export function livePool(seen: {
   };
 }
 
-function liveClass(
-  id: string,
-  all: readonly Tab[],
-  speedOf: (tab: string, classId: string) => number | null,
-): LiveClass {
-  const answering = all.filter((tab) => !tab.checkOnly);
-  const measured = answering.map((tab) => speedOf(tab.identity, id));
+function pace(tabs: readonly Tab[], speedOf: (tab: Tab) => number | null): Pace {
+  const measured = tabs.filter((tab) => !tab.checkOnly).map(speedOf);
   const speeds = { unmeasured: 0, slow: 0, steady: 0, fast: 0 };
   for (const speed of measured) speeds[speedClassOf(speed)]++;
-  return {
-    class: id,
-    tabs: answering.length,
-    free: answering.filter(isFree).length,
-    checkers: all.length - answering.length,
-    speeds,
-    tokensPerSecond: measured.reduce<number>((sum, speed) => sum + (speed ?? 0), 0),
-  };
+  return { speeds, tokensPerSecond: measured.reduce<number>((sum, speed) => sum + (speed ?? 0), 0) };
 }
 
 export function speedClassOf(tokensPerSecond: number | null): SpeedClass {

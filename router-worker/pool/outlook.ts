@@ -60,7 +60,7 @@ export function outlookOf(seen: {
   };
 }
 
-function counted(all: readonly Tab[]): ServingTabs {
+export function counted(all: readonly Tab[]): ServingTabs {
   const answering = all.filter((tab) => !tab.checkOnly);
   return {
     tabs: answering.length,

@@ -13,6 +13,7 @@ import type { Env } from '../env.ts';
 import { isGuardPass, routerKeys } from '../keys/router-keys.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { networkTasksOf } from '../network-tasks/network-tasks-of.ts';
+import type { NumberedFinding } from '../record/late-findings.ts';
 import { RecordBook, type TabView } from '../record/record-book.ts';
 import { SqlRecordStore } from '../record/sql-record-store.ts';
 import type { Decision } from '../session/session.ts';
@@ -20,12 +21,18 @@ import type { Reply } from '../session/session-object.ts';
 import type { LivePool } from './live-pool.ts';
 import type { Outlook } from './outlook.ts';
 import { Pool } from './pool.ts';
+import { poolName, poolStub } from './pool-address.ts';
+import { POOLS_HEADER, TAB_HEADER } from './pool-count.ts';
+import { type HandedTab, PoolNeighbours } from './pool-neighbours.ts';
 import type { LeaseWant } from './pool-ports.ts';
+import { socketLimit } from './pool-size.ts';
+import { homeOf, MAX_POOLS } from './rendezvous.ts';
 import { sessionCalls, unwrap } from './session-calls.ts';
 import { StandingOutbox } from './standing-outbox.ts';
-import type { Served, TabAttachment, TabSocket } from './tab.ts';
+import type { NamedTab, Served, TabAttachment, TabSocket } from './tab.ts';
+import { homeKeyOf } from './tab-home.ts';
 import type { Suspicion } from './tab-records.ts';
-import type { Census } from './tab-roster.ts';
+import type { Census, TabKind } from './tab-roster.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
 import type { Demand } from './wanted-classes.ts';
 
@@ -34,6 +41,31 @@ const NETWORK_HEADER = 'shoal-network-prefix';
 const COUNTRY_HEADER = 'shoal-country';
 /** Where the router's origin is kept: tasks of the network's own name it as everybody's do. */
 const ORIGIN_KEY = 'origin';
+/** Where is kept how many pools there are. In pool 0 it is the truth, in others what they heard. */
+const POOLS_KEY = 'pools';
+/** A task's stream, and how many pools there are: so a Worker hears of new ones without asking. */
+export interface OpenedStream {
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly pools: number;
+}
+
+export interface OpenedStreams {
+  readonly streams: ReadableStream<Uint8Array>[];
+  readonly pools: number;
+}
+
+/** A pool as it is, and the digests of the networks that its tabs are on: two pools may see the same. */
+export interface SeenPool {
+  readonly live: LivePool;
+  readonly networks: readonly string[];
+}
+
+/** A tab as one pool sees it: `isHere` where that pool keeps its records. */
+export interface SeenTab {
+  readonly isHere: boolean;
+  readonly view: TabView;
+  readonly served: Served | null;
+}
 
 /** Doorman of {@link Pool}: hibernating sockets, byte streams, RPC, and a clock that runs only while there is work. */
 export class PoolObject extends DurableObject<Env> {
@@ -44,10 +76,38 @@ export class PoolObject extends DurableObject<Env> {
   #origin = '';
 
   readonly #readings: SqlReadingStore;
+  /** Which of the network's pools this one is. */
+  readonly #number: number;
+  readonly #outbox: StandingOutbox;
+  readonly #records: RecordBook;
+  readonly #neighbours: PoolNeighbours;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#readings = new SqlReadingStore(ctx.storage.sql);
+    const { sql, kv } = ctx.storage;
+    this.#readings = new SqlReadingStore(sql);
+    this.#number = numberOf(ctx.id, env);
+    const store = new SqlRecordStore(sql);
+    this.#outbox = new StandingOutbox(sql, async (orders) => unwrap(await ledgerStub(this.env).standing(orders)));
+    this.#neighbours = new PoolNeighbours({
+      number: this.#number,
+      stored: kv.get<number>(POOLS_KEY) ?? null,
+      store: (pools) => kv.put(POOLS_KEY, pools),
+      ...{ sql, records: store, book: () => this.#records, outbox: this.#outbox },
+      neighbour: (pool) => poolStub(this.env, pool),
+      homeKeyOf: async (identity) => homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity),
+      sockets: () => ctx.getWebSockets().length,
+      soft: () => socketLimit(this.env).soft,
+      grown: () => this.#watch(),
+      now: () => Date.now(),
+      log,
+    });
+    this.#records = new RecordBook(
+      store,
+      () => Date.now(),
+      (tab, classId, standing) => this.#outbox.changed(tab, classId, standing),
+      this.#neighbours.forward,
+    );
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
 
@@ -55,10 +115,21 @@ export class PoolObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const pool = await this.#pool();
     this.#cameBy(new URL(request.url).origin);
+    this.#neighbours.heardOf(Number(request.headers.get(POOLS_HEADER) ?? 1));
+    const named = await this.#named(request.headers.get(TAB_HEADER));
+    const isSeated = named !== null && pool.isSeated(named.identity);
+    const headers = { [POOLS_HEADER]: String(this.#neighbours.pools) };
+    if (named !== null && !isSeated && homeOf(named.homeKey, this.#neighbours.pools) !== this.#number) {
+      return new Response(null, { status: 421, headers });
+    }
+    const limit = socketLimit(this.env);
+    const sockets = this.ctx.getWebSockets().length;
+    if (sockets >= limit.most && !isSeated) return new Response(null, { status: 503, headers });
+    if (sockets >= limit.soft) this.ctx.waitUntil(this.#neighbours.full()); // The tab does not wait for what comes of it.
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
     const country = countryOf(request.headers.get(COUNTRY_HEADER));
     this.ctx.acceptWebSocket(server, country === null ? [] : [country]); // A tag is kept with the socket while the object sleeps.
-    pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown');
+    pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown', named);
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -77,13 +148,13 @@ export class PoolObject extends DurableObject<Env> {
   }
 
   /** The stream of a new task. */
-  async request(want: LeaseWant): Promise<ReadableStream<Uint8Array>> {
+  async request(want: LeaseWant): Promise<OpenedStream> {
     const pool = await this.#pool();
-    return this.#stream((sink) => pool.request(want, sink));
+    return { stream: await this.#stream((sink) => pool.request(want, sink)), pools: this.#neighbours.pools };
   }
 
   /** The streams of the parts of one request, as many as the pool takes: of the others none is leased and none waits. */
-  async requestMany(wants: readonly LeaseWant[], mostWaiting: number): Promise<ReadableStream<Uint8Array>[]> {
+  async requestMany(wants: readonly LeaseWant[], mostWaiting: number): Promise<OpenedStreams> {
     const pool = await this.#pool();
     const pipes: Pipe[] = [];
     const sinkOf = () => {
@@ -91,11 +162,12 @@ export class PoolObject extends DurableObject<Env> {
       pipes.push(pipe);
       return pipe.sink;
     };
-    const streams = pool.requestMany(wants, sinkOf, mostWaiting);
-    return pipes.map((pipe, at) => {
-      pipe.gone.catch(() => streams[at]?.gone());
+    const opened = pool.requestMany(wants, sinkOf, mostWaiting);
+    const streams = pipes.map((pipe, at) => {
+      pipe.gone.catch(() => opened[at]?.gone());
       return pipe.readable;
     });
+    return { streams, pools: this.#neighbours.pools };
   }
 
   /** Nobody reads this task any more, and why. */
@@ -130,16 +202,61 @@ export class PoolObject extends DurableObject<Env> {
     (await this.#pool()).suspect(identity, classId, reason);
   }
 
-  async served(identity: string): Promise<Served | null> {
-    return (await this.#pool()).served(identity);
+  async seenTab(identity: string): Promise<SeenTab> {
+    const pool = await this.#pool();
+    return {
+      isHere: this.#neighbours.keeps(identity, pool.isSeated(identity)),
+      view: pool.tabView(identity),
+      served: pool.served(identity),
+    };
   }
 
-  async tabView(identity: string): Promise<TabView> {
-    return (await this.#pool()).tabView(identity);
+  /** By word of the operator. False where this pool does not keep the tab's records: nothing was changed. */
+  async setStanding(identity: string, classId: string, standing: 'banned' | 'new'): Promise<boolean> {
+    const pool = await this.#pool();
+    if (!this.#neighbours.keeps(identity, pool.isSeated(identity))) return false;
+    pool.setStanding(identity, classId, standing);
+    return true;
   }
 
-  async setStanding(identity: string, classId: string, standing: 'banned' | 'new'): Promise<void> {
-    (await this.#pool()).setStanding(identity, classId, standing);
+  // ---- among the pools -----------------------------------------------------------------------------------------------
+
+  /** How many pools there are, as far as this one knows. Pool 0 knows. */
+  async pools(): Promise<number> {
+    return this.#neighbours.pools;
+  }
+
+  /** There are as many pools now. Fewer than are known say nothing. */
+  async grew(pools: number): Promise<void> {
+    this.#neighbours.heardOf(pools);
+  }
+
+  async sockets(): Promise<number> {
+    return this.ctx.getWebSockets().length;
+  }
+
+  /** For pool 0: a pool is too full. Gives how many there are afterwards. */
+  async overflowed(): Promise<number> {
+    await this.#neighbours.grow();
+    return this.#neighbours.pools;
+  }
+
+  /** The tab proved itself to pool `to`, and that keeps its records from now on. Asked twice it gives the same. */
+  async handOver(identity: string, to: number): Promise<HandedTab> {
+    const pool = await this.#pool();
+    pool.replaced(identity);
+    return this.#neighbours.handOver(identity, to);
+  }
+
+  /** What pool `from` found of a tab after it had left. False where its records are not here yet. */
+  async foundLate(from: number, found: NumberedFinding): Promise<boolean> {
+    const pool = await this.#pool();
+    return this.#neighbours.foundLate(from, found, pool.isSeated(found.tab));
+  }
+
+  async #named(identity: string | null): Promise<NamedTab | null> {
+    if (identity === null) return null;
+    return { identity, homeKey: await homeKeyOf(await routerKeys(this.env.SHOAL_ROUTER_SECRET), identity) };
   }
 
   /** A tab was paired with an account, or is nobody's any more. */
@@ -164,8 +281,9 @@ export class PoolObject extends DurableObject<Env> {
   }
 
   /** Capacity, line and waits, as everybody may see them. Asked by the network's object, which keeps the answer a while. */
-  async live(models: readonly { readonly model: string; readonly classes: readonly string[] }[]): Promise<LivePool> {
-    return (await this.#pool()).live(models);
+  async live(models: readonly { readonly model: string; readonly classes: readonly string[] }[]): Promise<SeenPool> {
+    const pool = await this.#pool();
+    return { live: pool.live(models), networks: pool.networks() };
   }
 
   async inHand(tasks: readonly TaskTail[]): Promise<TaskTail[]> {
@@ -178,6 +296,10 @@ export class PoolObject extends DurableObject<Env> {
 
   async census(): Promise<Census[]> {
     return (await this.#pool()).census();
+  }
+
+  async kinds(): Promise<TabKind[]> {
+    return (await this.#pool()).kinds();
   }
 
   async demand(): Promise<Demand[]> {
@@ -201,34 +323,34 @@ export class PoolObject extends DurableObject<Env> {
   async #start(): Promise<Pool> {
     const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
     this.#origin = (await this.ctx.storage.get<string>(ORIGIN_KEY)) ?? '';
-    const outbox = new StandingOutbox(this.ctx.storage.sql, async (orders) =>
-      unwrap(await ledgerStub(this.env).standing(orders)),
-    );
-    void outbox.drain();
+    void this.#outbox.drain();
+    this.#neighbours.begin();
     const pool = new Pool({
       signer: keys.signer,
       sessions: sessionCalls(this.env, keys),
       now: () => Date.now(),
-      records: new RecordBook(
-        new SqlRecordStore(this.ctx.storage.sql),
-        () => Date.now(),
-        (tab, classId, standing) => outbox.changed(tab, classId, standing),
-      ),
+      records: this.#records,
+      place: {
+        number: this.#number,
+        pools: () => this.#neighbours.pools,
+        claim: (identity) => this.#neighbours.claim(identity),
+      },
       readings: this.#readings,
       networkTasks:
         this.env.SHOAL_NETWORK_TASKS === 'off'
           ? null
-          : networkTasksOf(this.env, keys, { random, origin: () => this.#origin }),
+          : networkTasksOf(this.env, keys, { random, origin: () => this.#origin, pool: this.#number }),
       ownerOf: async (tab) => unwrap(await ledgerStub(this.env).payeeOf(tab)),
       isGuard: (pass) => isGuardPass(keys, pass),
       busy: () => this.#watch(),
       random,
-      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+      log,
     });
     for (const socket of this.ctx.getWebSockets()) {
       const attachment = socket.deserializeAttachment() as TabAttachment | null;
       if (attachment !== null) pool.restore(this.#socketOf(socket), attachment);
     }
+    if (this.#neighbours.pools > 1 && pool.isBusy) this.#watch(); // Some may have been about to move.
     return pool;
   }
 
@@ -279,6 +401,12 @@ export class PoolObject extends DurableObject<Env> {
   }
 }
 
+/** Which pool an object is by its id. One that is none of them, in a test, is the first. */
+function numberOf(id: DurableObjectId, env: Pick<Env, 'POOL'>): number {
+  for (let pool = 0; pool < MAX_POOLS; pool++) if (env.POOL.idFromName(poolName(pool)).equals(id)) return pool;
+  return 0;
+}
+
 interface Pipe {
   readonly readable: ReadableStream<Uint8Array>;
   readonly sink: StreamSink;
@@ -295,6 +423,10 @@ function openPipe(): Pipe {
     close: () => void writer.close().catch(() => undefined),
   };
   return { readable, sink, gone: writer.closed };
+}
+
+function log(event: string, fields: Readonly<Record<string, string | number>>): void {
+  console.log(JSON.stringify({ event, ...fields }));
 }
 
 function random(): number {

@@ -29,11 +29,24 @@ export interface SessionPort {
   standing(tail: TaskTail): Promise<Decision | null>;
 }
 
+/** Which of the network's pools this one is. */
+export interface PoolPlace {
+  readonly number: number;
+  /** How many there are, as far as this one knows. */
+  readonly pools: () => number;
+  /** Makes what other pools know of an identity this pool's own; false where that cannot be had now. */
+  readonly claim: (identity: string) => Promise<boolean>;
+}
+
+/** Of a network with one pool. */
+export const ONLY_POOL: PoolPlace = { number: 0, pools: () => 1, claim: async () => true };
+
 /** What the pool is built on. */
 export interface PoolPorts {
   readonly signer: Signer;
   readonly sessions: SessionPort;
   readonly records: RecordBook;
+  readonly place: PoolPlace;
   /** What idle tabs were seen to read. */
   readonly readings: ReadingStore;
   /** Tasks of the network's own; null: none are given. */

@@ -19,13 +19,14 @@ import { LinkDesk } from './link-desk.ts';
 import { type LivePool, livePool } from './live-pool.ts';
 import { MarkedTasks } from './marked-tasks.ts';
 import { MessageRate } from './message-rate.ts';
+import { MisplacedTabs } from './misplaced-tabs.ts';
 import { NetworkDesk } from './network-desk.ts';
 import { type Outlook, outlookOf } from './outlook.ts';
 import type { LeaseWant, PoolPorts } from './pool-ports.ts';
 import { failedEvent, failureOf, lost, overloaded } from './stream-errors.ts';
-import type { Served, Tab, TabAttachment, TabSocket } from './tab.ts';
+import type { NamedTab, Served, Tab, TabAttachment, TabSocket } from './tab.ts';
 import { type Suspicion, TabRecords } from './tab-records.ts';
-import { type Census, TabRoster } from './tab-roster.ts';
+import { type Census, type TabKind, TabRoster } from './tab-roster.ts';
 import { TaskBook } from './task-book.ts';
 import type { StreamSink, TaskStream } from './task-stream.ts';
 import { WaitingLine, type WaitingRequest } from './waiting-line.ts';
@@ -50,10 +51,11 @@ export class Pool {
   readonly #marked: MarkedTasks;
   readonly #network: NetworkDesk | null;
   readonly #wanted: WantedClasses;
+  readonly #misplaced: MisplacedTabs;
 
   constructor(ports: PoolPorts) {
     this.#ports = ports;
-    this.#roster = new TabRoster(ports.signer.publicKey, ports.now, ports.isGuard);
+    this.#roster = new TabRoster(ports.signer.publicKey, ports.now, ports.isGuard, ports.place.claim);
     this.#allocator = new Allocator(ports.now, ports.random);
     this.#leases = new LeaseBook(ports.signer, ports.now, ports.random, ({ number, tab, class: id, model, sampling }) =>
       this.#allocator.occupied(number, tab, id, model, sampling.maxTokens),
@@ -65,6 +67,7 @@ export class Pool {
     this.#marked = new MarkedTasks(ports.now);
     this.#tasks = new TaskBook(ports.now, ports.random, (served, stream) => this.#answers.clientGone(served, stream));
     this.#records = new TabRecords(ports.records, this.#roster, ports.random);
+    this.#misplaced = new MisplacedTabs(ports.place, this.#roster, this.#tasks);
     const host = {
       ports,
       records: this.#records,
@@ -95,12 +98,18 @@ export class Pool {
       this.#waiting.length > 0 ||
       this.#links.size > 0 ||
       this.#network?.isBusy === true ||
+      this.#misplaced.isBusy ||
       this.#roster.isExpecting
     );
   }
 
   census(): Census[] {
     return this.#roster.census();
+  }
+
+  /** Tabs by the classes that they serve, each once. */
+  kinds(): TabKind[] {
+    return this.#roster.kinds();
   }
 
   /** What is asked for and waits, or found nobody. */
@@ -131,6 +140,14 @@ export class Pool {
       waiting: this.#waiting.byModel(),
       models,
     });
+  }
+
+  /** Digests of the networks that serving tabs are on. */
+  networks(): string[] {
+    const serving = this.#roster
+      .connected()
+      .filter((tab) => tab.models.some((model) => this.#records.rank(tab, model.class) !== null));
+    return [...new Set(serving.map(({ network }) => network))];
   }
 
   /** Those of these tasks that wait here for a tab, or have one. */
@@ -178,8 +195,9 @@ export class Pool {
 
   // ---- sockets -----------------------------------------------------------------------------------------------------
 
-  greet(socket: TabSocket, network: string): void {
-    this.#roster.greet(socket, network);
+  /** `named`: the identity that the socket was opened for; null where it named none. */
+  greet(socket: TabSocket, network: string, named: NamedTab | null = null): void {
+    this.#roster.greet(socket, network, named);
     this.#ports.busy();
   }
 
@@ -248,6 +266,17 @@ export class Pool {
     this.#ports.log('tab_joined', { tab: tab.identity, models: tab.models.length });
     this.#serveWaiting();
     this.#network?.tick();
+  }
+
+  /** Whether this identity has a seat here, with or without its socket. */
+  isSeated(identity: string): boolean {
+    return this.#roster.get(identity) !== undefined;
+  }
+
+  /** The same identity came to another pool: one identity, one seat. */
+  replaced(identity: string): void {
+    const tab = this.#roster.replaced(identity);
+    if (tab !== null) this.#lose(tab);
   }
 
   /** The tab need not wait for it. */
@@ -545,7 +574,19 @@ export class Pool {
     this.#checks.tick();
     this.#network?.tick();
     this.#links.tick();
+    this.#moveOn();
     this.#closeForgotten();
+  }
+
+  /** Idle tabs go to the pools where they belong now, some at a time. */
+  #moveOn(): void {
+    for (const tab of this.#misplaced.next()) {
+      const { socket } = tab;
+      if (socket === null) continue;
+      this.#ports.log('tab_moved', { tab: tab.identity });
+      socket.close(CLOSE.moved, 'moved');
+      this.closed(socket, CLOSE.moved);
+    }
   }
 
   #late(active: ActiveLease): void {

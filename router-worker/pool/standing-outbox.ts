@@ -36,6 +36,20 @@ export class StandingOutbox {
     void this.drain();
   }
 
+  /** What the ledger has not taken yet of this tab: it goes along when the tab's records move, under the same ids. */
+  waitingOf(tab: string): StandingOrder[] {
+    const rows = this.#sql.exec<{ state: string }>('SELECT state FROM standing_order ORDER BY number').toArray();
+    return rows.map(({ state }) => JSON.parse(state) as StandingOrder).filter((order) => order.tab === tab);
+  }
+
+  /** Sends these too, after what waits: whoever had them before may send them as well, and the ledger takes each once. */
+  take(orders: readonly StandingOrder[]): void {
+    for (const order of orders) {
+      this.#sql.exec('INSERT INTO standing_order (state) VALUES (?)', JSON.stringify(order));
+    }
+    if (orders.length > 0) void this.drain();
+  }
+
   /** Sends what waits, in its order. Never throws: what could not be sent is sent later. */
   async drain(): Promise<void> {
     if (this.#draining) return;

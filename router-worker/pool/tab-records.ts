@@ -122,16 +122,17 @@ export class TabRecords {
   #checkersOf(classId: string): { readonly tab: Tab; readonly rank: number }[] {
     const everybody = this.#roster.connected().flatMap((tab) => tab.models.map((model) => ({ tab, model })));
     const served = everybody.find(({ model }) => model.class === classId)?.model;
-    return everybody
-      .filter(({ model }) =>
-        isExactClass(classId)
-          ? model.class === classId
-          : model.model === served?.model && model.variant === served.variant,
-      )
-      .flatMap(({ tab, model }) => {
-        const rank = this.rank(tab, model.class);
-        return rank === null ? [] : [{ tab, rank }];
-      });
+    const able = everybody.filter(({ model }) =>
+      isExactClass(classId)
+        ? model.class === classId
+        : model.model === served?.model && model.variant === served.variant,
+    );
+    const ranks = new Map<Tab, number>(); // A tab that runs the file in two ways is one checker.
+    for (const { tab, model } of able) {
+      const rank = this.rank(tab, model.class);
+      if (rank !== null) ranks.set(tab, Math.min(rank, ranks.get(tab) ?? rank));
+    }
+    return [...ranks].map(([tab, rank]) => ({ tab, rank }));
   }
 
   #servingTabs(classId: string): Tab[] {

@@ -15,7 +15,15 @@ import { isSealingKey } from '../../shared/sealing/sealing-key.ts';
 import { openStatement, parsePayload, type Signed } from '../../shared/signing/signed-statement.ts';
 import type { Seat } from '../allocation/allocator.ts';
 import { RestingTabs } from './resting-tabs.ts';
-import { attachmentOf, countryOfTab, type Tab, type TabAttachment, type TabSocket, tabFrom } from './tab.ts';
+import {
+  attachmentOf,
+  countryOfTab,
+  type NamedTab,
+  type Tab,
+  type TabAttachment,
+  type TabSocket,
+  tabFrom,
+} from './tab.ts';
 
 export interface Census {
   readonly class: string;
@@ -23,6 +31,26 @@ export interface Census {
   readonly free: number;
   /** Tabs that only check. */
   readonly checkers: number;
+}
+
+/** Tabs that serve the same classes: so each is counted once, whatever is asked. */
+export interface TabKind {
+  /** In their order. */
+  readonly classes: readonly string[];
+  readonly tabs: number;
+  readonly free: number;
+  /** Tabs that only check. */
+  readonly checkers: number;
+}
+
+/** Tabs that serve any of these classes, each once. */
+export function tabsServing(
+  kinds: readonly TabKind[],
+  classes: readonly string[],
+): Pick<TabKind, 'tabs' | 'free' | 'checkers'> {
+  const serving = kinds.filter((kind) => kind.classes.some((id) => classes.includes(id)));
+  const sum = (figure: 'tabs' | 'free' | 'checkers') => serving.reduce((total, kind) => total + kind[figure], 0);
+  return { tabs: sum('tabs'), free: sum('free'), checkers: sum('checkers') };
 }
 
 /** A key to seal to, as a tab signed it. */
@@ -42,6 +70,7 @@ const MAX_GREETINGS = 256;
 interface Greeting {
   readonly nonce: string;
   readonly network: string;
+  readonly named: NamedTab | null;
   readonly since: number;
 }
 
@@ -55,8 +84,16 @@ export class TabRoster {
   readonly #refused = new WeakSet<TabSocket>();
   readonly #resting: RestingTabs;
   readonly #isGuard: (pass: string) => Promise<boolean>;
+  readonly #claim: (identity: string) => Promise<boolean>;
 
-  constructor(routerKey: string, now: () => number, isGuard: (pass: string) => Promise<boolean>) {
+  /** `claim`: fetches what other pools know of an identity that was proven; false where that cannot be had now. */
+  constructor(
+    routerKey: string,
+    now: () => number,
+    isGuard: (pass: string) => Promise<boolean>,
+    claim: (identity: string) => Promise<boolean> = async () => true,
+  ) {
+    this.#claim = claim;
     this.#routerKey = routerKey;
     this.#now = now;
     this.#isGuard = isGuard;
@@ -105,20 +142,34 @@ export class TabRoster {
     return [...counts].map(([id, entry]) => ({ class: id, ...entry }));
   }
 
-  /** A new socket: it must prove an identity before anything else. */
-  greet(socket: TabSocket, network: string): void {
+  kinds(): TabKind[] {
+    const byClasses = new Map<string, { classes: string[]; tabs: number; free: number; checkers: number }>();
+    for (const tab of this.connected()) {
+      if (tab.models.length === 0) continue;
+      const classes = tab.models.map((model) => model.class).toSorted();
+      const kind = byClasses.get(classes.join()) ?? { classes, tabs: 0, free: 0, checkers: 0 };
+      if (tab.checkOnly) kind.checkers++;
+      else kind.tabs++;
+      if (tab.leases.size === 0 && !tab.checkOnly) kind.free++;
+      byClasses.set(classes.join(), kind);
+    }
+    return [...byClasses.values()];
+  }
+
+  /** A new socket: it must prove an identity before anything else, and the one that it was opened for. */
+  greet(socket: TabSocket, network: string, named: NamedTab | null): void {
     const nonce = toBase64Url(randomBytes(32));
-    socket.remember({ state: 'greeting', nonce, network });
+    socket.remember({ state: 'greeting', nonce, network, ...(named !== null && { named }) });
     const [oldest] = this.#greetings.keys();
     if (oldest !== undefined && this.#greetings.size >= MAX_GREETINGS) this.#dropGreeting(oldest);
-    this.#greetings.set(socket, { nonce, network, since: this.#now() });
+    this.#greetings.set(socket, { nonce, network, named, since: this.#now() });
     socket.send(encodeMessage({ t: 'challenge', v: PROTOCOL_VERSION, nonce, router: this.#routerKey }));
   }
 
   /** A socket that outlived the pool's memory. */
   restore(socket: TabSocket, attachment: TabAttachment): void {
     if (attachment.state === 'greeting') {
-      this.#greetings.set(socket, { ...attachment, since: this.#now() });
+      this.#greetings.set(socket, { ...attachment, named: attachment.named ?? null, since: this.#now() });
       return;
     }
     const tab = tabFrom(attachment, [], socket);
@@ -129,7 +180,7 @@ export class TabRoster {
 
   /**
    * Verifies a hello and seats the tab. `before` is the same identity's earlier seat, whose socket is closed now; the caller decides about
-   * its leases. Null when the socket went away meanwhile. Throws what refuses the tab.
+   * its leases. Null when the socket went away meanwhile, or what is known of the tab cannot be had: then it is to come again. Throws what refuses the tab.
    */
   async admit(
     socket: TabSocket,
@@ -145,11 +196,18 @@ export class TabRoster {
       throw new ShoalError('invalid_value', 'Hello answers another challenge.');
     }
     const identity = hello.proof.key;
+    if (greeting.named !== null && greeting.named.identity !== identity) {
+      throw new ShoalError('invalid_value', 'The socket was opened in the name of another tab.', { param: 'tab' });
+    }
     const keys = await openKeys(identity, hello.keys);
     const standingKey = keys.find((key) => !key.oneTime)?.statement;
     if (standingKey === undefined) throw new ShoalError('invalid_value', 'Hello lacks a standing sealing key.');
     const guard = hello.guard !== null && (await this.#isGuard(hello.guard));
     if (hello.guard !== null && !guard) throw new ShoalError('invalid_value', "The guard's pass is not this router's.");
+    if (!(await this.#claim(identity))) {
+      this.#dropGreeting(socket);
+      return null;
+    }
     if (!this.#greetings.delete(socket)) return null;
 
     const before = this.#tabs.get(identity) ?? null;
@@ -163,6 +221,7 @@ export class TabRoster {
         direct: hello.direct,
         checkOnly: hello.checkOnly,
         guard,
+        ...(greeting.named !== null && { homeKey: greeting.named.homeKey }),
         owner: before?.owner ?? null, // What is known of it until the ledger is heard.
       },
       keys.filter((key) => key.oneTime).map((key) => key.statement),
@@ -176,6 +235,13 @@ export class TabRoster {
     this.#tabOf.set(socket, tab);
     this.remember(tab);
     return { tab, before };
+  }
+
+  /** The same identity has its seat elsewhere now; the caller decides about its leases. Null where it had none here. */
+  replaced(identity: string): Tab | null {
+    const tab = this.#tabs.get(identity) ?? null;
+    if (tab !== null) this.#unseat(tab);
+    return tab;
   }
 
   #unseat(tab: Tab): void {

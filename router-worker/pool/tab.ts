@@ -17,7 +17,13 @@ export interface TabSocket {
  * write them all again: a pool that lost its memory asks for fresh ones.
  */
 export type TabAttachment =
-  | { readonly state: 'greeting'; readonly nonce: string; readonly network: string }
+  | {
+      readonly state: 'greeting';
+      readonly nonce: string;
+      readonly network: string;
+      /** The identity that the socket was opened for, and what its place is reckoned from; left out where it named none. */
+      readonly named?: NamedTab;
+    }
   | {
       readonly state: 'ready';
       readonly identity: string;
@@ -28,9 +34,17 @@ export type TabAttachment =
       readonly checkOnly: boolean;
       /** Whether it proved to be a guard of the operator. */
       readonly guard: boolean;
+      /** See {@link Tab.homeKey}; left out where the socket named nobody. */
+      readonly homeKey?: string;
       /** The account that it is paired with, as far as the pool was told. Left out by earlier releases. */
       readonly owner?: string | null;
     };
+
+/** Whom a socket was opened for, before that is proven. */
+export interface NamedTab {
+  readonly identity: string;
+  readonly homeKey: string;
+}
 
 export type ReadyAttachment = Extract<TabAttachment, { state: 'ready' }>;
 
@@ -50,6 +64,8 @@ export interface Tab {
   direct: boolean;
   checkOnly: boolean;
   readonly guard: boolean;
+  /** What its place among the pools is reckoned from; null for a tab that did not name itself: it stays where it is. */
+  readonly homeKey: string | null;
   /** The account that it is paired with; null: none is known. Told to nobody. */
   owner: string | null;
   /** Numbers of the leases that the tab works on. */
@@ -68,6 +84,7 @@ export function attachmentOf(tab: Tab): ReadyAttachment {
     direct: tab.direct,
     checkOnly: tab.checkOnly,
     guard: tab.guard,
+    ...(tab.homeKey !== null && { homeKey: tab.homeKey }),
     owner: tab.owner,
   };
 }
@@ -84,6 +101,7 @@ export function tabFrom(attachment: ReadyAttachment, oneTimeKeys: readonly Signe
     direct: attachment.direct,
     checkOnly: attachment.checkOnly,
     guard: attachment.guard,
+    homeKey: attachment.homeKey ?? null,
     owner: attachment.owner ?? null,
     leases: new Set(),
     partners: new Set(),

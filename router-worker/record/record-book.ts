@@ -37,15 +37,25 @@ export interface TabView {
 /** Hears how a tab stands after a finding that changed it. Not of the operator's word, nor of what time alone changes. */
 export type StandingListener = (tab: string, classId: string, standing: Standing) => void;
 
+/** Takes what was found of a tab whose records are elsewhere; false when they are here. */
+export type FindingForwarder = (tab: string, classId: string, finding: Finding, role: Role, source: Source) => boolean;
+
 /** The records of a pool's tabs: read from the store once, written at every observation. */
 export class RecordBook {
   readonly #store: RecordStore;
   readonly #now: () => number;
   readonly #changed: StandingListener;
+  readonly #forward: FindingForwarder;
   readonly #cache = new Map<string, TabRecord>();
   #observations = 0;
 
-  constructor(store: RecordStore, now: () => number, changed: StandingListener = () => undefined) {
+  constructor(
+    store: RecordStore,
+    now: () => number,
+    changed: StandingListener = () => undefined,
+    forward: FindingForwarder = () => false,
+  ) {
+    this.#forward = forward;
     this.#store = store;
     this.#now = now;
     this.#changed = changed;
@@ -53,6 +63,7 @@ export class RecordBook {
 
   /** Takes down what was found about a tab. Returns its standing now. */
   observe(tab: string, classId: string, finding: Finding, role: Role, source: Source): Standing {
+    if (this.#forward(tab, classId, finding, role, source)) return this.standing(tab, classId);
     const at = this.#now();
     const before = this.#load(tab, classId);
     const record = observe(before, { ...finding, role, source, at });
@@ -90,6 +101,11 @@ export class RecordBook {
   /** By word of the operator: the tab is new again. */
   pardon(tab: string, classId: string): void {
     this.#save(pardon(this.#load(tab, classId), this.#now()));
+  }
+
+  /** The store has other records of this tab now. */
+  reload(tab: string): void {
+    for (const [key, record] of this.#cache) if (record.tab === tab) this.#cache.delete(key);
   }
 
   #load(tab: string, classId: string): TabRecord {

@@ -10,8 +10,11 @@ import type { PartWord } from '../billing/grant.ts';
 import type { Holding } from '../billing/holding.ts';
 import type { Env } from '../env.ts';
 import { newTaskTail, type RouterKeys } from '../keys/router-keys.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { wantOfPlainTask } from '../pool/lease-want.ts';
+import type { Place } from '../pool/place-request.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { learnPools } from '../pool/pool-count.ts';
 import type { Claim, LeaseWant } from '../pool/pool-ports.ts';
 import type { Suspicion } from '../pool/tab-records.ts';
 import { type Keep, keepAnswer } from '../task/keep-answer.ts';
@@ -19,7 +22,7 @@ import { lookAtAnswer } from '../task/look-at-answer.ts';
 import { plainTask } from '../task/plain-task.ts';
 import { onlyVectors } from './only-vectors.ts';
 import { MOST_SPARE_PARTS } from './part-schedule.ts';
-import type { AttemptWant, PartsPort } from './parts-run.ts';
+import type { AttemptWant, OpenedAttempt, PartsPort } from './parts-run.ts';
 
 /** What one part asks a tab: sealed to that tab alone. */
 export interface PartPrompt {
@@ -58,7 +61,8 @@ export interface PartTerms {
   readonly onTask: (task: TaskTail) => void;
   /** Takes the text of each part to keep it; null where none is kept. Vectors never are. */
   readonly keep: Keep | null;
-  readonly suspect: (tab: string, classId: string, reason: Suspicion) => void;
+  /** `pool`: number of the one where the tab answered. */
+  readonly suspect: (tab: string, classId: string, reason: Suspicion, pool: number) => void;
 }
 
 /** A session that has no room for one part more is asked again after so long, ms. */
@@ -83,50 +87,81 @@ export function partsOfPool(terms: PartTerms): PartsPort<PartPrompt> {
     }
     return wanted.length;
   };
+  /** Opens tasks for the first of these in one pool: as many as that takes, and as the session has room for. */
+  const openIn = async (at: number, asked: readonly AttemptWant<PartPrompt>[], mostWaiting: number) => {
+    const pool = poolStub(terms.env, at);
+    const all = await Promise.all(
+      asked.map(async (part): Promise<Wanted> => ({ want: await leaseWantOf(terms, part, at), prompt: part.prompt })),
+    );
+    const wanted = all.slice(0, await takePlaces(all));
+    if (wanted.length === 0) return [];
+    const releaseFrom = (first: number) => Promise.all(wanted.slice(first).map(({ want }) => terms.release(want.task)));
+    const { streams, pools } = await pool
+      .requestMany(
+        wanted.map(({ want }) => want),
+        mostWaiting,
+      )
+      .catch(async (cause) => {
+        await releaseFrom(0);
+        throw cause;
+      });
+    learnPools(pools);
+    await releaseFrom(streams.length);
+    const suspect = (tab: string, classId: string, reason: Suspicion) => terms.suspect(tab, classId, reason, at);
+    return streams.flatMap((stream, place) => {
+      const one = wanted[place];
+      if (one === undefined) return [];
+      const { want, prompt } = one;
+      terms.onTask(want.task);
+      const held = terms.hold(want.task, prompt).then((holding) => holding.held);
+      held.catch(() => undefined); // Whoever delivers hears of it.
+      const task = plainTask(terms.env, terms.keys, prompt, want, at, stream, held);
+      // What was never begun is not to hold money or a place.
+      void task.finished.then(() => (task.held === null ? terms.release(want.task) : undefined));
+      const tell = (word: PartWord) => words.say(want.task, word);
+      if (prompt.kind === 'embed') {
+        const dimensions = terms.variants[0]?.model.embed?.dimensions ?? 0;
+        return [{ task, updates: onlyVectors(task.updates(), prompt.messages.length, dimensions, suspect), tell }];
+      }
+      const text = prompt.messages.map(({ content }) => content).join('\n');
+      const updates = keepAnswer(task, lookAtAnswer(task.updates(), text, suspect), terms.keep);
+      return [{ task, updates, tell }];
+    });
+  };
   return {
     now,
     async open(asked) {
-      if (now() < fullUntil) return [];
-      const all = await Promise.all(
-        asked.map(async (part): Promise<Wanted> => ({ want: await leaseWantOf(terms, part), prompt: part.prompt })),
-      );
-      const wanted = all.slice(0, await takePlaces(all));
-      if (wanted.length === 0) return [];
-      const releaseFrom = (first: number) =>
-        Promise.all(wanted.slice(first).map(({ want }) => terms.release(want.task)));
-      const streams = await poolStub(terms.env)
-        .requestMany(
-          wanted.map(({ want }) => want),
-          MOST_SPARE_PARTS,
-        )
-        .catch(async (cause) => {
-          await releaseFrom(0);
-          throw cause;
-        });
-      await releaseFrom(streams.length);
-      return streams.flatMap((stream, at) => {
-        const one = wanted[at];
-        if (one === undefined) return [];
-        const { want, prompt } = one;
-        terms.onTask(want.task);
-        const held = terms.hold(want.task, prompt).then((holding) => holding.held);
-        held.catch(() => undefined); // Whoever delivers hears of it.
-        const task = plainTask(terms.env, terms.keys, prompt, want, stream, held);
-        // What was never begun is not to hold money or a place.
-        void task.finished.then(() => (task.held === null ? terms.release(want.task) : undefined));
-        const tell = (word: PartWord) => words.say(want.task, word);
-        if (prompt.kind === 'embed') {
-          const dimensions = terms.variants[0]?.model.embed?.dimensions ?? 0;
-          return [
-            { task, updates: onlyVectors(task.updates(), prompt.messages.length, dimensions, terms.suspect), tell },
-          ];
-        }
-        const text = prompt.messages.map(({ content }) => content).join('\n');
-        const updates = keepAnswer(task, lookAtAnswer(task.updates(), text, terms.suspect), terms.keep);
-        return [{ task, updates, tell }];
-      });
+      if (now() < fullUntil || asked.length === 0) return [];
+      const opened: OpenedAttempt[] = [];
+      const places = await placesFor(terms, asked);
+      const isOver = () => opened.length === asked.length || now() < fullUntil;
+      for (const { pool, free } of places) {
+        if (isOver()) break;
+        if (free > 0) opened.push(...(await openIn(pool, asked.slice(opened.length, opened.length + free), 1)));
+      }
+      // What found no free tab stands in the line of the best.
+      if (!isOver()) opened.push(...(await openIn(places[0]?.pool ?? 0, asked.slice(opened.length), MOST_SPARE_PARTS)));
+      return opened;
     },
   };
+}
+
+/** The pools that the parts may go to, the best first. */
+async function placesFor(terms: PartTerms, asked: readonly AttemptWant<PartPrompt>[]): Promise<readonly Place[]> {
+  const { claim, level, checks, variants } = terms;
+  return new AllPools(terms.env).place(
+    {
+      allow: claim.allow,
+      block: claim.block,
+      regions: claim.regions ?? [],
+      conversation: claim.conversation,
+      classes: variants.map(({ class: id }) => id),
+      level,
+      checks,
+      tokens: Math.max(...asked.map(({ prompt }) => prompt.sampling.maxTokens)),
+    },
+    null,
+  );
 }
 
 interface Wanted {
@@ -157,8 +192,9 @@ class WordsOfParts {
 async function leaseWantOf(
   terms: PartTerms,
   { prompt, avoid, class: only }: AttemptWant<PartPrompt>,
+  pool: number,
 ): Promise<LeaseWant> {
-  const task = await newTaskTail(terms.keys, terms.session);
+  const task = await newTaskTail(terms.keys, terms.session, pool);
   const { network, level, variants, checks: wanted } = terms;
   const served = only === null ? variants : variants.filter((variant) => variant.class === only);
   const claim = { ...terms.claim, block: [...terms.claim.block, ...avoid] };

@@ -21,7 +21,7 @@ import { webhookSecret } from '../keys/webhook-secret.ts';
 import { ledgerStub } from '../ledger/ledger-address.ts';
 import { logStub } from '../log/log-address.ts';
 import { tellNetwork } from '../network/tell-network.ts';
-import { poolStub } from '../pool/pool-address.ts';
+import { AllPools } from '../pool/all-pools.ts';
 import { unwrap } from '../pool/session-calls.ts';
 import type { CheckOutcome, Task, TaskTerms } from '../task/task.ts';
 import { openAnswer, sealAnswer } from './answer-seal.ts';
@@ -242,7 +242,7 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async () => {
       const stopped = new Set<TaskTail>();
       for (let left = this.#setUp.running(owner); left.length > 0; ) {
-        await poolStub(this.env).stop(left);
+        await new AllPools(this.env).stop(left);
         for (const tail of left) stopped.add(tail);
         left = this.#setUp.running(owner).filter((tail) => !stopped.has(tail)); // Admitted meanwhile.
       }
@@ -326,7 +326,7 @@ export class SessionObject extends DurableObject<Env> {
   async #releaseLost(): Promise<boolean> {
     const awaiting = this.#setUp.awaiting();
     if (awaiting.length === 0) return false;
-    const inHand = new Set(await poolStub(this.env).inHand(awaiting));
+    const inHand = new Set(await new AllPools(this.env).inHand(awaiting));
     const lost = awaiting.filter((tail) => !inHand.has(tail));
     this.#giveBack(lost);
     return lost.length > 0;
@@ -422,7 +422,7 @@ export class SessionObject extends DurableObject<Env> {
       if (!this.#isOf(owner)) throw unknownTask();
       const task = this.#setUp.task(owner, tail);
       const state = this.#setUp.stateOf(tail);
-      if (state === 'waiting' || state === 'answering') await poolStub(this.env).stop([tail]);
+      if (state === 'waiting' || state === 'answering') await new AllPools(this.env).stop([tail]);
       return this.#listed(session, task);
     });
   }
@@ -441,7 +441,7 @@ export class SessionObject extends DurableObject<Env> {
   async #closeLost(): Promise<void> {
     const lost = this.#marks.all().filter((task) => !this.#background.has(task));
     if (lost.length === 0) return;
-    await poolStub(this.env).stop(lost.map(tailOf));
+    await new AllPools(this.env).stop(lost.map(tailOf));
     const error = new ShoalError(
       'internal_error',
       'The router lost the request before its answer was written.',
@@ -561,7 +561,7 @@ export class SessionObject extends DurableObject<Env> {
       const session = await this.#open();
       await this.#closeLost();
       this.#untold.push(...(await session.sweep()));
-      if (this.#untold.length > 0) await poolStub(this.env).decided(this.#untold);
+      if (this.#untold.length > 0) await new AllPools(this.env).decided(this.#untold);
       this.#untold = [];
       await this.#sayDiscarded(session);
       // One of the two out of reach is no reason to keep from the other what it waits for.

@@ -5,21 +5,25 @@ import type { PartWord } from '../billing/grant.ts';
 import type { Env } from '../env.ts';
 import { type RouterKeys, sessionOfTask } from '../keys/router-keys.ts';
 import { poolStub } from '../pool/pool-address.ts';
+import { learnPools } from '../pool/pool-count.ts';
 import type { LeaseWant } from '../pool/pool-ports.ts';
 import { callSession, unwrap } from '../pool/session-calls.ts';
 
 /**
  * A task for a plain HTTP client: the router seals the prompt to the tab and opens its frames, as a page does for itself. The body key and the
- * text live in this invocation only, and are gone with it. No tab gets the prompt before `held` has resolved.
+ * text live in this invocation only, and are gone with it. No tab gets the prompt before `held` has resolved. `at`: number of the pool that the task's id names.
  */
 export async function openPlainTask(
   env: Env,
   keys: RouterKeys,
   request: PlainPrompt,
   want: LeaseWant,
+  at: number,
   held: Promise<void>,
 ): Promise<SealedTask> {
-  return plainTask(env, keys, request, want, await poolStub(env).request(want), held);
+  const { stream, pools } = await poolStub(env, at).request(want);
+  learnPools(pools);
+  return plainTask(env, keys, request, want, at, stream, held);
 }
 
 /**
@@ -50,10 +54,11 @@ export function plainTask(
   keys: RouterKeys,
   request: PlainPrompt,
   want: LeaseWant,
+  at: number,
   stream: ReadableStream<Uint8Array>,
   held: Promise<void>,
 ): SealedTask {
-  const pool = poolStub(env);
+  const pool = poolStub(env, at);
   return new SealedTask(
     stream,
     {
@@ -78,11 +83,11 @@ export function plainTask(
       },
       // A stream that crossed to this Worker and is cancelled while nothing comes on it is not seen to end by the pool: workerd 1.20261023.
       async leave(why) {
-        const told: Promise<unknown>[] = [poolStub(env).leave(want.task, why)];
+        const told: Promise<unknown>[] = [pool.leave(want.task, why)];
         if (why === 'answer_disputed') told.push(tellRead(env, keys, want.task, 'discarded'));
         await Promise.all(told);
       },
-      reattach: ({ statement }, from) => poolStub(env).reattach(want.task, statement, from),
+      reattach: ({ statement }, from) => pool.reattach(want.task, statement, from),
     },
   );
 }

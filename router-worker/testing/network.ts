@@ -28,7 +28,7 @@ import { KnownAnswers } from '../network-tasks/known-answers.ts';
 import type { NetworkTaskPorts } from '../network-tasks/network-tasks.ts';
 import { type LocalSink, localStream } from '../pool/local-stream.ts';
 import { Pool } from '../pool/pool.ts';
-import type { LeaseWant, SessionPort } from '../pool/pool-ports.ts';
+import { type LeaseWant, ONLY_POOL, type PoolPlace, type SessionPort } from '../pool/pool-ports.ts';
 import { RecordBook } from '../record/record-book.ts';
 import { Session } from '../session/session.ts';
 import { MemoryReadingStore } from './memory-reading-store.ts';
@@ -125,6 +125,8 @@ export class TestNetwork {
   ownModel = 'test-model';
   ownKind: TaskKind = 'chat';
   pool: Pool;
+  /** Which of the network's pools the pool is. */
+  place: PoolPlace = ONLY_POOL;
   /** Calls every session twice, as after a lost reply, and believes the second answer. */
   doublesCalls = false;
   readonly networkTasks: NetworkTaskPorts | null;
@@ -184,6 +186,10 @@ export class TestNetwork {
       readonly guard?: string;
       /** Called before it joins. */
       readonly onIdentity?: (identity: string) => void;
+      /** What its socket says of it: by itself its own name, with what its place is reckoned from. Left out: it names nobody. */
+      readonly named?: { readonly homeKey: string; readonly identity?: string };
+      /** Called before it joins. */
+      readonly onWire?: (wire: Wire) => void;
       /** Whether its model embeds, and does not chat. */
       readonly embeds?: boolean;
       /** Where it comes from, as far as the router knows. */
@@ -200,7 +206,9 @@ export class TestNetwork {
     const tab = new LendingTab({
       identity,
       connect: (events) => {
-        wire = new Wire(() => this.pool, events, options.network, options.country ?? null);
+        const named = options.named === undefined ? null : { identity: identity.signer.publicKey, ...options.named };
+        wire = new Wire(() => this.pool, events, options.network, named, options.country ?? null);
+        options.onWire?.(wire);
         return wire;
       },
       work: {
@@ -333,6 +341,7 @@ export class TestNetwork {
       sessions: this.#sessionPort(),
       now: this.now,
       records: new RecordBook(this.records, this.now),
+      place: this.place,
       readings: this.readings,
       networkTasks: this.networkTasks,
       isGuard: (pass) => isGuardPass(this.keys, pass),

@@ -1,6 +1,6 @@
 import type { Connection, ConnectionEvents } from '../../shared/peer/connection.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { TabAttachment, TabSocket } from '../pool/tab.ts';
+import type { NamedTab, TabAttachment, TabSocket } from '../pool/tab.ts';
 
 export type Sent = string | Uint8Array<ArrayBuffer>;
 
@@ -12,7 +12,10 @@ export class Wire implements Connection {
   readonly #pool: () => Pool;
   readonly #events: ConnectionEvents;
   readonly #network: string;
+  readonly #named: NamedTab | null;
   #socket: WireSocket | null = null;
+  /** Codes with which the pool closed its sockets. */
+  readonly closes: number[] = [];
   /** Everything that crossed, both ways, for tests that look for what must not. */
   readonly log: (string | Uint8Array)[] = [];
   /** Changes or drops what the tab sends; the hostile part of a hostile tab. */
@@ -20,7 +23,14 @@ export class Wire implements Connection {
 
   readonly #country: string | null;
 
-  constructor(pool: () => Pool, events: ConnectionEvents, network = 'home', country: string | null = null) {
+  constructor(
+    pool: () => Pool,
+    events: ConnectionEvents,
+    network = 'home',
+    named: NamedTab | null = null,
+    country: string | null = null,
+  ) {
+    this.#named = named;
     this.#country = country;
     this.#pool = pool;
     this.#events = events;
@@ -45,6 +55,7 @@ export class Wire implements Connection {
       },
       (code, reason) => {
         if (this.#socket !== socket) return;
+        this.closes.push(code);
         this.#socket = null;
         this.#pool().closed(socket, code);
         this.#events.onState({ state: 'closed', code, reason });
@@ -53,7 +64,7 @@ export class Wire implements Connection {
     );
     this.#socket = socket;
     this.#events.onState({ state: 'open' });
-    this.#pool().greet(socket, this.#network);
+    this.#pool().greet(socket, this.#network, this.#named);
   }
 
   send(data: Sent): boolean {

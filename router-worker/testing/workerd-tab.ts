@@ -2,10 +2,11 @@ import { SELF } from 'cloudflare:test';
 import { readSentenceEmbedding } from '../../shared/checking/sentence-embedding.ts';
 import type { Connection } from '../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
+import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import type { Signer } from '../../shared/signing/signed-statement.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { ScriptedEngine } from '../../web-miner/engine/scripted-engine.ts';
-import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
+import { createStoredIdentity, identityFrom, type TabIdentity } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab, type TabSnapshot } from '../../web-miner/work/lending-tab.ts';
 import { until } from './network.ts';
 
@@ -17,6 +18,8 @@ export interface WorkerdTab {
   /** The network breaks, without a word. */
   break(): void;
   reconnect(): Promise<void>;
+  /** Codes with which the router closed its sockets. */
+  readonly closes: number[];
   /** Changes what the tab sends; the hostile part of a hostile tab. */
   tamper: (data: string | Uint8Array<ArrayBuffer>) => string | Uint8Array<ArrayBuffer>;
 }
@@ -31,18 +34,19 @@ export async function lendWorkerdTab(
   served: { readonly model: string; readonly variant: string; readonly embeds: boolean } = PUP,
   /** What the platform says of its socket, and what its client does. */
   from: { readonly cf?: object; readonly headers?: Readonly<Record<string, string>> } = {},
+  { identity = null, query: named }: { readonly identity?: TabIdentity | null; readonly query?: string } = {},
 ): Promise<WorkerdTab> {
   const options = { contextTokens: 512, threads: 1, batchTokens: 64, embeddings: served.embeds };
   await engine.load(new Blob(['GGUF']), options, new AbortController().signal);
-  const identity = identityFrom(await createStoredIdentity());
+  const own = identity ?? identityFrom(await createStoredIdentity());
   let snapshot: TabSnapshot | null = null;
   let socket: WebSocket | null = null;
   let connect: (() => Promise<void>) | null = null;
 
-  const made: Pick<WorkerdTab, 'tamper'> = { tamper: (data) => data };
+  const made: Pick<WorkerdTab, 'tamper' | 'closes'> = { tamper: (data) => data, closes: [] };
   const tab = new LendingTab({
-    identity,
-    connect: (events) => {
+    identity: own,
+    connect: (events, query) => {
       const connection: Connection = {
         get isOpen() {
           return socket !== null;
@@ -59,7 +63,7 @@ export async function lendWorkerdTab(
         retryNow() {},
       };
       connect = async () => {
-        const response = await SELF.fetch('https://shoal.test/v1/tabs/socket', {
+        const response = await SELF.fetch(`https://shoal.test/v1/tabs/socket${named ?? query()}`, {
           ...from,
           headers: { ...from.headers, upgrade: 'websocket' },
         } as RequestInit);
@@ -74,7 +78,10 @@ export async function lendWorkerdTab(
         opened.addEventListener('close', ({ code, reason }) => {
           if (socket !== opened) return;
           socket = null;
-          events.onState({ state: 'closed', code, reason });
+          made.closes.push(code);
+          if (code !== CLOSE.moved) return events.onState({ state: 'closed', code, reason });
+          events.onState({ state: 'waiting', attempt: 0, retryAtMs: 0 });
+          void connect?.();
         });
         events.onState({ state: 'open' });
       };
@@ -102,8 +109,8 @@ export async function lendWorkerdTab(
   await reconnect();
   return Object.assign(made, {
     tab,
-    identity: identity.signer.publicKey,
-    signer: identity.signer,
+    identity: own.signer.publicKey,
+    signer: own.signer,
     snapshot: () => snapshot,
     break() {
       socket?.close(1011, 'cut');

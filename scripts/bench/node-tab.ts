@@ -6,6 +6,7 @@ import { servedVariants } from '../../shared/classes/catalogue.ts';
 import type { Connection } from '../../shared/peer/connection.ts';
 import { NO_LINKS } from '../../shared/peer/direct-links.ts';
 import { ReconnectingSocket } from '../../shared/peer/reconnecting-socket.ts';
+import { CLOSE } from '../../shared/protocol/tab-socket.ts';
 import type { Engine } from '../../web-miner/engine/engine.ts';
 import { createStoredIdentity, identityFrom } from '../../web-miner/identity/tab-identity.ts';
 import { LendingTab } from '../../web-miner/work/lending-tab.ts';
@@ -43,10 +44,11 @@ export async function lendNodeTab(
   const joined = Promise.withResolvers<void>();
   const tab = new LendingTab({
     identity: identityFrom(await createStoredIdentity()),
-    connect: ({ onMessage, onState }): Connection => {
+    connect: ({ onMessage, onState }, query): Connection => {
       const socket = new ReconnectingSocket({
-        url: `${url.replace('http', 'ws')}/v1/tabs/socket`,
+        url: () => `${url.replace('http', 'ws')}/v1/tabs/socket${query()}`,
         finalCodes: [],
+        movedCodes: [CLOSE.moved],
         onState,
         onMessage: (data) => {
           probe?.received(data);

@@ -20,6 +20,7 @@ export function serveRouter(port: number): Promise<RawWorkerd> {
         { binding: 'IDEMPOTENCY', className: 'IdempotencyObject' },
         { binding: 'LEDGER', className: 'LedgerObject' },
         { binding: 'ACCOUNT', className: 'AccountObject' },
+        { binding: 'NETWORK', className: 'NetworkObject' },
         { binding: 'PAIRING', className: 'PairingObject' },
       ],
       secret: 'YmVuY2htYXJrLXNlY3JldC1iZW5jaG1hcmstc2VjcmV0ISE',

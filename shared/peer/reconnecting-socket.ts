@@ -3,9 +3,12 @@ import { backoffDelayMs, SOCKET_BACKOFF } from './backoff.ts';
 import type { Connection, ConnectionEvents } from './connection.ts';
 
 export interface ReconnectingSocketOptions extends ConnectionEvents {
-  readonly url: string;
+  /** Asked for every time that it connects. */
+  readonly url: () => string;
   /** Close codes after which the socket stays closed. */
   readonly finalCodes: readonly number[];
+  /** Close codes after which it connects again at once: no failure, but a place that is elsewhere. Left out: none. */
+  readonly movedCodes?: readonly number[];
   readonly beatMs?: number;
   readonly random?: () => number;
 }
@@ -15,6 +18,8 @@ const CONNECT_DEADLINE_MS = 10_000;
 const BEAT_MS = 20_000;
 /** A connection that lasted this long starts again at the first delay. */
 const STEADY_MS = 10_000;
+/** Connections that are sent elsewhere come back within this time, ms: many are sent at once. */
+const MOVED_WITHIN_MS = 200;
 
 /** A WebSocket that comes back by itself, with jitter, until closed. A beat finds connections that died without a word. */
 export class ReconnectingSocket implements Connection {
@@ -22,6 +27,7 @@ export class ReconnectingSocket implements Connection {
   #socket: WebSocket | null = null;
   #attempt = 0;
   #openedAt = 0;
+  #movedAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #beat: ReturnType<typeof setInterval> | undefined;
   #beatAnswered = true;
@@ -62,7 +68,7 @@ export class ReconnectingSocket implements Connection {
   #connect(): void {
     const { onState, onMessage, url } = this.#options;
     onState({ state: 'connecting', attempt: this.#attempt });
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url());
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     this.#timer = setTimeout(() => this.#lost(socket, 1006, 'no connection in time'), CONNECT_DEADLINE_MS);
@@ -108,7 +114,13 @@ export class ReconnectingSocket implements Connection {
     }
     if (this.#openedAt > 0 && Date.now() - this.#openedAt > STEADY_MS) this.#attempt = 0;
     this.#openedAt = 0;
-    const delayMs = backoffDelayMs(SOCKET_BACKOFF, this.#attempt++, (this.#options.random ?? Math.random)());
+    const draw = (this.#options.random ?? Math.random)();
+    // One that is sent on and on backs off like any other.
+    const isMoved = this.#options.movedCodes?.includes(code) === true && Date.now() - this.#movedAt > STEADY_MS;
+    if (isMoved) this.#movedAt = Date.now();
+    const delayMs = isMoved
+      ? Math.round(MOVED_WITHIN_MS * draw)
+      : backoffDelayMs(SOCKET_BACKOFF, this.#attempt++, draw);
     this.#timer = setTimeout(() => this.#connect(), delayMs);
     this.#options.onState({ state: 'waiting', attempt: this.#attempt, retryAtMs: Date.now() + delayMs });
   }

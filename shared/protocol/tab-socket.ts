@@ -136,6 +136,8 @@ export const CLOSE = {
   late: 4408,
   /** Another tab with the same identity took its place. */
   replaced: 4409,
+  /** The tab's place is in another pool of the network: come back at once. */
+  moved: 4421,
   version: 4426,
 } as const;
 

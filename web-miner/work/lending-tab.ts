@@ -56,7 +56,8 @@ export interface TabSnapshot {
 }
 
 export interface TabPorts {
-  readonly connect: (events: ConnectionEvents) => Connection;
+  /** `query`: of the socket's address, asked for whenever it is opened: it names the tab, so that the router sends it to its place. */
+  readonly connect: (events: ConnectionEvents, query: () => string) => Connection;
   readonly identity: TabIdentity;
   readonly work: WorkModel;
   readonly links: (events: () => DirectLinks) => LinkPort;
@@ -159,14 +160,23 @@ export class LendingTab {
       say: (message) => this.#router.say(message),
       relay: (packet) => this.#router.send(packet),
     });
-    this.#socket = ports.connect({
-      onMessage: (data) => this.#fromRouter(data),
-      onState: (state) => {
-        this.#connection = state;
-        if (state.state !== 'open') this.#router.lost();
-        this.#changed();
+    this.#socket = ports.connect(
+      {
+        onMessage: (data) => this.#fromRouter(data),
+        onState: (state) => {
+          this.#connection = state;
+          if (state.state !== 'open') this.#router.lost();
+          this.#changed();
+        },
       },
-    });
+      () => this.#query(),
+    );
+  }
+
+  /** A tab at work goes back to where it works; any other to where it belongs. */
+  #query(): string {
+    const isWorking = this.#running.size > 0 || this.#kept.untold.length > 0;
+    return `?tab=${this.#ports.identity.signer.publicKey}${isWorking ? '&working' : ''}`;
   }
 
   get snapshot(): TabSnapshot {

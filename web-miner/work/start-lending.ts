@@ -268,15 +268,16 @@ export class Lending {
   #join(current: ModelOnDevice, sentence: SentenceEmbedding): LendingTab {
     const { origin, identity, links } = this.#options;
     return new LendingTab({
-      connect: (events) =>
+      connect: (events, query) =>
         new CountedConnection(
           events,
           (bytes) => this.#gate.moved(bytes),
           (counted) =>
             new ReconnectingSocket({
               ...counted,
-              url: new URL('/v1/tabs/socket', origin).href.replace(/^http/, 'ws'),
+              url: () => new URL(`/v1/tabs/socket${query()}`, origin).href.replace(/^http/, 'ws'),
               finalCodes: FINAL_CLOSE_CODES,
+              movedCodes: [CLOSE.moved],
             }),
         ),
       identity,

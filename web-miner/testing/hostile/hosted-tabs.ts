@@ -80,7 +80,7 @@ export class HostedTabs {
     const tamper = 'wire' in lie ? lie.wire(means, identity.signer) : {};
     const welcomed = Promise.withResolvers<void>();
     const tab = new LendingTab({
-      connect: (events) => new TamperingConnection(connect, events, tamper),
+      connect: (events, query) => new TamperingConnection((inner) => connect(inner, query), events, tamper),
       identity,
       work: {
         model: served.model.id,
@@ -148,7 +148,11 @@ export class HostedTabs {
   }
 }
 
-function connect(events: ConnectionEvents): Connection {
-  const url = new URL('/v1/tabs/socket', location.origin).href.replace(/^http/, 'ws');
-  return new ReconnectingSocket({ ...events, url, finalCodes: [CLOSE.protocol, CLOSE.replaced, CLOSE.version] });
+function connect(events: ConnectionEvents, query: () => string): Connection {
+  return new ReconnectingSocket({
+    ...events,
+    url: () => new URL(`/v1/tabs/socket${query()}`, location.origin).href.replace(/^http/, 'ws'),
+    finalCodes: [CLOSE.protocol, CLOSE.replaced, CLOSE.version],
+    movedCodes: [CLOSE.moved],
+  });
 }
