@@ -249,7 +249,7 @@ describe('a request in the background', () => {
     expect(await refusal(await answerOf(task))).toEqual(['tab_lost', null]);
   });
 
-  it('[B8] is closed when the object that ran it died, and its tab is free again', async () => {
+  it('[B8] [M5] is closed, and costs nothing, when the object that ran it died, and its tab is free again', async () => {
     await aTab(slow());
     const session = await setUp();
     const task = (await background(session, { max_tokens: 400 })).headers.get('shoal-task');
@@ -259,6 +259,12 @@ describe('a request in the background', () => {
     await expect.poll(async () => (await answerOf(task)).status, { timeout: 10_000 }).toBe(500);
     expect(await refusal(await answerOf(task))).toEqual(['internal_error', null]);
     await expect.poll(async () => (await poolStub(env).census()).map(({ free }) => free)).toEqual([1]);
+    const price = async () =>
+      (await (await call('GET', `/v1/tasks/${task}`)).json<{ price: { status: string; charged: number } }>()).price;
+    await expect.poll(async () => (await price()).status, { timeout: 10_000 }).toBe('settled');
+    expect((await price()).charged).toBe(0);
+    const { use } = await (await call('GET', `/v1/sessions/${session}`)).json<{ use: { spent: number } }>();
+    expect(use.spent).toBe(0);
   });
 
   it('[B8] is stopped by its owner, and by nobody else', async () => {

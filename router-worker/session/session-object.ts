@@ -437,11 +437,17 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none. */
+  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none, and pays nothing. */
   async #closeLost(): Promise<void> {
     const lost = this.#marks.all().filter((task) => !this.#background.has(task));
     if (lost.length === 0) return;
-    await new AllPools(this.env).stop(lost.map(tailOf));
+    const tails = lost.map(tailOf);
+    // Said before they stop: what nobody can be given is not charged. An answer that was kept is there to be fetched.
+    await this.tellRead(
+      tails.filter((tail) => this.#kept.read(tail) === null),
+      'discarded',
+    );
+    await new AllPools(this.env).stop(tails);
     const error = new ShoalError(
       'internal_error',
       'The router lost the request before its answer was written.',
