@@ -189,6 +189,31 @@ describe('an answer that a session keeps', () => {
     await running.body?.cancel();
   });
 
+  it('[M5] [B7] is dropped, as it is not charged, where the answer that it was a part of was given to nobody', async () => {
+    const tab = await aTab(slow());
+    const session = await setUp();
+    const whole = ask(session, { n: 2, max_tokens: 10 });
+    const tasks = async () => {
+      const { data } = await (await call('GET', `/v1/sessions/${session}/tasks`)).json<{ data: { id: string }[] }>();
+      return data.map(({ id }) => id);
+    };
+    const ended = async () => {
+      const views = (await tasks()).map(async (id) =>
+        (await call('GET', `/v1/tasks/${id}`)).json<{ status: string }>(),
+      );
+      return (await Promise.all(views)).filter(({ status }) => status === 'ended').length;
+    };
+    const refusals = async () =>
+      Promise.all((await tasks()).map(async (task) => (await refusal(await answerOf(task)))[0]));
+    await expect.poll(ended, { timeout: 10_000 }).toBe(1);
+    expect(await refusals()).toEqual(['answer_pending', 'answer_pending']);
+    await tab.tab.close();
+    expect((await whole).status).toBe(503);
+    await runInDurableObject(await objectOf(session), (_, { storage }) => {
+      expect(storage.sql.exec('SELECT tail FROM kept_answer').toArray()).toEqual([]);
+    });
+  });
+
   it('is of each part of a request', async () => {
     await aTab();
     await aTab();
