@@ -189,6 +189,31 @@ describe('an answer that a session keeps', () => {
     await running.body?.cancel();
   });
 
+  it('[M5] [B7] is dropped, as it is not charged, where the answer that it was a part of was given to nobody', async () => {
+    const tab = await aTab(slow());
+    const session = await setUp();
+    const whole = ask(session, { n: 2, max_tokens: 10 });
+    const tasks = async () => {
+      const { data } = await (await call('GET', `/v1/sessions/${session}/tasks`)).json<{ data: { id: string }[] }>();
+      return data.map(({ id }) => id);
+    };
+    const ended = async () => {
+      const views = (await tasks()).map(async (id) =>
+        (await call('GET', `/v1/tasks/${id}`)).json<{ status: string }>(),
+      );
+      return (await Promise.all(views)).filter(({ status }) => status === 'ended').length;
+    };
+    const refusals = async () =>
+      Promise.all((await tasks()).map(async (task) => (await refusal(await answerOf(task)))[0]));
+    await expect.poll(ended, { timeout: 10_000 }).toBe(1);
+    expect(await refusals()).toEqual(['answer_pending', 'answer_pending']);
+    await tab.tab.close();
+    expect((await whole).status).toBe(503);
+    await runInDurableObject(await objectOf(session), (_, { storage }) => {
+      expect(storage.sql.exec('SELECT tail FROM kept_answer').toArray()).toEqual([]);
+    });
+  });
+
   it('is of each part of a request', async () => {
     await aTab();
     await aTab();
@@ -249,7 +274,7 @@ describe('a request in the background', () => {
     expect(await refusal(await answerOf(task))).toEqual(['tab_lost', null]);
   });
 
-  it('[B8] is closed when the object that ran it died, and its tab is free again', async () => {
+  it('[B8] [M5] is closed, and costs nothing, when the object that ran it died, and its tab is free again', async () => {
     await aTab(slow());
     const session = await setUp();
     const task = (await background(session, { max_tokens: 400 })).headers.get('shoal-task');
@@ -259,6 +284,12 @@ describe('a request in the background', () => {
     await expect.poll(async () => (await answerOf(task)).status, { timeout: 10_000 }).toBe(500);
     expect(await refusal(await answerOf(task))).toEqual(['internal_error', null]);
     await expect.poll(async () => (await poolStub(env).census()).map(({ free }) => free)).toEqual([1]);
+    const price = async () =>
+      (await (await call('GET', `/v1/tasks/${task}`)).json<{ price: { status: string; charged: number } }>()).price;
+    await expect.poll(async () => (await price()).status, { timeout: 10_000 }).toBe('settled');
+    expect((await price()).charged).toBe(0);
+    const { use } = await (await call('GET', `/v1/sessions/${session}`)).json<{ use: { spent: number } }>();
+    expect(use.spent).toBe(0);
   });
 
   it('[B8] is stopped by its owner, and by nobody else', async () => {

@@ -24,6 +24,9 @@ import { lendWorkerdTab, type WorkerdTab } from '../testing/workerd-tab.ts';
 import { createApp } from './app.ts';
 import { readBytes } from './read-body.ts';
 
+/** Some take a thousand calls or a hundred megabytes, and a busy machine its time. */
+vi.setConfig({ testTimeout: 30_000 });
+
 /**
  * Every refusal, produced: one way to get each code of the vocabulary. A code that nobody can get here has no row in docs/errors.md, and no place in the vocabulary.
  */
@@ -243,7 +246,7 @@ const PRODUCED: Readonly<Record<ErrorCode, () => Promise<Refusal>>> = {
   storage_full: async () => {
     const caller = 'Bearer librarian';
     const store = batchStub(env, await ownerNamed(caller));
-    for (let i = 0; i < MAX_FILES; i++) await store.beginFile();
+    await Promise.all(Array.from({ length: MAX_FILES }, () => store.beginFile()));
     return refused(upload('x', caller));
   },
   file_not_found: () => refused(call('GET', '/v1/files/file-none')),

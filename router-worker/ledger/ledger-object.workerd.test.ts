@@ -5,6 +5,7 @@ import type { HoldOrder } from '../billing/cashier.ts';
 import { SqlPurseStore } from '../billing/purse-store.ts';
 import { PURSE_STORE_EXAM } from '../billing/purse-store-exam.ts';
 import { sessionStub, unwrap } from '../pool/session-calls.ts';
+import { Ledger } from './ledger.ts';
 import { ledgerStub } from './ledger-address.ts';
 import { LEDGER_STORE_EXAM } from './ledger-store-exam.ts';
 import { SqlLedgerStore } from './sql-ledger-store.ts';
@@ -30,6 +31,50 @@ describe('the SQL ledger store', () => {
     await runInDurableObject(stub, (_, { storage }) =>
       run(new SqlLedgerStore(storage.sql, (act) => storage.transactionSync(act))),
     );
+  });
+});
+
+/** The tables that had other columns, or were not there, before tabs were paired with accounts; and what such a ledger held. */
+const BEFORE_PAIRING = `
+  CREATE TABLE transfer (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, task TEXT, content TEXT NOT NULL, result TEXT NOT NULL, at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE entry (
+    transfer TEXT NOT NULL, leg INTEGER NOT NULL, account TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (transfer, leg)
+  ) WITHOUT ROWID;
+  CREATE TABLE balance (account TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE mean_pay (class TEXT PRIMARY KEY, mean REAL NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO mean_pay VALUES ('c', 10, 20000);
+  INSERT INTO balance VALUES ('network:faucet', -1000), ('user:ann', 670), ('network:fees', 30), ('tab:t', 150), ('escrow:t/c', 150);
+  INSERT INTO transfer VALUES ('given', 'credit', NULL, '{"account":"ann","amount":1000}', 'null', 1);
+`;
+
+describe('a ledger of an earlier release', () => {
+  it('[M1] [M6] [O7] opens with all that it held, pays, and gives what waited to whoever its tab is paired with', async () => {
+    await runInDurableObject(env.LEDGER.get(env.LEDGER.idFromName('earlier')), (_, { storage }) => {
+      storage.sql.exec(
+        'DROP TABLE mean_pay; DROP TABLE payee; DROP TABLE tab_sums; DROP TABLE transfer; DROP TABLE entry; DROP TABLE balance;',
+      );
+      storage.sql.exec(BEFORE_PAIRING);
+      const open = () =>
+        new Ledger(new SqlLedgerStore(storage.sql, (act) => storage.transactionSync(act)), () => 1_000);
+      const none = { payee: null, collected: 0, lost: 0, today: 0, step: 1 };
+      expect(open().tabMoney('t')).toEqual({ ...none, waiting: 150, held: 150 });
+      const ledger = open(); // Twice: what was added is there already.
+      ledger.credit({ id: 'given', account: 'ann', amount: 1_000 });
+      ledger.draw(
+        { id: 'd', grant: 'g', account: 'ann', key: null, need: 100, want: 100 },
+        { budget: null, allowance: null },
+      );
+      const pays = [{ tab: 't', class: 'c', role: 'answer', amount: 10 }] as const;
+      expect(ledger.settle([{ kind: 'settle', id: 's', grant: 'g', task: 'x', charge: 20, pays }])).toEqual([
+        { status: 'done' },
+      ]);
+      ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+      expect(ledger.tabMoney('t')).toEqual({ ...none, payee: 'ben', waiting: 0, held: 128, collected: 128, step: 64 });
+      expect([ledger.account('ann').balance, ledger.account('ben').free]).toEqual([650, 128]);
+      expect(ledger.health()).toMatchObject({ healthy: true, sum: 0 });
+    });
   });
 });
 

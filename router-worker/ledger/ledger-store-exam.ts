@@ -165,6 +165,7 @@ export const LEDGER_STORE_EXAM: readonly LedgerStoreExamCase[] = [
       const held = (account: string, amount: number) => ({ account: `escrow:${account}`, amount });
       store.post(posting('5', { legs: [held('t/c', 3), held('t/d', 4), held('tt/c', 9), held('t', 1)] }));
       same([store.heldBack('t'), store.heldBack('tt'), store.heldBack('x')], [7, 9, 0]);
+      same([store.classesOf('t'), store.classesOf('tt'), store.classesOf('x')], [['c', 'd'], ['c'], []]);
       store.post(posting('6', { ...at(3), tabs: [{ tab: 't', earned: 10, collected: 4, lost: 0, step: 8 }] }));
       store.post(
         posting('7', {

@@ -87,6 +87,8 @@ export interface LedgerStore {
   payee(tab: string): Payee | null;
   /** In all escrow accounts of a tab, micro-credits. */
   heldBack(tab: string): number;
+  /** Classes in which a tab was paid with something held back: in each that it was ever paid in, until it is trusted. */
+  classesOf(tab: string): readonly string[];
   /** `earnedToday`: on the day of this instant, UTC. */
   tabSums(tab: string, at: number): KeptTabSums;
   /** Writes all of it or nothing. Throws, and writes nothing, when the transfer's id is there already. */

@@ -188,6 +188,22 @@ describe('the ledger', () => {
     expect(new Set(seen).size).toBeLessThan(64 / 4);
   });
 
+  it('[O7] [K16] names no task to the account, and tells no single pay of a dear class by earning in a cheap one', () => {
+    const { ledger, draw } = aLedger();
+    ledger.credit({ id: 'c', account: 'ann', amount: 100_000 });
+    draw('d', 50_000);
+    ledger.pair({ id: 'p', tab: 't', account: 'ben' });
+    const seen = Array.from({ length: 32 }, (_, i) => {
+      ledger.settle([settle(`dear ${i}`, 1_000, [pay('t', 1_000)])]);
+      ledger.settle([settle(`cheap ${i}`, 2, [{ ...pay('t', 2), class: 'cheap' }])]);
+      return JSON.stringify([ledger.tabMoney('t'), ledger.account('ben')]);
+    });
+    expect(new Set(seen).size).toBeLessThan(32 / 3);
+    const lines = ledger.statement('ben', 0, 99);
+    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.filter(({ transfer }) => /dear|cheap/.test(transfer))).toEqual([]);
+  });
+
   it('[O7] takes nothing back that was given to an owner: a lie costs what is held', () => {
     const { ledger, draw, store } = aLedger();
     ledger.credit({ id: 'c', account: 'ann', amount: 10_000 });

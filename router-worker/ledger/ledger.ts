@@ -152,7 +152,7 @@ export class Ledger {
         trust: { escrow, isTrusted },
         tabs: [{ tab, earned: 0, collected: 0, lost: isTrusted ? 0 : amount, step: null }],
       });
-      this.#collect(id, tab);
+      this.#collect(tab);
       return null;
     });
   }
@@ -169,7 +169,7 @@ export class Ledger {
         throw new ShoalError('already_paired', 'This tab is paired with another account: end that first.');
       }
       this.#post(id, 'pair', content, null, { payee: { tab, payee: { account, order: id } } });
-      this.#collect(id, tab);
+      this.#collect(tab);
       return null;
     });
   }
@@ -255,7 +255,7 @@ export class Ledger {
         keySpend: isOpen || grant.key === null ? null : { key: grant.key, amount: charge },
         meanPays,
       });
-      for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(id, tab);
+      for (const tab of new Set(due.map((pay) => pay.tab))) this.#collect(tab);
       return result;
     });
   }
@@ -270,17 +270,22 @@ export class Ledger {
         { account: tabAccount(tab), amount: amount - held },
         { account: escrow, amount: held },
       ],
-      sums: { tab, earned: amount, collected: 0, lost: 0, step: stepOfPay(meanPay, amount) },
+      sums: { tab, earned: amount, collected: 0, lost: 0, step: this.#stepOf(tab, stepOfPay(meanPay, amount)) },
     };
   }
 
-  /** What waits with a paired tab goes to its account, in whole steps. `by`: the transfer that brought it. */
-  #collect(by: string, tab: string): void {
+  /** The greatest of its classes: a cheap one would tell of a dear one what each task brought. `least`: of the class that it is paid in. */
+  #stepOf(tab: string, least: number): number {
+    return Math.max(least, ...this.#store.classesOf(tab).map((id) => stepOfPay(this.#store.meanPay(id), 0)));
+  }
+
+  /** What waits with a paired tab goes to its account, in whole steps. The account sees the transfer's name: it names no task. */
+  #collect(tab: string): void {
     const account = this.payeeOf(tab);
-    const { step } = this.#store.tabSums(tab, this.#now());
+    const { collected, step } = this.#store.tabSums(tab, this.#now());
     const amount = wholeSteps(this.#store.balance(tabAccount(tab)), step);
     if (account === null || amount === 0) return;
-    this.#post(`collect:${by}:${tab}`, 'collect', { tab, account, amount }, null, {
+    this.#post(`collect:${tab}:${collected}`, 'collect', { tab, account, amount }, null, {
       legs: move(tabAccount(tab), userAccount(account), amount),
       lines: [{ owner: account, amount }],
       tabs: [{ tab, earned: 0, collected: amount, lost: 0, step: null }],

@@ -114,11 +114,16 @@ export class SqlLedgerStore implements LedgerStore {
   }
 
   heldBack(tab: string): number {
-    const first = escrowAccount(tab, '');
     return this.#number(
       'SELECT COALESCE(SUM(amount), 0) AS n FROM balance WHERE account >= ? AND account < ?',
-      ...[first, `${first.slice(0, -1)}0`], // What follows the slash, as keys are ordered.
+      ...escrowsOf(tab),
     );
+  }
+
+  classesOf(tab: string): string[] {
+    const query = 'SELECT account FROM balance WHERE account >= ? AND account < ? ORDER BY account';
+    const rows = this.#sql.exec<{ account: string }>(query, ...escrowsOf(tab)).toArray();
+    return rows.map(({ account }) => account.slice(escrowAccount(tab, '').length));
   }
 
   tabSums(tab: string, at: number) {
@@ -224,6 +229,12 @@ export class SqlLedgerStore implements LedgerStore {
       ...[name, amount],
     );
   }
+}
+
+/** The first account in which something of a tab is held back, and what follows the last, as keys are ordered. */
+function escrowsOf(tab: string): [string, string] {
+  const first = escrowAccount(tab, '');
+  return [first, `${first.slice(0, -1)}0`];
 }
 
 function grantOf(row: GrantRow): Grant {

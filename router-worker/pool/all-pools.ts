@@ -1,4 +1,5 @@
 import type { ProbeRow } from '../../shared/checking/probe-row.ts';
+import { ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import type { Env } from '../env.ts';
@@ -26,6 +27,8 @@ const LOOK_MS = 1_000;
 const SUM_MS = 3_000;
 /** How often a tab is looked for whose records are just moving. */
 const TAB_ATTEMPTS = 3;
+/** When somebody may ask again who found no pool, ms. */
+const OUT_OF_REACH_MS = 5_000;
 
 type PoolEnv = Pick<Env, 'POOL' | 'SHOAL_ROUTER_SECRET'>;
 type PoolStub = DurableObjectStub<PoolObject>;
@@ -47,7 +50,7 @@ export class AllPools {
 
   /**
    * The pools that a request may go to, the best first: see {@link placeRequest}. `prefer`: a tab that the client has a link to; where it is connected, that pool is
-   * the only one.
+   * the only one, unless nobody can serve the request there.
    */
   async place(
     want: PlaceWant,
@@ -56,15 +59,19 @@ export class AllPools {
   ): Promise<readonly Place[]> {
     const pools = await known;
     if (pools === 1) return [{ pool: 0, free: 0 }];
-    for (const pool of prefer === null ? [] : await this.#homesOf(prefer, pools)) {
-      const seen = await inTime<{ readonly served: Served | null }>(this.#stub(pool).seenTab(prefer ?? ''), LOOK_MS);
-      if (seen?.served != null) return [{ pool, free: 1 }];
-    }
     const { allow, block, regions = [], tokens } = want;
     const classes = servableClasses(want.level, want.classes);
+    const look = (pool: number) =>
+      inTime<Outlook>(this.#stub(pool).outlook({ allow, block, regions }, classes, tokens), LOOK_MS);
+    for (const pool of prefer === null ? [] : await this.#homesOf(prefer, pools)) {
+      const seen = await inTime<{ readonly served: Served | null }>(this.#stub(pool).seenTab(prefer ?? ''), LOOK_MS);
+      if (seen?.served == null) continue;
+      const able = (await look(pool))?.able;
+      if (able !== undefined && able.tabs > 0) return [{ pool, free: able.free }];
+    }
     return placeRequest(want, pools, {
       homesOf: (tab, count) => this.#homesOf(tab, count),
-      look: (pool) => inTime<Outlook>(this.#stub(pool).outlook({ allow, block, regions }, classes, tokens), LOOK_MS),
+      look,
       askPools: () => askPools(this.#env),
       random: Math.random,
     });
@@ -131,7 +138,7 @@ export class AllPools {
       const here = seen.find(({ isHere }) => isHere);
       const served = seen.find((one) => one.served !== null)?.served ?? null;
       if (here !== undefined) return { view: here.view, served };
-      if (attempt === TAB_ATTEMPTS) throw new Error('no pool has the records of this tab');
+      if (attempt === TAB_ATTEMPTS) throw outOfReach('The records of this tab are just moving.');
       await askPools(this.#env);
     }
   }
@@ -144,7 +151,7 @@ export class AllPools {
       }
       await askPools(this.#env);
     }
-    throw new Error('no pool has the records of this tab');
+    throw outOfReach('The records of this tab are just moving.');
   }
 
   /** A tab was paired with an account, or is nobody's any more. Told to every pool where it may be: only the one where it is connected minds. */
@@ -173,7 +180,7 @@ export class AllPools {
     const first = await Promise.all(asked);
     const pools = await counted;
     const seen = [...first, ...(await Promise.all(askFrom(known, pools)))].filter((one) => one !== null);
-    if (seen.length === 0) throw new Error('no pool answered');
+    if (seen.length === 0) throw outOfReach('No pool of the network answers.');
     return { seen, pools, silent: pools - seen.length };
   }
 
@@ -186,4 +193,8 @@ export class AllPools {
     }
     return byPool;
   }
+}
+
+function outOfReach(message: string): ShoalError {
+  return new ShoalError('overloaded', message, { retryAfterMs: OUT_OF_REACH_MS });
 }

@@ -29,12 +29,12 @@ const keysOf = (pool: number, pools: number, count: number) =>
     .slice(0, count);
 
 describe('tabs that belong to another pool', () => {
-  it('[Q3] go when they are idle, so many at a look; those that belong here, or named nobody, stay', async () => {
+  it('[Q3] go when they are idle, so many at a look; those that belong here stay', async () => {
     const { network, grow } = await networkOf({ pools: 3 });
     const away: TestTab[] = [];
     for (const homeKey of keysOf(2, 3, MOVES_A_LOOK + 2)) away.push(await network.addTab({ named: { homeKey } }));
     const [homeKey = ''] = keysOf(0, 3, 1);
-    const staying = [await network.addTab({ named: { homeKey } }), await network.addTab()];
+    const staying = [await network.addTab({ named: { homeKey } })];
     const moved = () => away.filter(({ wire }) => wire.closes.length > 0).length;
     network.pool.tick();
     await settle();
@@ -82,6 +82,18 @@ describe('tabs that belong to another pool', () => {
     expect([closes, checker.wire.closes]).toEqual([[CLOSE.moved], []]);
     const { records } = network.pool.tabView(tab.identity);
     expect(records.flatMap(({ counts }) => [counts.missed, counts.suspicious])).toEqual([0, 0]);
+  });
+
+  it('[Q1] are those, too, that named nobody: or whoever wants to meet its like in the first pool would name nobody', async () => {
+    const { network, grow } = await networkOf({ pools: 2 });
+    const { wire } = await network.addTab();
+    network.pool.tick();
+    await settle();
+    expect(wire.closes).toEqual([]);
+    grow();
+    network.pool.tick();
+    await settle();
+    expect([wire.closes, network.pool.census()]).toEqual([[CLOSE.version], []]);
   });
 
   it('[Q3] are known by their names after the pool lost its memory', async () => {

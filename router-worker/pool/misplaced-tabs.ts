@@ -9,7 +9,8 @@ export const MOVES_A_LOOK = 20;
 
 /**
  * Tabs that belong to another pool since there are more of them. One goes when it is idle: it works on no lease, and on no answer of its own that is still being
- * checked, because it has to show that one. Whoever did not name itself stays.
+ * checked, because it has to show that one. So goes whoever did not name
+ * itself: it could choose its pool by that.
  */
 export class MisplacedTabs {
   readonly #place: PoolPlace;
@@ -39,7 +40,8 @@ export class MisplacedTabs {
     let writers: ReadonlySet<string> | null = null;
     for (const tab of this.#roster.connected()) {
       if (idle.length >= most) break;
-      if (tab.homeKey === null || tab.leases.size > 0 || homeOf(tab.homeKey, pools) === this.#place.number) continue;
+      const isHome = tab.homeKey !== null && homeOf(tab.homeKey, pools) === this.#place.number;
+      if (isHome || tab.leases.size > 0) continue;
       writers ??= new Set(this.#tasks.all().flatMap(({ answer }) => (answer === null ? [] : [answer.tab])));
       if (!writers.has(tab.identity)) idle.push(tab);
     }

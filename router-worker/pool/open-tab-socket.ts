@@ -8,7 +8,7 @@ import { homeKeyOf } from './tab-home.ts';
 
 /** Whom a socket is for: named before it proves anything. */
 export interface SocketOf {
-  /** Null: an older tab, which does not say. It is seated in pool 0. */
+  /** Null: an older tab, which does not say. It has its place in pool 0, as long as there is no other. */
   readonly tab: string | null;
   /** Whether it still works on something that a pool gave it before its socket dropped. */
   readonly isWorking: boolean;

@@ -5,7 +5,7 @@ import { type ErrorCode, ShoalError } from '../../shared/errors.ts';
 import type { TaskTail } from '../../shared/protocol/fields.ts';
 import type { Placement } from '../../shared/protocol/placement.ts';
 import { countryOf } from '../../shared/protocol/regions.ts';
-import { PING, PONG } from '../../shared/protocol/tab-socket.ts';
+import { CLOSE, PING, PONG } from '../../shared/protocol/tab-socket.ts';
 import type { Wrap } from '../../shared/sealing/envelope.ts';
 import type { Signed } from '../../shared/signing/signed-statement.ts';
 import { SqlReadingStore } from '../calibration/reading-store.ts';
@@ -127,6 +127,11 @@ export class PoolObject extends DurableObject<Env> {
     if (sockets >= limit.most && !isSeated) return new Response(null, { status: 503, headers });
     if (sockets >= limit.soft) this.ctx.waitUntil(this.#neighbours.full()); // The tab does not wait for what comes of it.
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
+    if (named === null && this.#neighbours.pools > 1) {
+      server.accept();
+      server.close(CLOSE.version, 'older than pools'); // Seated here by its own choice it would meet whom it likes.
+      return new Response(null, { status: 101, webSocket: client });
+    }
     const country = countryOf(request.headers.get(COUNTRY_HEADER));
     this.ctx.acceptWebSocket(server, country === null ? [] : [country]); // A tag is kept with the socket while the object sleeps.
     pool.greet(this.#socketOf(server), request.headers.get(NETWORK_HEADER) ?? 'unknown', named);

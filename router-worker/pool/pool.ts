@@ -581,11 +581,12 @@ export class Pool {
   /** Idle tabs go to the pools where they belong now, some at a time. */
   #moveOn(): void {
     for (const tab of this.#misplaced.next()) {
-      const { socket } = tab;
+      const { socket, homeKey } = tab;
       if (socket === null) continue;
       this.#ports.log('tab_moved', { tab: tab.identity });
-      socket.close(CLOSE.moved, 'moved');
-      this.closed(socket, CLOSE.moved);
+      const code = homeKey === null ? CLOSE.version : CLOSE.moved; // One that does not name itself is older than pools.
+      socket.close(code, homeKey === null ? 'older than pools' : 'moved');
+      this.closed(socket, code);
     }
   }
 

@@ -208,6 +208,15 @@ describe('a network whose pool is too full', () => {
     }
   });
 
+  it('[Q5] gives a client another tab, in whatever pool, where the one that it has a link to does not serve the model', async () => {
+    const other = (await servedCatalogue(env)).find((entry) => entry.class !== q8.class)!;
+    const linked = await identityAt(1, 2);
+    lent.push(await lendWorkerdTab(other.class, table, undefined, undefined, {}, { identity: linked }));
+    const { identity } = await lend(await identityAt(0, 2));
+    const leased = (await askSealed('elsewhere', linked.signer.publicKey)).find((update) => update.type === 'leased');
+    expect(leased?.lease.tab).toBe(identity);
+  });
+
   it('spreads the parts of one request over the pools', async () => {
     const tabs = [await lend(await identityAt(0, 2), paced(10)), await lend(await identityAt(1, 2), paced(10))];
     const answer = await ask('parts', { n: 6, shoal: { level: 'none' } });
@@ -254,11 +263,12 @@ describe('the record of a tab', () => {
     const named = await lend(identity);
     await setStanding(named.identity, 'banned');
     await named.tab.close();
-    const nameless = await lend(identity, undefined, '');
-    expect(await tabsByPool(2)).toEqual([1, 0]);
+    const address = `${ORIGIN}/v1/tabs/socket`;
+    const { webSocket: socket } = await SELF.fetch(address, { headers: { upgrade: 'websocket' } });
+    const closed = new Promise<number>((resolve) => socket?.addEventListener('close', ({ code }) => resolve(code)));
+    socket?.accept();
+    expect(await closed).toBe(CLOSE.version); // Where there are several pools, a tab names itself.
     expect(await standingOf(named.identity)).toBe('banned');
-    expect((await ask('a banned tab', NONE)).status).toBe(503);
-    await nameless.tab.close();
     await lend(identity);
     expect(await tabsByPool(2)).toEqual([0, 1]);
     expect(await standingOf(named.identity)).toBe('banned');

@@ -64,7 +64,7 @@ export interface Tab {
   direct: boolean;
   checkOnly: boolean;
   readonly guard: boolean;
-  /** What its place among the pools is reckoned from; null for a tab that did not name itself: it stays where it is. */
+  /** What its place among the pools is reckoned from; null for a tab that did not name itself: it is older than pools. */
   readonly homeKey: string | null;
   /** The account that it is paired with; null: none is known. Told to nobody. */
   owner: string | null;

@@ -54,6 +54,11 @@ export class KeptAnswers {
     return row === undefined ? null : toBytes(row.sealed);
   }
 
+  /** Says nothing of one that is not kept. */
+  drop(tail: TaskTail): void {
+    if (this.#isMade) this.#sql.exec('DELETE FROM kept_answer WHERE tail = ?', tail);
+  }
+
   /** Nothing of them is left. */
   clear(): void {
     if (this.#isMade) this.#sql.exec('DELETE FROM kept_answer');

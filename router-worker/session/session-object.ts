@@ -80,6 +80,10 @@ function toldOf({ id, status, outcome, model, usage, verdict, sure, receipt }: T
   return { id, object: 'task', status, outcome, model, usage, verdict, sure, receipt };
 }
 
+function pendingAnswer(): ShoalError {
+  return new ShoalError('answer_pending', 'The answer is not written yet.', { retryAfterMs: ANSWER_RETRY_MS });
+}
+
 function notKept(): ShoalError {
   return new ShoalError('answer_not_kept', 'No answer of this task is kept for you.');
 }
@@ -169,7 +173,9 @@ export class SessionObject extends DurableObject<Env> {
       this.#cashier.tell(tails, word);
       this.#arm(Date.now() + LOG_AFTER_MS);
       if (word === 'given') return null;
-      this.#setUp.discarded(tails.filter((tail) => this.#cashier.holdOf(tail)?.discarded === true));
+      const discarded = tails.filter((tail) => this.#cashier.holdOf(tail)?.discarded === true);
+      this.#setUp.discarded(discarded);
+      for (const tail of discarded) this.#kept.drop(tail); // Or it could be fetched, and nobody pays for it.
       await this.#sayDiscarded(session);
       return null;
     });
@@ -363,6 +369,9 @@ export class SessionObject extends DurableObject<Env> {
     try {
       const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
       const kept = await this.#keptOf(tail);
+      if (kept !== null && this.#awaitsWord(tail)) {
+        return { isTaken: false, why: 'the rest of the request is waited for', isFinal: false };
+      }
       const told = {
         ...{ session: called.id, ...data },
         ...(kept !== null && ('answer' in kept ? { answer: kept.answer.choices[0]?.message.content ?? '' } : kept)),
@@ -386,6 +395,7 @@ export class SessionObject extends DurableObject<Env> {
       const keys = await routerKeys(this.env.SHOAL_ROUTER_SECRET);
       const sealed = await sealAnswer(keys, id, tail, JSON.stringify(kept));
       if (this.#setUp.storing() === null) return false; // Deleted meanwhile.
+      if ('answer' in kept && this.#cashier.holdOf(tail)?.discarded === true) return false;
       const isKept = this.#kept.keep(tail, sealed);
       const dueAt = this.#kept.nextDueAt();
       if (dueAt !== null) this.#arm(dueAt);
@@ -398,6 +408,7 @@ export class SessionObject extends DurableObject<Env> {
     return this.#reply(async (session) => {
       if (!this.#isOf(owner) || this.#setUp.storing() === null) throw notKept();
       await this.#closeLost();
+      if (this.#awaitsWord(tail)) throw pendingAnswer();
       const kept = await this.#keptOf(tail);
       if (kept === null) throw this.#whyNone(session, tail);
       if ('error' in kept) throw ShoalError.fromWire(kept.error);
@@ -405,6 +416,12 @@ export class SessionObject extends DurableObject<Env> {
       const { answer } = kept;
       return { ...answer, shoal: { ...answer.shoal, verdict: verdict ?? answer.shoal.verdict, sure } };
     });
+  }
+
+  /** Whether it is not known yet if the answer is given, or thrown away and not charged: whoever could have it before would have it for nothing. */
+  #awaitsWord(tail: TaskTail): boolean {
+    const hold = this.#cashier.holdOf(tail);
+    return hold?.wordMs !== undefined && hold.word === undefined;
   }
 
   /** Null where nothing is kept of the task. */
@@ -437,11 +454,17 @@ export class SessionObject extends DurableObject<Env> {
     });
   }
 
-  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none. */
+  /** Requests in the background died with the object that ran them: their tabs stop, and whoever asks for an answer hears why there is none, and pays nothing. */
   async #closeLost(): Promise<void> {
     const lost = this.#marks.all().filter((task) => !this.#background.has(task));
     if (lost.length === 0) return;
-    await new AllPools(this.env).stop(lost.map(tailOf));
+    const tails = lost.map(tailOf);
+    // Said before they stop: what nobody can be given is not charged. An answer that was kept is there to be fetched.
+    await this.tellRead(
+      tails.filter((tail) => this.#kept.read(tail) === null),
+      'discarded',
+    );
+    await new AllPools(this.env).stop(tails);
     const error = new ShoalError(
       'internal_error',
       'The router lost the request before its answer was written.',
@@ -472,9 +495,7 @@ export class SessionObject extends DurableObject<Env> {
   #whyNone(session: Session, tail: TaskTail): ShoalError {
     const state = this.#setUp.stateOf(tail);
     if (state === null) return unknownTask();
-    const pending = new ShoalError('answer_pending', 'The answer is not written yet.', {
-      retryAfterMs: ANSWER_RETRY_MS,
-    });
+    const pending = pendingAnswer();
     if (state === 'waiting') return pending;
     const view = session.view(tail);
     if (view.private) return notKept();

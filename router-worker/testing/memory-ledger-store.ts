@@ -73,6 +73,12 @@ export class MemoryLedgerStore implements LedgerStore {
     return total(mine.map(([, amount]) => amount));
   }
 
+  classesOf(tab: string): string[] {
+    const first = escrowAccount(tab, '');
+    const mine = [...this.#balances.keys()].filter((account) => account.startsWith(first));
+    return mine.map((account) => account.slice(first.length)).sort();
+  }
+
   tabSums(tab: string, at: number) {
     const { collected, lost, day, earned, step } = this.#tabSums.get(tab) ?? NO_SUMS;
     return { collected, lost, earnedToday: day === dayOf(at) ? earned : 0, step };
