@@ -128,7 +128,11 @@ export class LendState extends LitElement {
       case 'preparing':
         return this.#progress('Preparing', 'Asking the router which models it has.', null);
       case 'downloading':
-        return this.#progress('Downloading the model', comingText(view), shareOf(view));
+        return this.#progress(
+          view.halted === null ? 'Downloading the model' : 'The download waits',
+          comingText(view),
+          shareOf(view),
+        );
       case 'shortage':
         return this.#shortage(view);
       case 'loading':
