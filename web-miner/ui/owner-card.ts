@@ -124,9 +124,10 @@ export class OwnerCard extends LitElement {
   }
 
   #unpaired(): TemplateResult {
-    const whom = this.isUnsaid
-      ? 'The router has not said yet for whom this tab works.'
-      : 'This tab works for no account: what is free of its pay waits here.';
+    const whom =
+      this.told === null && this.isUnsaid
+        ? 'The router has not said yet for whom this tab works.'
+        : 'This tab works for no account: what is free of its pay waits here.';
     return html`<p>${whom} Whoever has an account can give you a code for it.</p>
       <form
         class="row"

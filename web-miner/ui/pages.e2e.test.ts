@@ -246,7 +246,10 @@ describe('an owner of devices', () => {
     await call('/v1/credits', network.operator, { id: 'gift', account, amount: 1_000_000 });
     const { link } = await call<{ link: string }>('/v1/account/pairings', key, {});
     // On a busy machine the rules of comfort would keep it from working.
-    const { page, complaints } = await open(`/join${new URL(link).hash}&whole-machine`);
+    const { page, complaints } = await open(`/join#pair=${'x'.repeat(99)}&whole-machine`);
+    await page.getByText('This code is unknown, was used, or is over.').waitFor();
+    // Where the page is open already a link changes its address, and loads nothing.
+    await page.evaluate((hash) => (location.hash = hash), `${new URL(link).hash}&whole-machine`);
     await page.getByText('calls their account Ann & co').waitFor();
     expect(page.url()).toBe(`${network.router.url}/join#whole-machine=`);
     await expectAccessible(page);
@@ -273,7 +276,7 @@ describe('an owner of devices', () => {
     await page.locator('#pair-leave').click();
     await page.getByText('This tab works for no account').waitFor();
     expect(await ask(key, { session })).toMatchObject({ error: { code: 'no_tab' } });
-    expect(complaints).toEqual([]);
+    expect(complaints.filter((text) => !text.includes('404'))).toEqual([]); // Of the first code.
     await page.context().close();
   });
 });
