@@ -226,7 +226,8 @@ export class LendState extends LitElement {
       <p role="status" id="why-not" class=${budget.may ? 'soft' : 'limited'}>
         ${budget.may ? nothing : html`${budget.because}${until(budget.until)}`}
       </p>
-      <p class="soft">${model}, ${threads === 1 ? 'one thread' : `${threads} threads`}. ${because}</p>
+      ${isOurs ? this.#buttons(serving) : nothing}
+      <p class="soft below">${model}, ${threads === 1 ? 'one thread' : `${threads} threads`}. ${because}</p>
       ${
         coming === null
           ? nothing
@@ -237,7 +238,6 @@ export class LendState extends LitElement {
       <speed-chart .history=${this.history}></speed-chart>
       <work-figures .serving=${serving} .servingSince=${this.servingSince}></work-figures>
       ${this.#standing()}
-      ${isOurs ? this.#buttons(serving) : nothing}
       <details>
         <summary>This tab’s name on the network</summary>
         <code>${tab.tab ?? 'not connected'}</code>

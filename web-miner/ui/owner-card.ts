@@ -197,7 +197,7 @@ export class OwnerCard extends LitElement {
     if (code === null) return;
     this.code = code;
     this.offered = null;
-    void this.#ask();
+    void this.#ask().then(() => this.#focusHeading()); // Whoever follows such a link came for this.
   }
 
   async #ask(): Promise<void> {
