@@ -1,18 +1,23 @@
 import './require-node.ts';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { type ExamNeed, examWithout } from '../web-miner/engine/engine-exam.ts';
 import type {} from '../web-miner/testing/exam.ts'; // Declares what the exam page puts on its window.
 import { GPU_FLAGS, SOFTWARE_GPU_FLAGS } from './browser/gpu-flags.ts';
 import { launchBrowser } from './browser/launch-browser.ts';
 import { CommandError, readArguments, runCommand } from './command-line.ts';
+import { withModelSource } from './models/model-source.ts';
+import { MLC_LIBRARY } from './models/read-mlc.ts';
 import { EXAM_FLAGS, openExamPage } from './testing/running-network.ts';
 
 /** web-llm sits the engines' exam, in a real browser under the pages' own security policy, where a WebGPU adapter and a model are at hand. */
 
-const USAGE = `npm run exam:webllm -- --model FOLDER    web-llm sits the exam of the engines
+const USAGE = `npm run exam:webllm -- --model FOLDER_OR_URL    web-llm sits the exam of the engines
 
-  --model            an MLC folder with its library as model-lib.wasm (SHOAL_WEBLLM_MODEL)
+  --model            an MLC folder with its library as model-lib.wasm (SHOAL_WEBLLM_MODEL); or where one lies, an address with / at
+                     its end; or a known name (npm run models -- known)
+  --library          file or address of the compiled library, where the address has none
+  --accept-licence   of a known model whose terms must be read
   --random-weights   the folder holds noise: leaves out, by name, what only a trained model can show
   --gpu              this machine's graphics processor, instead of one that the browser imitates
   --only TEXT        cases with this in their titles; may be given more than once`;
@@ -32,6 +37,8 @@ const FAST = {
 
 const { values } = readArguments(USAGE, {
   model: { type: 'string', default: process.env.SHOAL_WEBLLM_MODEL ?? '' },
+  library: { type: 'string' },
+  'accept-licence': { type: 'boolean', default: false },
   'random-weights': { type: 'boolean', default: false },
   gpu: { type: 'boolean', default: false },
   only: { type: 'string', multiple: true, default: [] },
@@ -45,10 +52,27 @@ function skip(reason: string): void {
 
 await runCommand(async () => {
   if (values.model === '') return skip('No model was named (--model or SHOAL_WEBLLM_MODEL).');
-  const names = await readdir(values.model).catch(() => {
-    throw new CommandError(`${values.model} is no folder.`);
+  await withFiles(values.model, sit);
+});
+
+/** Hands over the paths of a model's files, wherever it is. Each is named as the engine looks for it. */
+async function withFiles(source: string, use: (paths: readonly string[]) => Promise<void>): Promise<void> {
+  if ((await stat(source).catch(() => null))?.isDirectory()) {
+    const names = await readdir(source);
+    if (!names.includes(MLC_LIBRARY)) throw new CommandError(`${source} has no ${MLC_LIBRARY}.`);
+    return use(names.map((name) => join(source, name)));
+  }
+  const options = { library: values.library ?? null, acceptLicence: values['accept-licence'] };
+  await withModelSource(source, options, console.log, ({ facts, files }) => {
+    if (facts.format !== 'mlc') throw new CommandError(`${source} is no MLC model: web-llm runs no other.`);
+    const other = files.find(({ name, path }) => basename(path) !== name);
+    if (other !== undefined)
+      throw new CommandError(`Name the file ${other.path} ${other.name}: the engine looks for that.`);
+    return use(files.map(({ path }) => path));
   });
-  if (!names.includes('model-lib.wasm')) throw new CommandError(`${values.model} has no model-lib.wasm.`);
+}
+
+async function sit(paths: readonly string[]): Promise<void> {
   const flags = [...EXAM_FLAGS, ...(values.gpu ? GPU_FLAGS : SOFTWARE_GPU_FLAGS)];
   const browser = await launchBrowser(console.log, flags);
   try {
@@ -56,10 +80,7 @@ await runCommand(async () => {
     const gpu = await page.evaluate(() => window.exam.gpu());
     if (gpu === null) return skip('This browser offers no WebGPU adapter.');
     console.log(gpu.text);
-    await page.setInputFiles(
-      '#weights',
-      names.map((name) => join(values.model, name)),
-    );
+    await page.setInputFiles('#weights', [...paths]);
     const lacking: ExamNeed[] = [
       'embeddings',
       'exact',
@@ -97,4 +118,4 @@ await runCommand(async () => {
   } finally {
     await browser.close();
   }
-});
+}

@@ -16,8 +16,10 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from './engine.ts';
+import { failureText } from './failure-text.ts';
 import type { ModelFile } from './model-files.ts';
 import { likeliest, likeliestTokens, logSumExp, Sampler } from './sampler.ts';
+import { spellText } from './spell-text.ts';
 import { StopStrings } from './stop-strings.ts';
 import { Turns } from './turns.ts';
 import { loadWebLlm, MODEL, type WebLlm } from './web-llm-load.ts';
@@ -302,9 +304,10 @@ export class WebLlmEngine implements Engine {
   }
 
   #encodeAnswer(text: string): number[] {
-    const ids = text === '' ? [] : [...this.#chatting().inside.tokenizer.encode(text)];
-    const spelled = ids.map((id) => this.#wholeText(id)).join('');
-    if (spelled !== text) throw new EngineError('unsupported', 'The tokenizer of this model cannot spell the answer.');
+    const { tokenizer } = this.#chatting().inside;
+    const ids = spellText({ encode: (part) => tokenizer.encode(part), bytesOf: (id) => this.#bytesOf(id) }, text);
+    if (ids === null) throw new EngineError('unsupported', 'The tokenizer of this model cannot spell the answer.');
+    for (const id of ids) this.#wholeText(id);
     return ids;
   }
 
@@ -370,9 +373,5 @@ function hung(ms: number): EngineError {
 
 function failureOf(cause: unknown): unknown {
   if (isAbort(cause)) return abortError();
-  return cause instanceof EngineError ? cause : new EngineError('crashed', messageOf(cause));
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return cause instanceof EngineError ? cause : new EngineError('crashed', failureText(cause));
 }

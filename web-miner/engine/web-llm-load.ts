@@ -2,6 +2,7 @@ import { type LogitProcessor, MLCEngine, ModelType } from '@mlc-ai/web-llm';
 import * as v from 'valibot';
 import { withDeadline } from '../../shared/deadline.ts';
 import { abortError, EngineError, isAbort, type LoadOptions } from './engine.ts';
+import { failureText } from './failure-text.ts';
 import { type ShownFiles, showFiles } from './file-caches.ts';
 import { contextOf, cutIntoFiles, type MlcConfig, type ModelFile, mlcConfig, stopTokensOf } from './model-files.ts';
 import { readTokenTable, type TokenTable } from './token-table.ts';
@@ -167,9 +168,5 @@ async function unload(mlc: MLCEngine): Promise<void> {
 function loadFailure(cause: unknown): unknown {
   if (isAbort(cause)) return abortError();
   if (cause instanceof EngineError) return cause;
-  return new EngineError('load_failed', `The model could not be loaded: ${messageOf(cause)}`);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return new EngineError('load_failed', `The model could not be loaded: ${failureText(cause)}`);
 }

@@ -22,6 +22,7 @@ import {
   type ProbeRequest,
   type ProbeResult,
 } from './engine.ts';
+import { failureText } from './failure-text.ts';
 import { literalGrammar } from './literal-grammar.ts';
 import { noEngineCache } from './no-engine-cache.ts';
 import { Turns } from './turns.ts';
@@ -139,7 +140,7 @@ export class WllamaEngine implements Engine {
     } catch (cause) {
       await this.dispose();
       if (isAbort(cause) || cause instanceof EngineError) throw cause;
-      throw new EngineError('load_failed', `The model could not be loaded: ${messageOf(cause)}`);
+      throw new EngineError('load_failed', `The model could not be loaded: ${failureText(cause)}`);
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
@@ -343,7 +344,7 @@ export class WllamaEngine implements Engine {
   #translate(cause: unknown): unknown {
     if (isAbort(cause)) return abortError();
     if (cause instanceof EngineError) return cause;
-    const text = messageOf(cause);
+    const text = failureText(cause);
     if (/exceeds? the available context size|context size has been exceeded|is too large to process/i.test(text)) {
       return new EngineError('context_exceeded', text.replace(/(,|\. increase the).*$/s, '.'));
     }
@@ -374,8 +375,4 @@ export function samplingFields(sampling: Sampling): object {
     seed: sampling.seed,
     max_tokens: sampling.maxTokens,
   };
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
