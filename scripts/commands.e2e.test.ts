@@ -128,6 +128,7 @@ describe('npm start', () => {
       expect(output).toContain(`http://localhost:${next}${path}`);
     }
     expect(output).toContain('curl ');
+    expect(output).toMatch(/Key +sk-shoal-/);
   });
 });
 

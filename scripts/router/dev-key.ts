@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
 import { operatorPass, routerKeys } from '../../router-worker/keys/router-keys.ts';
 
-/** What the development key's account begins with, and what the network has to pay checks with, micro-credits: 1,000 credits each. */
+/** What the development key's account begins with, and what its checks are paid with where its tasks were charged nothing for them, micro-credits: 1,000 credits each. */
 const FAUCET_CREDITS = 1_000_000_000;
 
 /**
@@ -17,9 +17,10 @@ export async function ensureDevKey(routerUrl: string, secretFile: string, keyFil
   const made = await post<{ id: string; key: string; account: string }>(routerUrl, '/v1/keys', pass, {
     name: 'npm start',
   });
-  for (const account of [made.account, 'network']) {
-    await post(routerUrl, '/v1/credits', pass, { id: `${made.id}.${account}`, account, amount: FAUCET_CREDITS });
-  }
+  const { id, account } = made;
+  const gift = { account, amount: FAUCET_CREDITS };
+  await post(routerUrl, '/v1/credits', pass, { ...gift, id: `${id}.own` });
+  await post(routerUrl, '/v1/credits', pass, { ...gift, id: `${id}.checks`, for: 'checks' });
   await writeFile(keyFile, `${made.key}\n`, { mode: 0o600 });
   return made.key;
 }

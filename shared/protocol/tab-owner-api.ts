@@ -12,7 +12,7 @@ export const TAB_PROOF_HEADER = 'shoal-tab-proof';
 export const TAB_PROOF_LIFE_MS = 120_000;
 
 /** Longest code that anybody types, characters, with what stands between its letters. */
-const MAX_CODE = 40;
+export const MAX_CODE = 40;
 export const pairingCode = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_CODE));
 
 /** To see what it earned; to see who asks by a code; to pair; to belong to nobody again. */

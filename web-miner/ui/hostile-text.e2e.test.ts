@@ -5,6 +5,7 @@ import { newExchange } from '../chat/exchange.ts';
 import { HOSTILE_TEXTS } from '../testing/hostile-texts.ts';
 import { lendViews } from '../testing/lend-views.ts';
 import type { LendState } from './lend-state.ts';
+import type { OwnerCard } from './owner-card.ts';
 import type { ReceiptView } from './receipt-view.ts';
 
 let network: RunningNetwork;
@@ -208,7 +209,7 @@ describe('[V3] hostile text', () => {
     }
   });
 
-  it('in what a tab says of itself, in how it stands, in its log and in the names of kept models runs nothing on /join', async () => {
+  it('in what a tab says of itself, in how it stands, in its log, in the names of kept models and of the account that asks for it runs nothing on /join', async () => {
     const { page, misdeeds } = await watchedPage('/join', async () => undefined);
     await page.locator('#start:not([disabled])').waitFor();
     for (const text of HOSTILE_TEXTS) {
@@ -217,6 +218,14 @@ describe('[V3] hostile text', () => {
           const join = document.querySelector('join-page')!;
           join.standing = { class: text, standing: text, text, next: text, waitsUntil: 1 };
           join.log = [{ at: 1, text }];
+          const card = join.renderRoot.querySelector<OwnerCard>('owner-card')!;
+          const money = { earned: 1, today: 1, collected: 1, waiting: 1, held: 1, lost: 1, step: 8 };
+          card.told = { owner: text, name: text, ...money };
+          card.trouble = text;
+          await card.updateComplete;
+          card.offered = { owner: text, devices: 1, expires_at: 1, code: text };
+          await card.updateComplete;
+          card.offered = null;
           const model = { weights: text, name: text, storedBytes: 1, wholeBytes: 2, usedAt: 1 };
           const shortage = { neededBytes: 1, freeBytes: 1, others: [model] };
           for (const view of [...views, { phase: 'shortage', shortage } as const, { phase: 'idle' } as const]) {

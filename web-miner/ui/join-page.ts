@@ -424,10 +424,10 @@ export class JoinPage extends LitElement {
         .isKept=${this.isBudgetKept}
         @budget-changed=${this.#changeBudget}
       ></budget-form>
+      <reading-card></reading-card>
       <device-card .device=${this.device}></device-card>
       <stored-models-card .version=${this.storeVersion}></stored-models-card>
       <tab-log .lines=${this.log}></tab-log>
-      <reading-card></reading-card>
     `;
   }
 

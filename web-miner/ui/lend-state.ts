@@ -128,7 +128,11 @@ export class LendState extends LitElement {
       case 'preparing':
         return this.#progress('Preparing', 'Asking the router which models it has.', null);
       case 'downloading':
-        return this.#progress('Downloading the model', comingText(view), shareOf(view));
+        return this.#progress(
+          view.halted === null ? 'Downloading the model' : 'The download waits',
+          comingText(view),
+          shareOf(view),
+        );
       case 'shortage':
         return this.#shortage(view);
       case 'loading':
@@ -222,7 +226,8 @@ export class LendState extends LitElement {
       <p role="status" id="why-not" class=${budget.may ? 'soft' : 'limited'}>
         ${budget.may ? nothing : html`${budget.because}${until(budget.until)}`}
       </p>
-      <p class="soft">${model}, ${threads === 1 ? 'one thread' : `${threads} threads`}. ${because}</p>
+      ${isOurs ? this.#buttons(serving) : nothing}
+      <p class="soft below">${model}, ${threads === 1 ? 'one thread' : `${threads} threads`}. ${because}</p>
       ${
         coming === null
           ? nothing
@@ -233,7 +238,6 @@ export class LendState extends LitElement {
       <speed-chart .history=${this.history}></speed-chart>
       <work-figures .serving=${serving} .servingSince=${this.servingSince}></work-figures>
       ${this.#standing()}
-      ${isOurs ? this.#buttons(serving) : nothing}
       <details>
         <summary>This tab’s name on the network</summary>
         <code>${tab.tab ?? 'not connected'}</code>

@@ -1,10 +1,16 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { ShoalError } from '../../shared/errors.ts';
+import { MAX_CODE } from '../../shared/protocol/tab-owner-api.ts';
 import { keptIdentity, loadIdentity } from '../identity/identity-store.ts';
 import { type OfferedPairing, type TabOwner, TabOwnerCalls } from '../work/tab-owner.ts';
 import { controls } from './controls.ts';
 import { credits } from './format.ts';
 import { joinStyles } from './join-styles.ts';
+
+/** What is agreed to is what was shown: the code goes with the name that it stands for. */
+interface Offer extends OfferedPairing {
+  readonly code: string;
+}
 
 /** What the tabs of this browser earned, and for whom they do: asked of the router by itself, at first and whenever `done` grows. */
 export class OwnerCard extends LitElement {
@@ -15,21 +21,25 @@ export class OwnerCard extends LitElement {
     code: { state: true },
     trouble: { state: true },
     isBusy: { state: true },
+    isUnsaid: { state: true },
   };
   /** Answers and checks that this tab has done. */
   declare done: number;
   /** Null: nothing was told yet. */
   declare told: TabOwner | null;
-  /** Who asks to pair, until the visitor has decided. */
-  declare offered: OfferedPairing | null;
+  /** Who asks to pair, and by which code, until the visitor has decided. */
+  declare offered: Offer | null;
   declare code: string;
   declare trouble: string;
   declare isBusy: boolean;
+  /** The router was asked, and has not answered yet. */
+  declare isUnsaid: boolean;
 
   static override styles = [controls, joinStyles];
 
   #calls: TabOwnerCalls | null = null;
   #later: ReturnType<typeof setTimeout> | undefined;
+  #gone = new AbortController();
 
   constructor() {
     super();
@@ -39,19 +49,26 @@ export class OwnerCard extends LitElement {
     this.code = '';
     this.trouble = '';
     this.isBusy = false;
+    this.isUnsaid = false;
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    const code = takeCode();
+    this.#gone = new AbortController();
+    const { signal } = this.#gone;
+    // A link that is opened where this page is already open loads nothing anew.
+    addEventListener('hashchange', () => this.#asked(), { signal });
+    // Another tab of this browser may have paired: they are one tab to the network.
+    document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && void this.#look(), {
+      signal,
+    });
     void this.#look();
-    if (code === null) return;
-    this.code = code;
-    void this.#ask();
+    this.#asked();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
+    this.#gone.abort();
     clearTimeout(this.#later);
   }
 
@@ -77,7 +94,7 @@ export class OwnerCard extends LitElement {
   }
 
   #figures(): TemplateResult {
-    if (this.told === null) return html`<p role="status">Nothing yet.</p>`;
+    if (this.told === null) return html`<p role="status">${this.isUnsaid ? 'Not known yet.' : 'Nothing yet.'}</p>`;
     const { earned, today, held, waiting, collected, lost } = this.told;
     const figure = (id: string, label: string, micro: number) =>
       html`<div><dt>${label}</dt><dd id=${id}>${credits(micro)}</dd></div>`;
@@ -107,7 +124,11 @@ export class OwnerCard extends LitElement {
   }
 
   #unpaired(): TemplateResult {
-    return html`<p>This tab works for no account: what is free of its pay waits here. Whoever has an account can give you a code for it.</p>
+    const whom =
+      this.told === null && this.isUnsaid
+        ? 'The router has not said yet for whom this tab works.'
+        : 'This tab works for no account: what is free of its pay waits here.';
+    return html`<p>${whom} Whoever has an account can give you a code for it.</p>
       <form
         class="row"
         @submit=${(event: Event) => {
@@ -120,7 +141,7 @@ export class OwnerCard extends LitElement {
           <input
             id="pair-code"
             type="text"
-            maxlength="40"
+            maxlength=${MAX_CODE}
             autocomplete="off"
             autocapitalize="characters"
             spellcheck="false"
@@ -133,14 +154,14 @@ export class OwnerCard extends LitElement {
       </form>`;
   }
 
-  #question({ owner }: OfferedPairing): TemplateResult {
+  #question({ owner, code }: Offer): TemplateResult {
     const waits = (this.told?.waiting ?? 0) > 0 ? ` and the ${credits(this.told?.waiting ?? 0)} credits that wait` : '';
     return html`<p id="pair-question">
         Whoever gave you this code calls their account <strong>${owner}</strong>. Shall this tab work for it? Then what it earns${waits} goes to that account, which
         sees how much that is, and may ask this tab alone. It reads nothing of yours, and you can end it here at any time.
       </p>
       <div class="row">
-        <button id="pair-yes" ?disabled=${this.isBusy} @click=${() => this.#act((calls) => calls.pair(this.code))}>
+        <button id="pair-yes" ?disabled=${this.isBusy} @click=${() => this.#act((calls) => calls.pair(code))}>
           Work for ${owner}
         </button>
         <button id="pair-no" class="quiet" @click=${this.#decline}>No</button>
@@ -160,15 +181,30 @@ export class OwnerCard extends LitElement {
       if (identity === null) return;
       this.#calls ??= new TabOwnerCalls(location.origin, identity.signer);
     }
+    this.isUnsaid = this.told === null;
     await this.#calls.look().then(
-      (told) => (this.told = told),
+      (told) => {
+        this.told = told;
+        this.isUnsaid = false;
+      },
       () => undefined, // It is asked again after the next piece of work.
     );
   }
 
+  /** By a link, `/join#pair=…`. */
+  #asked(): void {
+    const code = takeCode();
+    if (code === null) return;
+    this.code = code;
+    this.offered = null;
+    void this.#ask().then(() => this.#focusHeading()); // Whoever follows such a link came for this.
+  }
+
   async #ask(): Promise<void> {
+    const { code } = this;
     await this.#try(async (calls) => {
-      this.offered = await calls.ask(this.code);
+      const offered = await calls.ask(code);
+      if (this.code === code) this.offered = { ...offered, code }; // Else another code was given meanwhile.
     });
   }
 
@@ -223,7 +259,7 @@ function troubleOf(cause: unknown): string {
   return 'The router cannot be reached now. Try again in a moment.';
 }
 
-/** The code of a link, `/join#pair=…`: it leaves the address bar at once, so that nobody reads or shares it there. */
+/** The code of a link, `/join#pair=…`: it leaves the address bar at once, so that nobody reads or shares it there. Null where it has none. */
 function takeCode(): string | null {
   const asked = new URLSearchParams(location.hash.slice(1));
   const code = asked.get('pair');
@@ -231,7 +267,8 @@ function takeCode(): string | null {
   asked.delete('pair');
   const rest = asked.toString();
   history.replaceState(history.state, '', location.pathname + location.search + (rest === '' ? '' : `#${rest}`));
-  return code;
+  const typed = code.trim().slice(0, MAX_CODE);
+  return typed === '' ? null : typed;
 }
 
 customElements.define('owner-card', OwnerCard);

@@ -128,6 +128,22 @@ describe('the worker that lends a tab', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('that is stuck while it finishes for good is ended, and not started again', () => {
+    const { lending, phases, worker } = lend();
+    lending.finish();
+    vi.advanceTimersByTime(60_000);
+    expect([worker.isTerminated, FakeWorker.all.at(-1) === worker, phases]).toEqual([
+      true,
+      true,
+      [{ phase: 'stopped' }],
+    ]);
+    lending.start(CHOICES);
+    vi.advanceTimersByTime(60_000);
+    expect(FakeWorker.all.at(-1)?.started).toEqual(CHOICES);
+    lending.stop();
+    vi.runAllTimers();
+  });
+
   it('that answers is left alone, however long it lends', () => {
     const { lending, worker } = lend();
     worker.isAlive = true;

@@ -35,6 +35,8 @@ export class LendingWorker implements LinkEvents {
   #restartedAt = Number.NEGATIVE_INFINITY;
   /** Ends the worker that is leaving; null while none is. */
   #leaving: ReturnType<typeof setTimeout> | null = null;
+  /** Its owner wants no more of it than what runs. */
+  #isFinishing = false;
   #last: { readonly phase: LendingPhase['phase']; readonly identityKept: boolean } | null = null;
 
   /** `onShortage` is answered by {@link drop}. */
@@ -49,6 +51,7 @@ export class LendingWorker implements LinkEvents {
   start(choices: StartChoices): void {
     this.#end();
     this.#choices = choices;
+    this.#isFinishing = false;
     const worker = new Worker(new URL('./tab-worker.ts', import.meta.url), { type: 'module', name: 'shoal-tab' });
     this.#worker = worker;
     this.#last = null;
@@ -110,6 +113,7 @@ export class LendingWorker implements LinkEvents {
 
   /** Takes no more work and ends when what runs is done. */
   finish(): void {
+    this.#isFinishing = true;
     this.#post({ t: 'finish' });
   }
 
@@ -154,7 +158,8 @@ export class LendingWorker implements LinkEvents {
       this.#choices !== null && this.#leaving === null && now - this.#restartedAt > RESTART_AT_MOST_EVERY_MS;
     const reason = 'The worker of this tab was stuck, and was ended.';
     this.#end();
-    if (mayRestart && this.#choices !== null) {
+    if (this.#isFinishing) this.#show({ phase: 'stopped' }, identityKept);
+    else if (mayRestart && this.#choices !== null) {
       this.#restartedAt = now;
       this.start(this.#choices);
     } else this.#show({ phase: 'failed', reason, next: 'Start again, or choose a smaller model.' }, identityKept);

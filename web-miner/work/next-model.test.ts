@@ -14,6 +14,7 @@ const MINUTE = 60_000;
 function next(causes: Error[]) {
   const stop = new AbortController();
   let tries = 0;
+  let served: string | null = null;
   const changes: string[] = [];
   const made = new NextModel({
     plan: () => ({ wanted: (_classes, _served, isPaused) => (isPaused(NAME) ? null : SERVED) }),
@@ -25,8 +26,11 @@ function next(causes: Error[]) {
         return new Blob();
       },
     },
-    served: () => null,
-    changeTo: async (_target, _weights, because) => void changes.push(because),
+    served: () => served,
+    changeTo: async (target, _weights, because) => {
+      served = target.class;
+      changes.push(because);
+    },
     tell: () => undefined,
     signal: stop.signal,
   });
@@ -58,6 +62,17 @@ describe('the next model of a tab', () => {
       await vi.advanceTimersByTimeAsync(MINUTE);
     }
     expect(tries()).toBe(8); // At 0, 10, 30, 70, 150, 310, 630 minutes and 1,270.
+  });
+
+  it('that the network asked for meanwhile is not put in its own place', async () => {
+    const { made, changes, tries } = next([cut(), cut()]);
+    await made.climb(SERVED, 'It is larger.');
+    await vi.advanceTimersByTimeAsync(10 * MINUTE); // The second try: the third is due at 30 minutes.
+    await vi.advanceTimersByTimeAsync(20 * MINUTE - 1);
+    vi.setSystemTime(Date.now() + 1);
+    made.follow(['cls_short']);
+    await vi.advanceTimersByTimeAsync(60 * MINUTE);
+    expect([tries(), changes]).toEqual([3, ['The network is short of tabs with this model, and it fits this device.']]);
   });
 
   it('that this device is too slow for is not tried again', async () => {

@@ -76,6 +76,7 @@ export class NextModel {
   /** When to try again, ms since the epoch; null: it came, or shall not. */
   async #bring(target: ServedVariant, because: string): Promise<number | null> {
     if (this.#isComing) return Date.now() + FIRST_PAUSE_MS;
+    if (this.#ports.served() === target.class) return null; // The network asked for it meanwhile.
     this.#isComing = true;
     const name = nameOf(target);
     const { download, changeTo, tell, signal } = this.#ports;
