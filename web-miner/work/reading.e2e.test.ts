@@ -21,6 +21,7 @@ async function ask(prompt: string, temperature: number): Promise<{ readonly sure
       model: 'shoal-pup-3m',
       messages: [{ role: 'user', content: prompt }],
       temperature,
+      seed: 7, // An honest answer can look false, as rarely as docs/checking.md says: these do not.
       max_tokens: 40,
       shoal: { level: 'cross', await_verdict: true },
     }),
